@@ -1,0 +1,341 @@
+"""The one seam between the faces and the engine.
+
+Values go in, values and iterators come out: no descriptor and no path of the engine's disk
+crosses it, so that a remote engine can stand behind it one day. Every method blocks and may be
+called from any thread; a face with an event loop calls it from worker threads. Everything
+raises EngineError and nothing else. `key` is a name, a full id or an unambiguous id prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from core.model.container import Change, Container, ContainerSpec, ExecSpec, ProcessTable
+from core.model.events import Event
+from core.model.image import HistoryEntry, Image, Loaded, Removed
+from core.model.logs import LogLine, LogQuery
+from core.model.progress import CancelToken, Report
+from core.model.stats import HostSample, StatsSample
+from core.model.volume import FileEntry, Volume
+
+
+class CreateResult(msgspec.Struct, frozen=True):
+    """A new container's id, and what could not be honoured to the letter."""
+
+    id: str
+    warnings: tuple[str, ...] = ()
+
+
+class AttachWish(msgspec.Struct, frozen=True, kw_only=True):
+    """Which streams to be joined to, and the window's size where there is one."""
+
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    rows: int = 0
+    columns: int = 0
+
+
+class Attachment(Protocol):
+    """A live connection to a process's streams. One reader thread; writing from another is fine."""
+
+    def fileno(self) -> int:
+        """A descriptor that polls readable when read() would not block."""
+
+    def read(self) -> tuple[int, bytes] | None:
+        """The next piece as (1 stdout | 2 stderr, bytes); None at the end. Blocks."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the process's stdin."""
+
+    def close_stdin(self) -> None:
+        """Tell the process that no more comes."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the process's terminal its new size; nothing happens without a terminal."""
+
+    def exit_code(self) -> int | None:
+        """After read() gave None: the process's code, or None if we were only detached."""
+
+    def close(self) -> None:
+        """Detach; the process goes on."""
+
+
+class LogView(Protocol):
+    """Random access to a container's log by line number, for a viewer that keeps only a window."""
+
+    def line_count(self) -> int:
+        """Lines written so far (an unfinished last one counts); follows the file as it grows."""
+
+    def lines(self, first: int, count: int) -> Sequence[LogLine]:
+        """Lines [first, first+count), fewer at the end."""
+
+    def line_at(self, at_ns: int) -> int:
+        """Number of the first line not older than a moment."""
+
+    def search(
+        self, pattern: bytes, *, first: int, backwards: bool, ignore_case: bool, cancel: CancelToken
+    ) -> int | None:
+        """Number of the next line that matches a regular expression, from line `first` on."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+
+
+class PathStat(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies at a path inside a container, as `cp` needs to know it."""
+
+    name: str
+    size_bytes: int
+    mode: int
+    mtime_ns: int
+    link: str = ""
+
+
+class Containers(Protocol):
+    """Everything that can be done to containers."""
+
+    def create(self, spec: ContainerSpec) -> CreateResult:
+        """Make a container and leave it stopped; nothing is left behind if that fails."""
+
+    def start(self, key: str, attach: AttachWish | None = None) -> Attachment | None:
+        """Start it; with a wish, every byte from the first on comes through the attachment."""
+
+    def attach(self, key: str, wish: AttachWish) -> Attachment:
+        """Join the streams of a running container."""
+
+    def stop(self, key: str, timeout_s: int | None = None) -> None:
+        """Its stop signal, then SIGKILL after timeout_s (None: its own, 10 s); stopped is fine."""
+
+    def restart(self, key: str, timeout_s: int | None = None) -> None:
+        """Stop, then start."""
+
+    def kill(self, key: str, signal: str = "KILL") -> None:
+        """Send a signal to its first process."""
+
+    def pause(self, key: str) -> None:
+        """Freeze all its processes."""
+
+    def unpause(self, key: str) -> None:
+        """Thaw them."""
+
+    def remove(self, key: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove it; running only by force; `volumes` takes its anonymous volumes along."""
+
+    def rename(self, key: str, name: str) -> None:
+        """Give it another name."""
+
+    def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:
+        """Block until it has ended (or is `removed`, or `next-exit`); its exit code."""
+
+    def list(self, *, all: bool = False, size: bool = False) -> Sequence[Container]:
+        """Running ones, or all; newest first."""
+
+    def inspect(self, key: str, *, size: bool = False) -> Container:
+        """All about one."""
+
+    def exec(self, key: str, spec: ExecSpec, wish: AttachWish | None = None) -> Attachment | None:
+        """Run one more process inside; None when detached."""
+
+    def logs(self, key: str, query: LogQuery, cancel: CancelToken | None = None) -> Iterator[LogLine]:
+        """Lines, oldest first; with follow until it ends or is cancelled."""
+
+    def log_view(self, key: str) -> LogView:
+        """A log for a viewer."""
+
+    def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
+        """Its processes, as ps shows them from the host's side."""
+
+    def stats(self, keys: Sequence[str] = ()) -> dict[str, StatsSample]:
+        """The newest sample of each running container (of all, when none is named), by full id."""
+
+    def stats_history(self, key: str, since_ns: int = 0) -> Sequence[StatsSample]:
+        """Kept samples, oldest first, one a second."""
+
+    def changes(self, key: str) -> Sequence[Change]:
+        """What differs from its image, sorted by path."""
+
+    def stat_path(self, key: str, path: str) -> PathStat:
+        """What lies at a path."""
+
+    def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
+        """A tar of a file or tree; its top entry is the path's last name."""
+
+    def copy_in(self, key: str, path: str, tar: Iterable[bytes], *, archive: bool = False) -> None:
+        """Unpack a tar into an existing directory; `archive` keeps uid and gid."""
+
+    def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
+        """A directory of its root, names sorted."""
+
+    def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file of its root."""
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """Its whole root as one tar."""
+
+    def prune(self) -> tuple[Sequence[str], int]:
+        """Remove all stopped ones: their ids and the bytes freed."""
+
+
+class CommitWish(msgspec.Struct, frozen=True, kw_only=True):
+    """How a container becomes an image; `changes` are Dockerfile lines (CMD, ENV, …)."""
+
+    reference: str = ""
+    author: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    pause: bool = True
+
+
+class Images(Protocol):
+    """Everything that can be done to images."""
+
+    def list(self, *, all: bool = False) -> Sequence[Image]:
+        """Newest first."""
+
+    def inspect(self, key: str) -> Image:
+        """One image by reference, id or id prefix."""
+
+    def history(self, key: str) -> Sequence[HistoryEntry]:
+        """How it was made, newest step first."""
+
+    def tag(self, key: str, reference: str) -> None:
+        """Give it one more name; the name leaves whatever had it."""
+
+    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
+        """Untag, and delete what nothing else needs."""
+
+    def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
+        """Read a docker-archive or OCI layout tar, plain, gzip or zstd."""
+
+    def save(
+        self,
+        keys: Sequence[str],
+        sink: BinaryIO,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        format: str = "docker-archive",
+    ) -> None:
+        """Write images as one tar; formats docker-archive (readable as OCI too) and oci-archive."""
+
+    def import_tar(
+        self,
+        source: BinaryIO,
+        reference: str,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        message: str = "",
+        changes: Sequence[str] = (),
+    ) -> str:
+        """Make a one-layer image of a tar of a root file system; its id."""
+
+    def commit(self, container: str, wish: CommitWish, report: Report, cancel: CancelToken) -> str:
+        """Make an image of what a container has become; its id."""
+
+    def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
+        """Make a usable image from this host's own tools, no network needed; its id."""
+
+    def prune(self, *, all: bool = False) -> tuple[Sequence[Removed], int]:
+        """Remove dangling (or all unused) images: what went, and the bytes freed."""
+
+    def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
+        """A directory of its file tree."""
+
+    def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file of its tree."""
+
+
+class Volumes(Protocol):
+    """Everything that can be done to volumes."""
+
+    def create(
+        self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local"
+    ) -> Volume:
+        """Make one, or return the one of that name; an empty name makes an anonymous one."""
+
+    def list(self, *, sizes: bool = False) -> Sequence[Volume]:
+        """Sorted by name."""
+
+    def inspect(self, name: str) -> Volume:
+        """One volume."""
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove it, unless a container uses it; `force` forgives a missing one."""
+
+    def prune(self, *, all: bool = False) -> tuple[Sequence[str], int]:
+        """Remove unused anonymous (or all unused) volumes: their names and the bytes freed."""
+
+    def list_dir(self, name: str, path: str) -> Sequence[FileEntry]:
+        """A directory inside it."""
+
+    def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file inside it."""
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What `info` and `version` show of the engine and its host."""
+
+    version: str
+    data_root: str
+    run_root: str
+    kernel: str
+    operating_system: str
+    architecture: str
+    hostname: str
+    cpu_count: int
+    memory_bytes: int
+    cgroup_version: str
+    """1, 2 or hybrid"""
+    storage_driver: str
+    containers_running: int
+    containers_paused: int
+    containers_stopped: int
+    images: int
+    security_options: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class System(Protocol):
+    """The engine and its host."""
+
+    def info(self) -> EngineInfo:
+        """What this engine is and where it runs."""
+
+    def host(self) -> HostSample:
+        """The machine just now."""
+
+    def events(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, cancel: CancelToken
+    ) -> Iterator[Event]:
+        """Kept events from since_ns on (None: only new ones), then live until cancelled or until_ns."""
+
+    def reset(self) -> None:
+        """Stop and remove everything this data root holds."""
+
+
+class Backend(Protocol):
+    """An engine: local here, remote one day."""
+
+    @property
+    def containers(self) -> Containers:
+        """Containers."""
+
+    @property
+    def images(self) -> Images:
+        """Images."""
+
+    @property
+    def volumes(self) -> Volumes:
+        """Volumes."""
+
+    @property
+    def system(self) -> System:
+        """The engine and its host."""
+
+    def close(self) -> None:
+        """Let go of descriptors; running containers are not touched."""

@@ -1,0 +1,187 @@
+"""Containers: the wish, what was created from it, and the states it goes through.
+
+ContainerSpec (wish) ─ merge with the image ─▶ ContainerConfig (fixed at create)
+                                               ContainerSettings (may change later)
+Created ─ start ─▶ Running ⇄ paused ─ exit ─▶ Exited ─ start ─▶ Running …
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.model.limits import Limits
+from core.model.mounts import Mount, MountSpec
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person asked for; nothing in it has been defaulted from the image yet.
+
+    `entrypoint` None means "the image's", an empty tuple means "none at all".
+    """
+
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    name: str = ""
+    hostname: str = ""
+    env: tuple[str, ...] = ()
+    """`K=V`; a bare `K` was resolved by the caller."""
+    working_dir: str = ""
+    user: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    auto_remove: bool = False
+    network: str = "none"
+    mounts: tuple[MountSpec, ...] = ()
+    limits: Limits = Limits()
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    read_only: bool = False
+    labels: dict[str, str] = {}
+    stop_signal: str = ""
+
+
+class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A created container: wish and image merged. Written once (config.json), never again."""
+
+    id: str
+    created_ns: int
+    spec: ContainerSpec
+    image_id: str
+    image_name: str
+    """What the person wrote, as shown by `ps`."""
+    layers: tuple[str, ...]
+    """Chain ids, lowest first."""
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    env: tuple[str, ...]
+    working_dir: str
+    user: str
+    hostname: str
+    stop_signal: str
+    labels: dict[str, str]
+    mounts: tuple[Mount, ...] = ()
+    exposed_ports: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The process: entry point and command joined."""
+        return self.entrypoint + self.command
+
+
+class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may change in a container's life (settings.json), always under its lock."""
+
+    name: str
+    limits: Limits
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True, tag="created"):
+    """Not started yet, or its start failed: then `error` and `exit_code` (125-127) say so."""
+
+    error: str = ""
+    exit_code: int = 0
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running"):
+    """Started. `start_ticks` and `boot_id` guard against a reused pid."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+    started_ns: int
+    paused: bool = False
+    warnings: tuple[str, ...] = ()
+    cgroup: str = ""
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):
+    """Ended. An `exit_code` of -1 means that nobody was left to learn it; `error` says why."""
+
+    exit_code: int
+    started_ns: int
+    finished_ns: int
+    oom_killed: bool = False
+    error: str = ""
+
+
+class Removing(msgspec.Struct, frozen=True, kw_only=True, tag="removing"):
+    """Its removal has begun."""
+
+
+class Damaged(msgspec.Struct, frozen=True, kw_only=True, tag="damaged"):
+    """Its files can't be read; never written to disk."""
+
+    why: str
+
+
+ContainerState = Created | Running | Exited | Removing | Damaged
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a container: what inspect shows and lists summarise."""
+
+    config: ContainerConfig
+    settings: ContainerSettings
+    state: ContainerState
+    directory: str = ""
+    """Where its files lie on the engine's host; for people to read, never to open through the seam."""
+    size_rw_bytes: int | None = None
+    size_root_bytes: int | None = None
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self.config.id
+
+    @property
+    def name(self) -> str:
+        """Without a leading slash."""
+        return self.settings.name
+
+    @property
+    def status(self) -> str:
+        """One of created, running, paused, exited, removing, dead."""
+        match self.state:
+            case Created():
+                return "created"
+            case Running(paused=paused):
+                return "paused" if paused else "running"
+            case Exited():
+                return "exited"
+            case Removing():
+                return "removing"
+            case _:
+                return "dead"
+
+
+class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A process to add to a running container."""
+
+    argv: tuple[str, ...]
+    tty: bool = False
+    attach_stdin: bool = False
+    detach: bool = False
+    env: tuple[str, ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    privileged: bool = False
+
+
+class ProcessTable(msgspec.Struct, frozen=True):
+    """What `top` shows: column titles and rows, untrusted text already made safe."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Change(msgspec.Struct, frozen=True, order=True):
+    """One line of `diff`: kind C, A or D, and the path inside the container."""
+
+    path: str
+    kind: str

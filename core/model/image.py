@@ -1,0 +1,71 @@
+"""Images as people see them; the wire types (OCI, Docker) live with the parts that read them."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The run-time half of an image's config: what a container is merged with."""
+
+    user: str = ""
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    working_dir: str = ""
+    labels: dict[str, str] = {}
+    stop_signal: str = ""
+    exposed_ports: tuple[str, ...] = ()
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of an image's making, newest first in lists; `image_id` empty means <missing>."""
+
+    image_id: str
+    created_ns: int
+    created_by: str
+    comment: str
+    size_bytes: int
+    tags: tuple[str, ...] = ()
+    empty: bool = False
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """An image of the store. `raw_config` is the config document's bytes, exactly as they came."""
+
+    id: str
+    """sha256:… of the config document."""
+    tags: tuple[str, ...]
+    """Familiar references, sorted; empty: dangling."""
+    digests: tuple[str, ...] = ()
+    created_ns: int
+    size_bytes: int
+    """Unpacked bytes of all layers."""
+    author: str = ""
+    architecture: str = ""
+    os: str = ""
+    parent_id: str = ""
+    comment: str = ""
+    config: ImageConfig
+    layers: tuple[str, ...]
+    """Chain ids, lowest first: what a container mounts."""
+    diff_ids: tuple[str, ...]
+    labels: dict[str, str] = {}
+    used_by: tuple[str, ...] = ()
+    """Ids of containers made from it."""
+    raw_config: bytes = b""
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """One line of `rmi`: either a reference that was untagged or an image/layer that was deleted."""
+
+    untagged: str = ""
+    deleted: str = ""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """One result of `load`: a reference, or a bare image id where the archive named none."""
+
+    reference: str = ""
+    image_id: str = ""
