@@ -64,6 +64,10 @@ _umount2 = LIBC.umount2
 _umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 
 
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)
+
+
 def mount(source: str | None, target: str, fstype: str | None, flags: int = 0, data: str | None = None) -> None:
     """mount(2). Raises: OSError: naming the target."""
     check(_mount(_bytes(source), os.fsencode(target), _bytes(fstype), flags, _bytes(data)), "mount", target)
