@@ -119,7 +119,7 @@ def find_hierarchies(mountinfo: str = "/proc/self/mountinfo") -> Hierarchies:
             if kind == b"cgroup2":
                 v2 = v2 or point
             else:
-                for controller in options.split()[-1].decode().split(","):
+                for controller in options.split()[-1].decode().removeprefix("rw,").removeprefix("ro,").split(","):
                     v1.setdefault(controller, point)
     return Hierarchies(v1, v2)
 

@@ -43,8 +43,9 @@ class DeviceRule(NamedTuple):
     access: str
 
     def __str__(self) -> str:
-        number = lambda value: "*" if value is None else str(value)  # noqa: E731
-        return f"{self.type} {number(self.major)}:{number(self.minor)} {self.access}"
+        major = "*" if self.major is None else self.major
+        minor = "*" if self.minor is None else self.minor
+        return f"{self.type} {major}:{minor} {self.access}"
 
 
 def _instruction(code: int, destination: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
