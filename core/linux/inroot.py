@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 
-from core.linux.libc import syscall
+from core.linux.libc import LIBC, check, syscall
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -96,3 +96,18 @@ def make_mount_point(root: int, path: str, *, directory: bool) -> int:
         code = errno.EISDIR if is_directory else errno.ENOTDIR
         raise OSError(code, os.strerror(code), path)
     return found
+
+
+_fstatfs = LIBC.fstatfs
+
+
+def filesystem_magic(descriptor: int) -> int:
+    """The type of the file system an open path lies on, as its magic number. Source: statfs(2)."""
+    buffer = ctypes.create_string_buffer(256)
+    check(_fstatfs(descriptor, ctypes.byref(buffer)), "fstatfs")
+    return int.from_bytes(buffer.raw[:8], "little")
+
+
+def is_procfs(descriptor: int) -> bool:
+    """Whether an open path lies on a proc file system."""
+    return filesystem_magic(descriptor) == PROC_SUPER_MAGIC

@@ -13,6 +13,7 @@ from core.linux.libc import LIBC, NR, check, syscall
 from core.linux.mounts import MNT_DETACH, umount
 
 CLONE_NEWTIME = 0x80
+CLONE_PARENT = 0x8000
 CLONE_INTO_CGROUP = 0x200000000
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
@@ -64,7 +65,9 @@ def clone(flags: int) -> int:
 
 def clone_into_cgroup(flags: int, cgroup: int) -> int:
     """Like clone(), and born in the cgroup (v2) that the directory descriptor names. Linux 5.7."""
-    arguments = _CloneArgs(flags=flags | CLONE_INTO_CGROUP, exit_signal=SIGCHLD, cgroup=cgroup)
+    # with CLONE_PARENT the signal is the caller's own, and naming one is refused
+    signal = 0 if flags & CLONE_PARENT else SIGCHLD
+    arguments = _CloneArgs(flags=flags | CLONE_INTO_CGROUP, exit_signal=signal, cgroup=cgroup)
     return syscall("clone3", ctypes.byref(arguments), ctypes.sizeof(arguments))
 
 

@@ -39,6 +39,7 @@ MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_STRICTATIME = 0x20
 
 FSOPEN_CLOEXEC = 0x1
 FSMOUNT_CLOEXEC = 0x1
@@ -111,7 +112,7 @@ def new_filesystem(fstype: str, options: dict[str, str | None], attributes: int 
     """A detached mount of a new file system instance; option values of None are flags."""
     context = syscall("fsopen", fstype.encode(), FSOPEN_CLOEXEC, path=fstype)
     try:
-        for key, value in options.items():
+        for key, value in {"source": fstype, **options}.items():
             if value is None:
                 syscall("fsconfig", context, FSCONFIG_SET_FLAG, key.encode(), None, 0, path=f"{fstype}: {key}")
             else:
