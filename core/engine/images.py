@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import BinaryIO
 
-from core.engine import image_making
+from core.engine import image_making, image_transfer
 from core.engine.image_removal import ImageRemoval
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import EngineError, Integrity, NotFound
@@ -13,7 +14,7 @@ from core.images.history import ancestry, history_entries
 from core.images.store import ImageRecord, ImageStore
 from core.model.container import Container
 from core.model.ids import short_id
-from core.model.image import HistoryEntry, Image, Removed
+from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.progress import CancelToken, Report
 from core.model.reference import parse_reference
 from core.state import journal
@@ -136,6 +137,22 @@ class EngineImages:
         return self._removal.prune(every_unused=all)
 
     # making
+
+    def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
+        """Read a docker-archive or OCI layout tar, plain, gzip or zstd."""
+        return image_transfer.load(self._roots, self._store, source, report, cancel)
+
+    def save(
+        self,
+        keys: Sequence[str],
+        sink: BinaryIO,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        format: str = "docker-archive",
+    ) -> None:
+        """Write images as one tar; formats docker-archive (readable as OCI too) and oci-archive."""
+        image_transfer.save(self._roots, self._store, keys, sink, report, cancel, format=format)
 
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         """Make a usable image from this host's own tools, no network needed; its id."""
