@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import BinaryIO
 
+from core.engine.image_making import layer_record
 from core.errors import EngineError, InvalidInput, LimitExceeded, wrapped
 from core.images import wire
 from core.images.archive_read import Kept, Members, PlannedImage, PlannedLayer, plan_images
@@ -163,27 +164,10 @@ def _take_layer(
         lease.add(f"blob {layer.blob}")
         if has_blob(roots, layer.blob):
             # its archive was checked against the diff id once; the one that came now may be anything
-            return _record(roots, layer)
+            return layer_record(roots, layer)
     spool.publish(planned.archive.digest, lease)
     layer = _unpack(roots, lease, planned, parent, report, cancel)
-    return _record(roots, layer)
-
-
-def _record(roots: Roots, layer: Layer) -> LayerRecord:
-    blob = open_blob(roots, layer.blob)
-    try:
-        packing = compression_of(os.pread(blob, HEAD_BYTES, 0))
-        size = os.fstat(blob).st_size
-    finally:
-        os.close(blob)
-    return LayerRecord(
-        diff_id=layer.diff_id,
-        chain_id=layer.chain_id,
-        blob=layer.blob,
-        blob_bytes=size,
-        media_type=wire.OCI_LAYER + (f"+{packing}" if packing else ""),
-        size_bytes=layer.size_bytes,
-    )
+    return layer_record(roots, layer)
 
 
 def _unpack(

@@ -40,15 +40,22 @@ def compression_of(head: bytes) -> str:
     return ""
 
 
+def _gzip_library() -> Any:
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        import zlib
+
+        return zlib
+    return isal_zlib
+
+
 def _new_decompressor(name: str) -> tuple[Any, Any]:
     """A decompressor, and the exceptions it raises for damaged data."""
     match name:
         case "gzip":
-            try:
-                from isal import isal_zlib as module
-            except ImportError:
-                import zlib as module
-            return _Gzip(module.decompressobj(31)), (module.error,)
+            library = _gzip_library()
+            return _Gzip(library.decompressobj(31)), library.error
         case "zstd":
             try:
                 if sys.version_info >= (3, 14):
@@ -60,7 +67,7 @@ def _new_decompressor(name: str) -> tuple[Any, Any]:
                     "zstd is not available in this Python", hint="install backports.zstd, or use gzip"
                 ) from None
             options: Any = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
-            return zstd.ZstdDecompressor(options=options), (zstd.ZstdError,)
+            return zstd.ZstdDecompressor(options=options), zstd.ZstdError
         case "bzip2":
             import bz2
 
@@ -68,7 +75,7 @@ def _new_decompressor(name: str) -> tuple[Any, Any]:
         case _:
             import lzma
 
-            return lzma.LZMADecompressor(memlimit=XZ_MEMORY_BYTES), (lzma.LZMAError,)
+            return lzma.LZMADecompressor(memlimit=XZ_MEMORY_BYTES), lzma.LZMAError
 
 
 class _Gzip:
