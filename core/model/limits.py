@@ -38,9 +38,7 @@ def parse_bytes(text: str) -> int:
     try:
         value = float(number) * _UNITS[unit]
     except (ValueError, KeyError):
-        raise InvalidInput(
-            f"invalid size: '{text}'", hint="write a number and b, k, m or g, for example 64m"
-        ) from None
+        raise InvalidInput(f"invalid size: '{text}'", hint="write a number and b, k, m or g, for example 64m") from None
     if not 0 <= value < 2**63:
         raise InvalidInput(f"invalid size: '{text}'", hint="write a number and b, k, m or g, for example 64m")
     return int(value)
