@@ -172,9 +172,7 @@ def _console(backend: Backend, io: Io) -> int:
     if os.geteuid() != 0:
         raise _needs_root()
     if not (io.stdin_is_tty and io.out_is_tty):
-        raise InvalidInput(
-            "the console needs a terminal", hint=f"for a command language, Run '{NAME} --help'"
-        )
+        raise InvalidInput("the console needs a terminal", hint=f"for a command language, Run '{NAME} --help'")
     from app.console.application import run_console
 
     run_console(backend)

@@ -125,9 +125,7 @@ SAVE = Command(
     summary="Save one or more images to a tar archive (streamed to STDOUT by default)",
     usage=("IMAGE [IMAGE...]",),
     flags=(
-        flag(
-            "--format string", "docker-archive or oci-archive", default="docker-archive", check=_check_format
-        ),
+        flag("--format string", "docker-archive or oci-archive", default="docker-archive", check=_check_format),
         flag("-o, --output string", "Write to a file, instead of STDOUT"),
         _PLATFORM,
     ),

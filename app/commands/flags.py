@@ -113,9 +113,7 @@ class Values:
         return tuple(self._given.get(name, ()))
 
 
-def parse_flags(
-    flags: Sequence[Flag], words: Sequence[str], *, interspersed: bool
-) -> tuple[Values, list[str], bool]:
+def parse_flags(flags: Sequence[Flag], words: Sequence[str], *, interspersed: bool) -> tuple[Values, list[str], bool]:
     """Split a command line: the flags' values, the other words, and whether help was asked for.
 
     Args: interspersed: flags may follow other words; otherwise the first other word ends them.

@@ -65,9 +65,7 @@ def command_help(path: str, command: Command, columns: int) -> str:
 
 def shown_flags(command: Command) -> list[Flag]:
     """The flags that work, by name."""
-    return sorted(
-        (flag for flag in command.flags if not flag.refused and not flag.hidden), key=lambda flag: flag.name
-    )
+    return sorted((flag for flag in command.flags if not flag.refused and not flag.hidden), key=lambda flag: flag.name)
 
 
 def _group_places(path: str) -> list[str]:

@@ -58,8 +58,8 @@ def _show(invocation: Invocation, kinds: Sequence[str]) -> int:
             io.line(go_json(document))
     else:
         io.text(json.dumps(documents, indent=4, ensure_ascii=False) + "\n")
-    for error in refusals:
-        explain(error, io)
+    for refusal in refusals:
+        explain(refusal, io)
     return 1 if refusals else 0
 
 

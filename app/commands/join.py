@@ -39,13 +39,9 @@ def _attach(invocation: Invocation) -> int:
     name = invocation.arguments[0]
     container = containers.inspect(name)
     if not isinstance(container.state, Running):
-        raise WrongState(
-            f"cannot attach to {name}: it is not running", hint=f"start it first: start {name}"
-        )
+        raise WrongState(f"cannot attach to {name}: it is not running", hint=f"start it first: start {name}")
     if container.state.paused:
-        raise WrongState(
-            f"cannot attach to {name}: it is paused", hint=f"unpause it first: unpause {name}"
-        )
+        raise WrongState(f"cannot attach to {name}: it is paused", hint=f"unpause it first: unpause {name}")
     spec = container.config.spec
     stdin = spec.open_stdin and not invocation.flags.truth("no-stdin")
     wish = _wish(invocation, tty=spec.tty, stdin=stdin)
@@ -60,9 +56,7 @@ def _wish(invocation: Invocation, *, tty: bool, stdin: bool) -> AttachWish:
     return AttachWish(stdin=stdin, rows=rows, columns=columns)
 
 
-def _joined(
-    invocation: Invocation, name: str, attachment: Attachment | None, *, tty: bool, stdin: bool
-) -> int:
+def _joined(invocation: Invocation, name: str, attachment: Attachment | None, *, tty: bool, stdin: bool) -> int:
     from app.commands.streams import Detached, join
 
     containers, io = invocation.backend.containers, invocation.io

@@ -12,7 +12,6 @@ found, 1 for other refusals.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 
 from app.commands import tree
@@ -116,9 +115,9 @@ def execute_command(path: str, command: Command, words: Sequence[str], backend: 
 
 def program_code(error: EngineError) -> int:
     """127 for a program that is not there, 126 for one that can't be executed, else 0."""
-    if not isinstance(error, SandboxFailed) or error.stage != "exec":
-        return 0
-    return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
+    if isinstance(error, SandboxFailed) and error.exit_code in (NOT_EXECUTABLE, NOT_FOUND):
+        return error.exit_code
+    return 0
 
 
 def usage(path: str, command: Command) -> str:

@@ -109,9 +109,7 @@ def prune_agreed(invocation: Invocation, warning: str) -> bool:
 def refuse_filters(invocation: Invocation) -> None:
     """Prune commands take no filter in this version."""
     if read_filters(invocation.flags.many("filter"), ("label", "until")):
-        raise InvalidInput(
-            "--filter is not available for prune yet", hint="list with a filter and remove by name"
-        )
+        raise InvalidInput("--filter is not available for prune yet", hint="list with a filter and remove by name")
 
 
 def report_pruned(invocation: Invocation, title: str, lines: Iterable[str], freed_bytes: int) -> None:

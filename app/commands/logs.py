@@ -48,9 +48,7 @@ def _run(invocation: Invocation) -> int:
     )
     stamps = flags.truth("timestamps")
     sinks = {1: io.out, 2: io.err}
-    filters = {
-        number: ScreenFilter() for number, is_tty in ((1, io.out_is_tty), (2, io.err_is_tty)) if is_tty
-    }
+    filters = {number: ScreenFilter() for number, is_tty in ((1, io.out_is_tty), (2, io.err_is_tty)) if is_tty}
     waiting = 0
     lines = invocation.backend.containers.logs(invocation.arguments[0], query, io.cancel)
     starts_line = {1: True, 2: True}

@@ -60,9 +60,7 @@ def _command_section(path: str, command: Command) -> str:
     for rest in command.usage:
         lines.append(f".B {NAME} {_roff(path)}{options} {_roff(rest)}\n.br")
     lines.append(".P\n" + _roff(command.description or command.summary))
-    aliases = [
-        spelled for place in _places_of(path) for spelled in tree.paths_of(place) if spelled != path
-    ]
+    aliases = [spelled for place in _places_of(path) for spelled in tree.paths_of(place) if spelled != path]
     if aliases:
         lines.append(".P\nAlso: " + _roff(", ".join(aliases)))
     for flag in shown_flags(command):

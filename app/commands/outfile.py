@@ -20,9 +20,7 @@ def output_file(path: str, io: Io) -> Iterator[BinaryIO]:
     """
     if not path:
         if io.out_is_tty or not io.owns_process:
-            raise InvalidInput(
-                "cowardly refusing to save to a terminal", hint="use the -o flag or redirect the output"
-            )
+            raise InvalidInput("cowardly refusing to save to a terminal", hint="use the -o flag or redirect the output")
         yield io.out
         io.out.flush()
         return

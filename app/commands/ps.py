@@ -98,9 +98,7 @@ def _run(invocation: Invocation) -> int:
     filters = read_filters(flags.many("filter"), _FILTERS)
     for status in filters.get("status", ()):
         if status not in _STATUSES:
-            raise InvalidInput(
-                f"invalid filter 'status={status}'", hint=f"one of {', '.join(_STATUSES)}"
-            )
+            raise InvalidInput(f"invalid filter 'status={status}'", hint=f"one of {', '.join(_STATUSES)}")
     layout = flags.text("format")
     last = 1 if flags.truth("latest") else flags.number("last")
     size = flags.truth("size") or ".Size" in layout
@@ -125,9 +123,7 @@ def _run(invocation: Invocation) -> int:
     return 0
 
 
-def _neighbours(
-    containers: Containers, filters: dict[str, list[str]], *, all: bool, size: bool
-) -> list[Container]:
+def _neighbours(containers: Containers, filters: dict[str, list[str]], *, all: bool, size: bool) -> list[Container]:
     """Containers, newest first, cut by `before` and `since`."""
     found = list(containers.list(all=all, size=size))
     for key in filters.get("before", ()):

@@ -20,9 +20,7 @@ _REFUSED = 125
 def _create(invocation: Invocation, spec: ContainerSpec) -> CreateResult:
     cidfile = invocation.flags.text("cidfile")
     if cidfile and os.path.lexists(cidfile):
-        raise InvalidInput(
-            f"container ID file found, make sure the other container isn't running or delete {cidfile}"
-        )
+        raise InvalidInput(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
     try:
         created = invocation.backend.containers.create(spec)
     except NotFound as error:

@@ -45,9 +45,7 @@ class _Pair(msgspec.Struct):
             self.before, self.after = self.after, sample
 
 
-def stats_row(
-    container: Container, pair: _Pair, host_memory_bytes: int, asked_as: str, *, truncate: bool
-) -> Row:
+def stats_row(container: Container, pair: _Pair, host_memory_bytes: int, asked_as: str, *, truncate: bool) -> Row:
     """A container's fields; zeros while there is no sample."""
     after = pair.after
     percent = cpu_percent(pair.before, after) if pair.before and after else 0.0

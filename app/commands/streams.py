@@ -95,9 +95,7 @@ def _copy(
     sinks = {1: io.out, 2: io.err}
     filters = {}
     if not tty:
-        filters = {
-            number: ScreenFilter() for number, is_tty in ((1, io.out_is_tty), (2, io.err_is_tty)) if is_tty
-        }
+        filters = {number: ScreenFilter() for number, is_tty in ((1, io.out_is_tty), (2, io.err_is_tty)) if is_tty}
     poller = select.poll()
     poller.register(attachment.fileno(), select.POLLIN)
     poller.register(wake, select.POLLIN)
@@ -144,9 +142,7 @@ def _forward_stdin(number: int, attachment: Attachment, watch: DetachWatch | Non
 
 
 @contextmanager
-def _signals(
-    io: Io, wake: int, tty: bool, on_signal: Callable[[str], None] | None
-) -> Iterator[None]:
+def _signals(io: Io, wake: int, tty: bool, on_signal: Callable[[str], None] | None) -> Iterator[None]:
     """Send the signals we handle down the pipe, and put everything back afterwards."""
     if not io.owns_process:
         yield

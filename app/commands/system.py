@@ -193,9 +193,7 @@ def _reset(invocation: Invocation) -> int:
 
 _FORMAT = flag("-f, --format string", "'json' or a Go template")
 
-VERSION_COMMAND = Command(
-    run=_version, summary=f"Show the {NAME} version information", flags=(_FORMAT,)
-)
+VERSION_COMMAND = Command(run=_version, summary=f"Show the {NAME} version information", flags=(_FORMAT,))
 INFO = Command(run=_info, summary="Display system-wide information", flags=(_FORMAT,))
 EVENTS = Command(
     run=_events,

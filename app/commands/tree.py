@@ -160,9 +160,7 @@ def top_words() -> dict[str, str]:
 
 def paths_of(place: str) -> list[str]:
     """Every way to say a command, in the order help shows them: `container ls`, …, `ps`."""
-    paths = [
-        f"{noun} {word}" for noun, group in GROUPS.items() for word, to in group.words.items() if to == place
-    ]
+    paths = [f"{noun} {word}" for noun, group in GROUPS.items() for word, to in group.words.items() if to == place]
     return paths + [word for word, to in top_words().items() if to == place]
 
 

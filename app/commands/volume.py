@@ -60,9 +60,7 @@ def _create(invocation: Invocation) -> int:
     if name and invocation.arguments:
         raise InvalidInput("conflicting options: cannot specify a volume-name through both --name and as an argument")
     name = invocation.arguments[0] if invocation.arguments else name
-    volume = invocation.backend.volumes.create(
-        name, labels=labels, driver=invocation.flags.text("driver")
-    )
+    volume = invocation.backend.volumes.create(name, labels=labels, driver=invocation.flags.text("driver"))
     invocation.io.line(volume.name)
     return 0
 

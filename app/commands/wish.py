@@ -27,9 +27,7 @@ def check_network(text: str) -> None:
     Raises: InvalidInput.
     """
     if text not in NETWORKS:
-        raise InvalidInput(
-            f"network {text} is not available: networks are not built yet, only none and host are"
-        )
+        raise InvalidInput(f"network {text} is not available: networks are not built yet, only none and host are")
 
 
 def _check_stream(text: str) -> None:
@@ -183,9 +181,7 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         attach = {"stdout", "stderr"} | ({"stdin"} if interactive else set())
     working_dir = flags.text("workdir")
     if working_dir and not working_dir.startswith("/"):
-        raise InvalidSpec(
-            f"the working directory '{working_dir}' is invalid, it needs to be an absolute path"
-        )
+        raise InvalidSpec(f"the working directory '{working_dir}' is invalid, it needs to be an absolute path")
     limits = Limits(
         cpu_shares=flags.number("cpu-shares"),
         nano_cpus=parse_cpus(flags.text("cpus") or "0"),

@@ -60,9 +60,7 @@ def parse_cpus(text: str) -> int:
             padded = decimals.rstrip("0").ljust(9, "0")
             billionths, remainder = int(whole or "0") * 10**9 + int(padded[:9]), int(padded[9:] or "0")
     except (ValueError, ZeroDivisionError):
-        raise InvalidInput(
-            f"failed to parse {text} as a number of cores", hint="write for example 0.5 or 2"
-        ) from None
+        raise InvalidInput(f"failed to parse {text} as a number of cores", hint="write for example 0.5 or 2") from None
     if remainder:
         raise InvalidInput("value is too precise")
     if not 0 <= billionths < 2**63:
@@ -85,9 +83,7 @@ def parse_cpuset(text: str) -> frozenset[int]:
     """
 
     def refuse() -> InvalidInput:
-        return InvalidInput(
-            f"invalid value {text} for cpuset: invalid format", hint="write for example 0-2 or 0,3"
-        )
+        return InvalidInput(f"invalid value {text} for cpuset: invalid format", hint="write for example 0-2 or 0,3")
 
     chosen: set[int] = set()
     for part in text.split(",") if text else ():

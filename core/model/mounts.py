@@ -147,9 +147,7 @@ def parse_tmpfs(text: str) -> MountSpec:
         if not ((equals and value and name in _TMPFS_VALUES) or (not equals and name in _TMPFS_FLAGS)):
             raise InvalidInput(f'invalid tmpfs option "{option}"', hint="see tmpfs(5): size=64m, mode=1777, …")
         kept.append(option)
-    return MountSpec(
-        kind="tmpfs", target=clean_target(target), options=tuple(kept), read_only="ro" in kept
-    )
+    return MountSpec(kind="tmpfs", target=clean_target(target), options=tuple(kept), read_only="ro" in kept)
 
 
 def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:

@@ -29,7 +29,5 @@ def parse_capability(text: str) -> str:
     if not name.startswith("CAP_"):
         name = f"CAP_{name}"
     if name not in CAPABILITIES:
-        raise InvalidInput(
-            f'unknown capability: "{name}"', hint="see capabilities(7) for their names, or write ALL"
-        )
+        raise InvalidInput(f'unknown capability: "{name}"', hint="see capabilities(7) for their names, or write ALL")
     return name
