@@ -1,0 +1,1 @@
+"""The faces of the engine: what people and programs see of it."""

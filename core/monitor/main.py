@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from core.cgroups import driver
 from core.cgroups.devices import ALL_DEVICES, DEFAULT_RULES
 from core.linux import inside, procfs
-from core.linux.files import remove_tree
+from core.linux.remove import remove_tree
 from core.monitor import exec as execution
 from core.monitor import init, plan, proto, records
 from core.monitor.log import LogWriter
@@ -265,6 +265,9 @@ class Monitor:
                 return self._pause()
             case "unpause":
                 return self._unpause()
+            case "freeze":
+                self._freeze_while(connection)
+                return None
             case "rename":
                 self._spec["attributes"]["name"] = str(request["name"])
                 self._spec["name_link"] = str(request["name_link"])
@@ -304,6 +307,20 @@ class Monitor:
         self._cgroup.thaw()
         self._set_paused(False)
         return {"event": "ok"}
+
+    def _freeze_while(self, connection: proto.Socket) -> None:
+        """Frozen as long as the asker keeps the connection: its death thaws."""
+        if not self._paused:
+            self._cgroup.freeze()
+        self._answer(connection, {"event": "ok"})
+
+        def thaw(_events: int) -> None:
+            self._loop.remove(connection.fileno())
+            connection.close()
+            if not self._paused:
+                self._cgroup.thaw()
+
+        self._loop.add(connection.fileno(), READ, thaw)
 
     def _set_paused(self, paused: bool) -> None:
         self._paused = paused
@@ -449,7 +466,9 @@ class Monitor:
             if path == spec["container_dir"]:
                 self._free_name()
                 records.append_event(spec["journal_dir"], "destroy", spec["id"], spec["attributes"])
-            remove_tree(trash)
+            directory = os.open(spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            remove_tree(directory, os.path.basename(trash))
+            os.close(directory)
 
     def _free_name(self) -> None:
         try:

@@ -1,0 +1,300 @@
+"""What a person wants → Backend calls in worker threads, and what became of it as a notice.
+
+Short actions (stop, tag …) say how they ended; long ones (save, load, commit, starter) are jobs
+with progress that can be cancelled. Errors of the engine become one sentence with its hint;
+nothing is raised into the UI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.console.command_text import command_text
+from app.console.feed import Feed
+from app.console.jobs import Job
+from app.console.store import Store
+from core.backend import Backend, CommitWish
+from core.errors import Cancelled, EngineError, wrapped
+from core.model.container import Container, ContainerSpec
+from core.model.display import safe_text
+from core.model.ids import short_id
+
+_WORKERS = 12
+
+Result = TypeVar("Result")
+
+
+def sentence(error: EngineError) -> str:
+    """An error as people read it: what, and what to do next."""
+    text = safe_text(error.message)
+    return f"{text}: {safe_text(error.hint)}" if error.hint else text
+
+
+class Actions:
+    """Everything the console can do to the engine."""
+
+    def __init__(self, backend: Backend, store: Store, feed: Feed, loop: asyncio.AbstractEventLoop) -> None:
+        self.backend = backend
+        self._store = store
+        self._feed = feed
+        self._loop = loop
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="action")
+
+    def close(self) -> None:
+        """Cancel what is running; never waits for it."""
+        for job in self._store.jobs:
+            job.cancel.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # ------------------------------------------------------------------ the ways to call
+
+    def ask(
+        self,
+        question: Callable[[], Result],
+        answered: Callable[[Result], None],
+        failed: Callable[[EngineError], None] | None = None,
+    ) -> None:
+        """Ask the backend something in a worker; the answer comes back on the UI thread."""
+
+        def work() -> None:
+            try:
+                answer = question()
+            except EngineError as error:
+                self._hand(failed or self._complain, error)
+            except OSError as error:
+                self._hand(failed or self._complain, wrapped(error, "reach"))
+            else:
+                self._hand(answered, answer)
+
+        self._pool.submit(work)
+
+    def do(
+        self, work: Callable[[], Any], done: str, *kinds: str, then: Callable[[Any], None] | None = None
+    ) -> None:
+        """A short action: `done` is said when it worked, and the kinds it touched are listed again."""
+
+        def finished(answer: Any) -> None:
+            self._store.put_notice(done)
+            self._feed.refresh(*kinds)
+            if then is not None:
+                then(answer)
+
+        def failed(error: EngineError) -> None:
+            self._complain(error)
+            self._feed.refresh(*kinds)
+
+        self.ask(work, finished, failed)
+
+    def long(
+        self,
+        title: str,
+        command: str,
+        work: Callable[[Job], Any],
+        done: Callable[[Any], str],
+        *kinds: str,
+        then: Callable[[Any], None] | None = None,
+    ) -> Job:
+        """Long work in the background: shown as a job until it ends."""
+        job = Job(title, command)
+        self._store.add_job(job)
+
+        def finished(answer: Any) -> None:
+            self._store.end_job(job)
+            self._store.put_notice(done(answer))
+            self._feed.refresh(*kinds)
+            if then is not None:
+                then(answer)
+
+        def failed(error: EngineError) -> None:
+            self._store.end_job(job)
+            if isinstance(error, Cancelled):
+                self._store.put_notice(f"{title}: cancelled, nothing was left behind", "warn")
+            else:
+                self._complain(error)
+            self._feed.refresh(*kinds)
+
+        self.ask(lambda: work(job), finished, failed)
+        return job
+
+    def _complain(self, error: EngineError) -> None:
+        self._store.put_notice(sentence(error), "fail")
+
+    def _hand(self, receive: Callable[..., Any], *values: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(receive, *values)
+        except RuntimeError:
+            pass  # the console has been closed while we worked; there is nobody left to tell
+
+    # ------------------------------------------------------------------ containers
+
+    def start(self, containers: Sequence[Container]) -> None:
+        """Start them."""
+        self._each(containers, lambda key: self.backend.containers.start(key), "started")
+
+    def stop(self, containers: Sequence[Container]) -> None:
+        """Their stop signal, then SIGKILL after ten seconds."""
+        self._store.put_notice(f"stopping {_names(containers)} …", "warn")
+        self._each(containers, lambda key: self.backend.containers.stop(key), "stopped")
+
+    def restart(self, containers: Sequence[Container]) -> None:
+        """Stop, then start."""
+        self._store.put_notice(f"restarting {_names(containers)} …", "warn")
+        self._each(containers, lambda key: self.backend.containers.restart(key), "restarted")
+
+    def kill(self, containers: Sequence[Container], signal: str = "KILL") -> None:
+        """Send a signal."""
+        self._each(containers, lambda key: self.backend.containers.kill(key, signal), "killed")
+
+    def toggle_pause(self, containers: Sequence[Container]) -> None:
+        """Freeze those that run, thaw those that are frozen."""
+        for container in containers:
+            if container.status == "paused":
+                self._each([container], lambda key: self.backend.containers.unpause(key), "thawed")
+            else:
+                self._each([container], lambda key: self.backend.containers.pause(key), "paused")
+
+    def remove(self, containers: Sequence[Container], *, force: bool, volumes: bool) -> None:
+        """Remove them."""
+        self._each(
+            containers,
+            lambda key: self.backend.containers.remove(key, force=force, volumes=volumes),
+            "removed",
+        )
+
+    def rename(self, container: Container, name: str) -> None:
+        """Give it another name."""
+        self.do(
+            lambda: self.backend.containers.rename(container.id, name),
+            f"{safe_text(container.name)} is now {safe_text(name)}",
+            "containers",
+        )
+
+    def run(self, spec: ContainerSpec, then: Callable[[str], None]) -> None:
+        """Create and start; `then` gets the new container's id."""
+
+        def work() -> str:
+            created = self.backend.containers.create(spec)
+            self.backend.containers.start(created.id)
+            return created.id
+
+        name = safe_text(spec.name or spec.image)
+        self.do(work, f"{name} started", "containers", "volumes", "images", then=then)
+
+    def _each(self, containers: Sequence[Container], act: Callable[[str], Any], done: str) -> None:
+        def work() -> None:
+            for container in containers:
+                act(container.id)
+
+        self.do(work, f"{_names(containers)} {done}", "containers", "volumes")
+
+    # ------------------------------------------------------------------ images
+
+    def commit(self, container: Container, wish: CommitWish) -> None:
+        """Make an image of what a container has become."""
+        words = [
+            *(("-a", wish.author) if wish.author else ()),
+            *(("-m", wish.message) if wish.message else ()),
+        ]
+        words += [] if wish.pause else ["--pause=false"]
+        command = command_text(
+            "commit", *words, container.name, *([wish.reference] if wish.reference else [])
+        )
+        self.long(
+            f"commit {safe_text(container.name)}",
+            command,
+            lambda job: self.backend.images.commit(container.id, wish, job.report, job.cancel),
+            lambda made: f"committed as {safe_text(wish.reference) or short_id(made)}",
+            "images",
+        )
+
+    def save(self, keys: Sequence[str], path: Path, *, format: str = "docker-archive") -> None:
+        """Write images to a file; it appears whole or not at all."""
+
+        def work(job: Job) -> None:
+            part = path.with_name(path.name + ".part")
+            try:
+                with part.open("wb") as sink:
+                    self.backend.images.save(keys, sink, job.report, job.cancel, format=format)
+                part.rename(path)
+            except OSError as error:
+                raise wrapped(error, "write", path) from error
+            finally:
+                part.unlink(missing_ok=True)
+
+        self.long(
+            f"save {safe_text(' '.join(keys))}",
+            command_text("save", "-o", str(path), *keys),
+            work,
+            lambda _none: f"saved to {safe_text(str(path))}",
+        )
+
+    def load(self, path: Path) -> None:
+        """Read images from a file."""
+
+        def work(job: Job) -> str:
+            try:
+                with path.open("rb") as source:
+                    loaded = self.backend.images.load(source, job.report, job.cancel)
+            except OSError as error:
+                raise wrapped(error, "read", path) from error
+            return ", ".join(safe_text(one.reference or short_id(one.image_id)) for one in loaded)
+
+        self.long(
+            f"load {safe_text(path.name)}",
+            command_text("load", "-i", str(path)),
+            work,
+            lambda names: f"loaded {names}",
+            "images",
+        )
+
+    def starter(self, reference: str, then: Callable[[str], None] | None = None) -> None:
+        """Make the starter image of this host's own tools."""
+        self.long(
+            f"make {reference}",
+            command_text("starter"),
+            lambda job: self.backend.images.starter(reference, job.report, job.cancel),
+            lambda _id: f"{reference} is ready",
+            "images",
+            then=then,
+        )
+
+    def tag(self, key: str, reference: str) -> None:
+        """Give an image one more name."""
+        self.do(lambda: self.backend.images.tag(key, reference), f"tagged {safe_text(reference)}", "images")
+
+    def remove_images(self, keys: Sequence[str], *, force: bool) -> None:
+        """Untag, and delete what nothing else needs."""
+
+        def work() -> None:
+            for key in keys:
+                self.backend.images.remove(key, force=force)
+
+        self.do(work, f"removed {safe_text(', '.join(keys))}", "images")
+
+    # ------------------------------------------------------------------ volumes
+
+    def create_volume(self, name: str) -> None:
+        """Make a volume."""
+        self.do(
+            lambda: self.backend.volumes.create(name),
+            f"volume {safe_text(name) or 'made'} is there",
+            "volumes",
+        )
+
+    def remove_volumes(self, names: Sequence[str]) -> None:
+        """Remove volumes that nothing uses."""
+
+        def work() -> None:
+            for name in names:
+                self.backend.volumes.remove(name)
+
+        self.do(work, f"removed {safe_text(', '.join(names))}", "volumes")
+
+
+def _names(containers: Sequence[Container]) -> str:
+    names = [safe_text(container.name) for container in containers]
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} containers"

@@ -1,0 +1,1 @@
+"""Questions that stand above a place: each shows the command it amounts to."""

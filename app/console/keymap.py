@@ -1,0 +1,191 @@
+"""Every key of the console in one table, with the words that help and key line show for it.
+
+A person's own `console.toml` gives any binding other keys by its id (`stop = "ctrl+s"`), or
+starts from a preset. The order here is the order on the key line; what does not fit there is in
+the help (`?`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+from textual.binding import Binding
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One binding: its id, its keys (comma between), Textual's action, and what it does."""
+
+    id: str
+    keys: str
+    action: str
+    words: str
+    on_line: bool = False
+    """Whether the key line offers it."""
+
+
+GLOBAL = (
+    Key("tab1", "1", "app.tab('containers')", "Containers"),
+    Key("tab2", "2", "app.tab('images')", "Images"),
+    Key("tab3", "3", "app.tab('volumes')", "Volumes"),
+    Key("tab7", "4,7", "app.tab('host')", "Host"),
+    Key("command", "colon", "app.command_line", "command", True),
+    Key("help", "question_mark,f1", "app.keys", "keys", True),
+    Key("theme", "ctrl+t", "app.next_theme", "next theme"),
+    Key("cancel", "X", "app.cancel_job", "cancel the newest job"),
+    Key("dismiss", "x", "app.dismiss", "dismiss the problem line"),
+    Key("why", "exclamation_mark", "app.why", "go to what the problem line names"),
+    Key("repaint", "ctrl+l", "app.repaint", "repaint the screen"),
+    Key("back", "escape", "back", "back, out of here"),
+    Key("last", "minus", "app.last_place", "last place"),
+    Key("quit", "q,ctrl+q", "app.leave", "quit"),
+)
+
+_LIST = (
+    Key("filter", "slash", "filter", "filter", True),
+    Key("mark", "space", "mark", "mark"),
+    Key("mark_all", "asterisk", "mark_all", "mark all or none"),
+    Key("sort", "o", "sort", "sort by the next column"),
+    Key("reverse", "O", "reverse", "reverse the order"),
+    Key("copy", "y", "copy_menu", "copy name, id or command"),
+)
+
+PLACES: dict[str, tuple[Key, ...]] = {
+    "containers": (
+        Key("open", "enter", "open", "open", True),
+        Key("run", "n", "app.run_dialog", "new", True),
+        Key("stop", "s", "stop", "stop/start", True),
+        Key("restart", "r", "restart", "restart", True),
+        Key("shell", "e", "shell", "shell", True),
+        Key("logs", "l", "logs", "logs", True),
+        Key("files", "f", "changes", "files changed"),
+        Key("inspect", "i", "inspect", "inspect"),
+        Key("processes", "t", "processes", "processes"),
+        Key("pause", "p", "pause", "pause or thaw"),
+        Key("kill", "K", "kill", "kill"),
+        Key("delete", "d,delete", "delete", "delete", True),
+        Key("commit", "c", "commit", "commit", True),
+        Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or of the host"),
+        *_LIST,
+    ),
+    "container": (
+        Key("stop", "s", "stop", "stop/start", True),
+        Key("restart", "r", "restart", "restart", True),
+        Key("shell", "e", "shell", "shell", True),
+        Key("attach", "a", "attach", "attach"),
+        Key("zoom", "z", "zoom", "zoom shell", True),
+        Key("logs", "l", "show('logs')", "logs", True),
+        Key("stats", "m", "show('stats')", "stats", True),
+        Key("processes", "t", "show('processes')", "processes", True),
+        Key("files", "f", "show('changes')", "files changed", True),
+        Key("inspect", "i", "show('inspect')", "inspect", True),
+        Key("pause", "p", "pause", "pause or thaw"),
+        Key("kill", "K", "kill", "kill"),
+        Key("commit", "c", "commit", "commit", True),
+        Key("delete", "d,delete", "delete", "delete"),
+        Key("copy", "y", "copy_menu", "copy name, id or command"),
+    ),
+    "images": (
+        Key("open", "enter", "open", "open", True),
+        Key("run", "n,r", "run", "run", True),
+        Key("tag", "t", "tag", "tag", True),
+        Key("save", "S", "save", "save", True),
+        Key("load", "L", "app.load_dialog", "load", True),
+        Key("starter", "M", "app.make_starter", "make the starter image"),
+        Key("delete", "d,delete", "delete", "delete", True),
+        *_LIST,
+    ),
+    "image": (
+        Key("run", "n,r", "run", "run", True),
+        Key("tag", "t", "tag", "tag", True),
+        Key("save", "S", "save", "save", True),
+        Key("history", "h", "show('history')", "history", True),
+        Key("files", "f", "show('files')", "files", True),
+        Key("inspect", "i", "show('inspect')", "inspect", True),
+        Key("delete", "d,delete", "delete", "delete", True),
+        Key("copy", "y", "copy_menu", "copy name, id or command"),
+    ),
+    "volumes": (
+        Key("open", "enter", "open", "browse", True),
+        Key("new", "n", "new", "new", True),
+        Key("delete", "d,delete", "delete", "delete", True),
+        *_LIST,
+    ),
+    "volume": (
+        Key("open", "enter", "open", "open", True),
+        Key("up", "backspace,left", "up", "up", True),
+        Key("hex", "h", "hex", "text or hex", True),
+        Key("copy", "y", "copy_menu", "copy the path"),
+    ),
+    "host": (Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or of the host", True),),
+}
+
+LOG_KEYS = (
+    Key("log_search", "slash", "search", "search", True),
+    Key("log_next", "n", "next(1)", "next hit"),
+    Key("log_previous", "N", "next(-1)", "previous hit"),
+    Key("log_follow", "F", "follow", "follow"),
+    Key("log_wrap", "w", "wrap", "wrap"),
+    Key("log_time", "T", "times", "times"),
+    Key("log_top", "home,g", "top", "top"),
+    Key("log_end", "end,G", "follow", "end"),
+)
+
+PRESETS: dict[str, dict[str, str]] = {
+    "lazydocker": {
+        "shell": "E,e",
+        "logs": "m,l",
+        "stop": "s",
+        "restart": "r",
+        "delete": "d,delete",
+        "attach": "a",
+    },
+    "k9s": {
+        "shell": "s,e",
+        "stop": "ctrl+s",
+        "delete": "ctrl+d,delete",
+        "kill": "ctrl+k",
+        "inspect": "d,i",
+        "mark": "space",
+        "back": "escape",
+    },
+}
+
+
+def bindings(place: str) -> list[Binding]:
+    """A place's keys as Textual wants them; ids let a person's own keymap replace them."""
+    return [
+        Binding(key.keys, key.action, key.words, show=key.on_line, id=f"{place}.{key.id}")
+        for key in (*PLACES.get(place, ()), *(GLOBAL if place != "app" else ()))
+    ]
+
+
+def overrides(preset: str, own: dict[str, str]) -> dict[str, str]:
+    """What a person's settings make of the table: full binding ids → keys.
+
+    A bare id (`stop`) means it in every place that has it, `images.run` in one place only.
+    """
+    wanted = {**PRESETS.get(preset, {}), **own}
+    result: dict[str, str] = {}
+    for place, keys in PLACES.items():
+        for key in (*keys, *GLOBAL):
+            for name in (key.id, f"{place}.{key.id}"):
+                if name in wanted:
+                    result[f"{place}.{key.id}"] = wanted[name]
+    return result
+
+
+def display(keys: str) -> str:
+    """The first of a binding's keys as the key line prints it."""
+    first = keys.partition(",")[0]
+    return {
+        "enter": "⏎",
+        "slash": "/",
+        "colon": ":",
+        "question_mark": "?",
+        "exclamation_mark": "!",
+        "asterisk": "*",
+        "minus": "-",
+        "space": "␣",
+        "escape": "Esc",
+        "backspace": "⌫",
+        "home": "Home",
+    }.get(first, first.replace("ctrl+", "^"))

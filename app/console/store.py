@@ -1,0 +1,168 @@
+"""All that the console knows: the only mutable model, changed on the UI thread alone.
+
+The feed puts snapshots in; widgets read and are told by topic when to read again. Containers
+are kept by id, newest first, as the engine lists them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from app.console.jobs import Job
+from app.console.problems import Problem, find_problems
+from app.console.track import HostTrack, Track
+from core.backend import EngineInfo
+from core.model.container import Container
+from core.model.image import Image
+from core.model.stats import HostSample, StatsSample
+from core.model.volume import Volume
+
+Topic = str
+"""containers, images, volumes, stats, jobs, notice or problems."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A sentence about something that has just been done or has just failed."""
+
+    text: str
+    kind: str
+    at_monotonic: float
+
+
+class Store:
+    """Snapshots by kind, tracks by container, and who wants to hear of changes."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, Container] = {}
+        self.images: list[Image] = []
+        self.volumes: list[Volume] = []
+        self.info: EngineInfo | None = None
+        self.tracks: dict[str, Track] = {}
+        self.host = HostTrack()
+        self.problems: list[Problem] = []
+        self.loaded: set[Topic] = set()
+        """Kinds that have been listed at least once: an empty list is only then a fact."""
+        self.heard_ns = 0
+        """When the engine last answered."""
+        self.trouble = ""
+        """Why it does not answer, if so."""
+        self.notice: Notice | None = None
+        self.jobs: list[Job] = []
+        """Long work, the newest first, until it has ended and been seen."""
+        self._dismissed: set[tuple[str, str, int]] = set()
+        self._listeners: dict[object, tuple[frozenset[Topic], Callable[[], None]]] = {}
+
+    # ------------------------------------------------------------------ listening
+
+    def listen(self, owner: object, topics: set[Topic], callback: Callable[[], None]) -> None:
+        """Call back after each change of a topic, until forgotten."""
+        self._listeners[owner] = (frozenset(topics), callback)
+
+    def forget(self, owner: object) -> None:
+        """Stop calling back."""
+        self._listeners.pop(owner, None)
+
+    def tell(self, *topics: Topic) -> None:
+        """Say that topics have changed."""
+        changed = set(topics)
+        for wanted, callback in list(self._listeners.values()):
+            if wanted & changed:
+                callback()
+
+    # ------------------------------------------------------------------ the feed's side
+
+    def put_containers(self, containers: Sequence[Container]) -> None:
+        """Replace the list."""
+        self.containers = {container.id: container for container in containers}
+        for gone in self.tracks.keys() - self.containers.keys():
+            del self.tracks[gone]
+        self._answered("containers")
+        self._refresh_problems()
+        self.tell("containers", "problems")
+
+    def put_images(self, images: Sequence[Image]) -> None:
+        """Replace the list."""
+        self.images = list(images)
+        self._answered("images")
+        self.tell("images")
+
+    def put_volumes(self, volumes: Sequence[Volume]) -> None:
+        """Replace the list."""
+        self.volumes = list(volumes)
+        self._answered("volumes")
+        self.tell("volumes")
+
+    def put_stats(self, samples: Mapping[str, StatsSample], host: HostSample) -> None:
+        """Take one second's samples of everything."""
+        for key, sample in samples.items():
+            track = self.tracks.get(key)
+            if track is None:
+                track = self.tracks[key] = Track()
+            track.add(sample)
+        self.host.add(host)
+        self._answered("stats")
+        self._refresh_problems()
+        self.tell("stats", "problems")
+
+    def put_history(self, key: str, history: Sequence[StatsSample]) -> None:
+        """Take what was recorded of a container before we looked."""
+        self.tracks.setdefault(key, Track()).seed(history)
+        self.tell("stats")
+
+    def put_trouble(self, text: str) -> None:
+        """The engine does not answer; what is shown stays, marked as old."""
+        self.trouble = text
+        self.tell("stats", "problems")
+
+    def _answered(self, topic: Topic) -> None:
+        self.loaded.add(topic)
+        self.heard_ns = time.time_ns()
+        self.trouble = ""
+
+    # ------------------------------------------------------------------ the actions' side
+
+    def put_notice(self, text: str, kind: str = "ok") -> None:
+        """Say one sentence to the person: kind ok, warn or fail."""
+        self.notice = Notice(text=text, kind=kind, at_monotonic=time.monotonic())
+        self.tell("notice")
+
+    def add_job(self, job: Job) -> None:
+        """Long work has begun."""
+        self.jobs.insert(0, job)
+        self.tell("jobs")
+
+    def end_job(self, job: Job) -> None:
+        """Long work is over, one way or another."""
+        self.jobs = [other for other in self.jobs if other is not job]
+        self.tell("jobs")
+
+    # ------------------------------------------------------------------ questions
+
+    def container(self, key: str) -> Container | None:
+        """One container by full id."""
+        return self.containers.get(key)
+
+    def image(self, key: str) -> Image | None:
+        """One image by full id."""
+        return next((image for image in self.images if image.id == key), None)
+
+    def counts(self) -> dict[Topic, int]:
+        """How many of each there are."""
+        return {
+            "containers": len(self.containers),
+            "images": len(self.images),
+            "volumes": len(self.volumes),
+        }
+
+    def dismiss(self, problem: Problem) -> None:
+        """Show a problem no more."""
+        self._dismissed.add(problem.key)
+        self._refresh_problems()
+        self.tell("problems")
+
+    def _refresh_problems(self) -> None:
+        found = find_problems(self.containers.values(), self.tracks, time.time_ns())
+        self.problems = [problem for problem in found if problem.key not in self._dismissed]

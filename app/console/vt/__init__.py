@@ -1,0 +1,1 @@
+"""A terminal emulator without a terminal: bytes in, a grid of cells and answers out."""

@@ -1,0 +1,1 @@
+"""The console's own widgets; they read the store and never call the engine."""

@@ -1,0 +1,42 @@
+"""The second line: the places of the console, with how much there is in each."""
+
+from __future__ import annotations
+
+from app.console.widgets.bar import Bar
+from app.console.widgets.strips import Cells
+
+TABS = (
+    ("1", "containers", "Containers"),
+    ("2", "images", "Images"),
+    ("3", "volumes", "Volumes"),
+    ("4", "host", "Host"),
+)
+
+
+class TabBar(Bar):
+    """One entry a place; the current one is marked by shape and colour."""
+
+    TOPICS = frozenset({"containers", "images", "volumes"})
+    BASE = ("muted", "background")
+
+    def __init__(self, current: str) -> None:
+        super().__init__()
+        self._current = current
+        self.filter_words = ""
+
+    def draw(self, cells: Cells, line: int) -> None:
+        palette, counts = self.seat.palette, self.seat.store.counts()
+        for digit, place, title in TABS:
+            here = place == self._current
+            count = f" {counts[place]}" if place in counts else ""
+            edge = palette.style("accent", "background", "bold")
+            words = palette.style("text", "background", "bold") if here else palette.style("muted")
+            start = cells.used
+            cells.put("▐" if here else " ", edge)
+            cells.put(digit, edge if here else palette.style("faint"))
+            cells.put(f" {title}", words)
+            cells.put(count, palette.style("accent") if here else palette.style("faint"))
+            cells.put("▌ " if here else "  ", edge)
+            cells.hits.append((start, cells.used, f"app.tab('{place}')"))
+        if self.filter_words:
+            cells.right([("/ ", palette.style("accent")), (self.filter_words + " ", palette.style("text"))])
