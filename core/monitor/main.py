@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from core.cgroups import driver
 from core.cgroups.devices import ALL_DEVICES, DEFAULT_RULES
 from core.linux import inside, procfs
-from core.linux.files import remove_tree
+from core.linux.remove import remove_tree
 from core.monitor import exec as execution
 from core.monitor import init, plan, proto, records
 from core.monitor.log import LogWriter
@@ -449,7 +449,9 @@ class Monitor:
             if path == spec["container_dir"]:
                 self._free_name()
                 records.append_event(spec["journal_dir"], "destroy", spec["id"], spec["attributes"])
-            remove_tree(trash)
+            directory = os.open(spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            remove_tree(directory, os.path.basename(trash))
+            os.close(directory)
 
     def _free_name(self) -> None:
         try:
