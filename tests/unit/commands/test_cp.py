@@ -80,7 +80,8 @@ def test_C2_a_copy_may_get_another_name_or_only_the_contents(tree, tmp_path):
     unpack(pack(str(tree), "tree", keep_owner=True), str(inner), rename="", keep_owner=False)
     assert seen(inner) == seen(tree)
     packed = b"".join(pack(str(tree), "", keep_owner=True))
-    names = tarfile.open(fileobj=io.BytesIO(packed)).getnames()
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        names = tar.getnames()
     assert "sub/link" in names
     assert "tree" not in names
 
