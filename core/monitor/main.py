@@ -265,6 +265,9 @@ class Monitor:
                 return self._pause()
             case "unpause":
                 return self._unpause()
+            case "freeze":
+                self._freeze_while(connection)
+                return None
             case "rename":
                 self._spec["attributes"]["name"] = str(request["name"])
                 self._spec["name_link"] = str(request["name_link"])
@@ -304,6 +307,20 @@ class Monitor:
         self._cgroup.thaw()
         self._set_paused(False)
         return {"event": "ok"}
+
+    def _freeze_while(self, connection: proto.Socket) -> None:
+        """Frozen as long as the asker keeps the connection: its death thaws."""
+        if not self._paused:
+            self._cgroup.freeze()
+        self._answer(connection, {"event": "ok"})
+
+        def thaw(_events: int) -> None:
+            self._loop.remove(connection.fileno())
+            connection.close()
+            if not self._paused:
+                self._cgroup.thaw()
+
+        self._loop.add(connection.fileno(), READ, thaw)
 
     def _set_paused(self, paused: bool) -> None:
         self._paused = paused

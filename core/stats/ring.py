@@ -30,10 +30,9 @@ def read_ring(path: Path, *, since_ns: int = 0, most: int = CAPACITY) -> list[St
             slot = first % CAPACITY
             run = min(count - first, CAPACITY - slot)
             raw = os.pread(descriptor, run * RECORD.size, HEADER.size + slot * RECORD.size)
-            for at_ns, *numbers in RECORD.iter_unpack(raw[: len(raw) - len(raw) % RECORD.size]):
-                if at_ns >= since_ns:
-                    *counters, cpu, memory, io = numbers
-                    samples.append(to_sample(at_ns, Counters(*counters, pressure=(cpu, memory, io))))
+            for fields in RECORD.iter_unpack(raw[: len(raw) - len(raw) % RECORD.size]):
+                if fields[0] >= since_ns:
+                    samples.append(to_sample(fields[0], Counters._make((*fields[1:9], fields[9:12]))))
             first += run
         return samples
     finally:
