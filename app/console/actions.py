@@ -193,16 +193,8 @@ class Actions:
 
     # ------------------------------------------------------------------ images
 
-    def commit(self, container: Container, wish: CommitWish) -> None:
+    def commit(self, container: Container, wish: CommitWish, command: str) -> None:
         """Make an image of what a container has become."""
-        words = [
-            *(("-a", wish.author) if wish.author else ()),
-            *(("-m", wish.message) if wish.message else ()),
-        ]
-        words += [] if wish.pause else ["--pause=false"]
-        command = command_text(
-            "commit", *words, container.name, *([wish.reference] if wish.reference else [])
-        )
         self.long(
             f"commit {safe_text(container.name)}",
             command,
