@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
 from textual.app import App
@@ -16,6 +15,7 @@ from app.console.dialogs.image_files import LoadDialog
 from app.console.dialogs.keys import KeysDialog
 from app.console.dialogs.run import RunDialog
 from app.console.feed import Feed
+from app.console.relay import Relay
 from app.console.screens.container import ContainerPlace
 from app.console.screens.containers import ContainersPlace
 from app.console.screens.host import HostPlace
@@ -84,9 +84,9 @@ class Console(App[int], inherit_bindings=False):
         self.theme = name
 
     def on_mount(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._feed = Feed(self._backend, self.store, loop)
-        self.actions = Actions(self._backend, self.store, self._feed, loop)
+        relay = Relay()
+        self._feed = Feed(self._backend, self.store, relay)
+        self.actions = Actions(self._backend, self.store, self._feed, relay)
         self.set_keymap(self._own_keys)
         self._feed.start()
         self.switch_mode("containers")

@@ -6,6 +6,7 @@ Only tests use it; what it does is what the seam promises, as far as screens can
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import threading
 import time
@@ -194,11 +195,12 @@ class FakeBackend:
         """Counters that move at a pace of the name's own."""
         seconds = max(0, at_ns - self._began_ns + 600 * SECOND) / SECOND
         pace = 0.05 + (sum(name.encode()) % 60) / 100
+        wave = math.sin(seconds / 7) + math.sin(seconds / 2.3) / 2  # the integral's derivative is lively
         limit = self.named(name).settings.limits.memory_bytes
         return StatsSample(
             at_ns=at_ns,
-            cpu_ns=int(seconds * pace * SECOND),
-            memory_bytes=int((20 + 40 * pace) * MIB),
+            cpu_ns=int((seconds * pace + wave * pace) * SECOND),
+            memory_bytes=int((20 + 40 * pace + 3 * wave) * MIB),
             memory_limit_bytes=limit,
             pids=3,
             read_bytes=int(seconds * 1000),

@@ -167,7 +167,7 @@ class ContainersPlace(ListPlace):
             return "", "faint"
         recent = [track.points[at].cpu for at in range(-min(60, len(track.points)), 0)]
         peak = max(recent, default=0.0)
-        return sparkline(recent, _SPARK, max(peak, 10.0)), "cpu"
+        return sparkline(recent, _SPARK, max(peak * 1.2, 25.0)), "cpu"
 
     def _memory(self, container: Container) -> tuple[str, str]:
         point = self._point(container)
