@@ -1,1 +1,1 @@
-"""The faces of the engine: a console for people, commands for people and scripts."""
+"""The faces of the engine: what people and programs see of it."""

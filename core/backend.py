@@ -253,9 +253,7 @@ class Images(Protocol):
 class Volumes(Protocol):
     """Everything that can be done to volumes."""
 
-    def create(
-        self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local"
-    ) -> Volume:
+    def create(self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local") -> Volume:
         """Make one, or return the one of that name; an empty name makes an anonymous one."""
 
     def list(self, *, sizes: bool = False) -> Sequence[Volume]:

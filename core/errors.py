@@ -108,15 +108,24 @@ class SandboxFailed(EngineError):
     """The kernel refused a step of a container's start.
 
     Args: stage: the step. errno: the kernel's answer, 0 where none. path: the object, if any.
+        exit_code: what docker ends with for it: 127 command not found, 126 not executable, else 125.
     """
 
     def __init__(
-        self, message: str, *, stage: str, errno: int = 0, path: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        stage: str,
+        errno: int = 0,
+        path: str | None = None,
+        exit_code: int = 125,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.stage = stage
         self.errno = errno
         self.path = path
+        self.exit_code = exit_code
 
 
 class TimedOut(EngineError):

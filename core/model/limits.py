@@ -38,9 +38,85 @@ def parse_bytes(text: str) -> int:
     try:
         value = float(number) * _UNITS[unit]
     except (ValueError, KeyError):
-        raise InvalidInput(
-            f"invalid size: '{text}'", hint="write a number and b, k, m or g, for example 64m"
-        ) from None
+        raise InvalidInput(f"invalid size: '{text}'", hint="write a number and b, k, m or g, for example 64m") from None
     if not 0 <= value < 2**63:
         raise InvalidInput(f"invalid size: '{text}'", hint="write a number and b, k, m or g, for example 64m")
     return int(value)
+
+
+def parse_cpus(text: str) -> int:
+    """Read `--cpus`: a decimal or a fraction of cores, as billionths of a core.
+
+    Raises: InvalidInput: not a number, negative, or finer than a billionth.
+    """
+    top, slash, bottom = text.partition("/")
+    try:
+        whole, _, decimals = top.partition(".")
+        if slash:
+            billionths, remainder = divmod(int(top) * 10**9, int(bottom))
+        else:
+            if not (whole + decimals).isdigit() or not (whole + decimals).isascii():
+                raise ValueError(text)
+            padded = decimals.rstrip("0").ljust(9, "0")
+            billionths, remainder = int(whole or "0") * 10**9 + int(padded[:9]), int(padded[9:] or "0")
+    except (ValueError, ZeroDivisionError):
+        raise InvalidInput(f"failed to parse {text} as a number of cores", hint="write for example 0.5 or 2") from None
+    if remainder:
+        raise InvalidInput("value is too precise")
+    if not 0 <= billionths < 2**63:
+        raise InvalidInput(f"{text} cores is out of range")
+    return billionths
+
+
+def parse_swap(text: str) -> int:
+    """Read `--memory-swap`: a size, or -1 for no limit.
+
+    Raises: InvalidInput: neither.
+    """
+    return -1 if text == "-1" else parse_bytes(text)
+
+
+def parse_cpuset(text: str) -> frozenset[int]:
+    """Read a list of cores or memory nodes such as `0-3,5`.
+
+    Raises: InvalidInput: with docker's words.
+    """
+
+    def refuse() -> InvalidInput:
+        return InvalidInput(f"invalid value {text} for cpuset: invalid format", hint="write for example 0-2 or 0,3")
+
+    chosen: set[int] = set()
+    for part in text.split(",") if text else ():
+        first, dash, last = part.partition("-")
+        if not (first.isdigit() and first.isascii()) or (dash and not (last.isdigit() and last.isascii())):
+            raise refuse()
+        begin, end = int(first), int(last if dash else first)
+        if end < begin or end > 8191:
+            raise refuse()
+        chosen.update(range(begin, end + 1))
+    return frozenset(chosen)
+
+
+LEAST_MEMORY_BYTES = 6 * 1024**2
+
+
+def check_limits(limits: Limits) -> None:
+    """Refuse limits that contradict each other or that no kernel takes.
+
+    Raises: InvalidInput: with docker's words.
+    """
+    memory, swap = limits.memory_bytes, limits.memory_swap_bytes
+    if memory and memory < LEAST_MEMORY_BYTES:
+        raise InvalidInput("minimum memory limit allowed is 6MB", hint="ask for -m 6m or more")
+    if swap > 0 and not memory:
+        raise InvalidInput("a memory limit is needed beside --memory-swap", hint="add for example -m 64m")
+    if 0 < swap < memory:
+        raise InvalidInput(
+            "minimum memoryswap limit should be larger than memory limit",
+            hint="--memory-swap counts memory and swap together",
+        )
+    if limits.cpu_shares < 0 or limits.cpu_shares == 1 or limits.cpu_shares > 262144:
+        raise InvalidInput(f"--cpu-shares {limits.cpu_shares} is out of range", hint="from 2 to 262144")
+    if limits.pids_limit < -1:
+        raise InvalidInput(f"--pids-limit {limits.pids_limit} is out of range", hint="-1 is no limit")
+    parse_cpuset(limits.cpuset_cpus)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Literal
 
 import msgspec
+
+from core.errors import InvalidInput
+from core.model.ids import NAME_RULE, is_name
 
 MountKind = Literal["bind", "volume", "tmpfs"]
 
@@ -42,3 +46,175 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     anonymous: bool = False
     no_copy: bool = False
     create_source: bool = False
+
+
+_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+_NO_EFFECT = ("rw", "z", "Z", "cached", "delegated", "consistent")
+"""Modes that change nothing here: read-write is the default, there is no SELinux relabelling."""
+
+_TMPFS_FLAGS = frozenset(
+    "rw ro exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime "
+    "relatime norelatime strictatime nostrictatime".split()
+)
+_TMPFS_VALUES = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol")
+
+
+def clean_target(text: str) -> str:
+    """An absolute path inside a container, `.` and `..` and doubled slashes taken out.
+
+    Raises: InvalidInput: relative, empty, or the root itself.
+    """
+    if not text.startswith("/"):
+        raise InvalidInput(
+            f"invalid mount path: '{text}' mount path must be absolute",
+            hint="write the path inside the container from its root on, for example /data",
+        )
+    if "\0" in text:
+        raise InvalidInput("invalid mount path: it holds a NUL byte")
+    target = "/" + posixpath.normpath(text).lstrip("/")
+    if target == "/":
+        raise InvalidInput(f"invalid mount path: '{text}': destination can't be '/'")
+    return target
+
+
+def parse_volume(text: str, *, cwd: str = "/") -> MountSpec:
+    """Read `-v`: `/inside`, `name:/inside[:mode]` or `/host:/inside[:mode]`.
+
+    Args: cwd: what a host path that begins with a dot is relative to.
+    Raises: InvalidInput: with docker's words where it has some.
+    """
+    parts = text.split(":")
+    if not text or any(part == "" for part in parts):
+        raise InvalidInput(f"invalid spec: {text}: empty section between colons")
+    if len(parts) > 3:
+        raise InvalidInput(
+            f"invalid volume specification: '{text}'", hint="write it as source:target or source:target:ro"
+        )
+    try:
+        if len(parts) == 1:
+            return MountSpec(kind="volume", target=clean_target(parts[0]))
+        source, target = parts[0], clean_target(parts[1])
+        if source.startswith("."):
+            source = posixpath.join(cwd, source)
+        is_bind = source.startswith("/")
+        read_only, no_copy, propagation = _parse_modes(parts[2] if len(parts) == 3 else "")
+    except InvalidInput as error:
+        raise InvalidInput(f"invalid volume specification: '{text}': {error}", hint=error.hint) from None
+    if is_bind:
+        return MountSpec(
+            kind="bind",
+            source=posixpath.normpath(source),
+            target=target,
+            read_only=read_only,
+            create_source=True,
+            propagation=propagation,
+        )
+    _check_volume_name(source)
+    return MountSpec(kind="volume", source=source, target=target, read_only=read_only, no_copy=no_copy)
+
+
+def _check_volume_name(name: str) -> None:
+    if not is_name(name):
+        raise InvalidInput(
+            f'"{name}" includes invalid characters for a local volume name, only "{NAME_RULE}" are allowed',
+            hint="if you meant a host directory, write its absolute path",
+        )
+
+
+def _parse_modes(text: str) -> tuple[bool, bool, str]:
+    read_only, no_copy, propagation = False, False, ""
+    for mode in text.split(",") if text else ():
+        if mode == "ro":
+            read_only = True
+        elif mode == "nocopy":
+            no_copy = True
+        elif mode in _PROPAGATIONS:
+            propagation = mode
+        elif mode not in _NO_EFFECT:
+            raise InvalidInput(f"invalid mode: {mode}", hint="write ro or rw")
+    return read_only, no_copy, propagation
+
+
+def parse_tmpfs(text: str) -> MountSpec:
+    """Read `--tmpfs`: `/inside[:option,…]`.
+
+    Raises: InvalidInput: the path is relative, or an option is not one of tmpfs(5).
+    """
+    target, _, options = text.partition(":")
+    kept: list[str] = []
+    for option in options.split(",") if options else ():
+        name, equals, value = option.partition("=")
+        if not ((equals and value and name in _TMPFS_VALUES) or (not equals and name in _TMPFS_FLAGS)):
+            raise InvalidInput(f'invalid tmpfs option "{option}"', hint="see tmpfs(5): size=64m, mode=1777, …")
+        kept.append(option)
+    return MountSpec(kind="tmpfs", target=clean_target(target), options=tuple(kept), read_only="ro" in kept)
+
+
+def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
+    """Read `--mount`: `type=bind,source=/host,target=/inside,readonly` and the like.
+
+    Raises: InvalidInput: an unknown type or key, or one that is missing.
+    """
+    kind, source, target, propagation = "volume", "", "", ""
+    read_only = no_copy = False
+    options: list[str] = []
+    for field in text.split(","):
+        key, equals, value = field.partition("=")
+        key = key.strip().lower()
+        if key in ("readonly", "ro", "volume-nocopy"):
+            if equals and value not in ("true", "false", "1", "0"):
+                raise InvalidInput(f"invalid value for {key}: {value}", hint="write true or false")
+            wanted = value not in ("false", "0")
+            if key == "volume-nocopy":
+                no_copy = wanted
+            else:
+                read_only = wanted
+            continue
+        if not equals:
+            raise InvalidInput(f"invalid field '{field}' must be a key=value pair")
+        match key:
+            case "type":
+                kind = value.lower()
+            case "source" | "src":
+                source = posixpath.join(cwd, value) if value.startswith(".") else value
+            case "target" | "dst" | "destination":
+                target = value
+            case "bind-propagation":
+                if value not in _PROPAGATIONS:
+                    raise InvalidInput(f"invalid propagation: {value}", hint=f"one of {', '.join(_PROPAGATIONS)}")
+                propagation = value
+            case "tmpfs-size":
+                options.append(f"size={value}")
+            case "tmpfs-mode":
+                options.append(f"mode={value}")
+            case "consistency":
+                pass  # a wish about other systems' shared folders; docker ignores it on Linux too
+            case "volume-driver" | "volume-opt" | "volume-label" | "bind-nonrecursive" | "bind-recursive":
+                raise InvalidInput(f"{key} is not available yet: only plain binds, volumes and tmpfs are")
+            case _:
+                raise InvalidInput(f"unexpected key '{key}' in '{field}'")
+    if not target:
+        raise InvalidInput("target is required")
+    target = clean_target(target)
+    if kind == "tmpfs":
+        if source:
+            raise InvalidInput("a tmpfs mount has no source")
+        return MountSpec(kind="tmpfs", target=target, read_only=read_only, options=tuple(options))
+    if kind == "bind":
+        if not source.startswith("/"):
+            raise InvalidInput(
+                f"invalid mount path: '{source}' mount path must be absolute",
+                hint="write source=/absolute/path, or type=volume for a volume",
+            )
+        return MountSpec(
+            kind="bind",
+            source=posixpath.normpath(source),
+            target=target,
+            read_only=read_only,
+            propagation=propagation,
+        )
+    if kind == "volume":
+        if source:
+            _check_volume_name(source)
+        return MountSpec(kind="volume", source=source, target=target, read_only=read_only, no_copy=no_copy)
+    raise InvalidInput(f'mount type unknown: "{kind}"', hint="one of bind, volume, tmpfs")

@@ -43,11 +43,7 @@ class ImageRef(msgspec.Struct, frozen=True, order=True):
     @property
     def familiar(self) -> str:
         """The whole reference as people write it, tag always shown."""
-        return (
-            self.familiar_name
-            + (f":{self.tag}" if self.tag else "")
-            + (f"@{self.digest}" if self.digest else "")
-        )
+        return self.familiar_name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     @property
     def canonical(self) -> str:

@@ -1,0 +1,23 @@
+"""`demo`: containers to look at, and the console on them."""
+
+from __future__ import annotations
+
+from app.commands.definition import Command, Invocation
+from app.commands.flags import flag
+
+
+def _run(invocation: Invocation) -> int:
+    from app import demo
+
+    if invocation.flags.truth("stop"):
+        demo.stop_demo(invocation.backend)
+        return 0
+    demo.run_demo(invocation.backend)
+    return 0
+
+
+DEMO = Command(
+    run=_run,
+    summary="Start five containers to look at and open the console on them",
+    flags=(flag("--stop", "Remove the demo's containers"),),
+)

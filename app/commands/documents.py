@@ -1,0 +1,304 @@
+"""Docker's JSON documents of containers, images and volumes, made of our values.
+
+Names and shapes are docker's, so that `--format '{{.State.Running}}'` and people's scripts work.
+What does not exist here keeps docker's "nothing" (null, empty, 0): a script that asks for it gets
+the answer it would get of a container without it.
+"""
+
+from __future__ import annotations
+
+from app.commands.template_functions import OpenMap
+from app.format import rfc3339_nano
+from core.model.container import Container, Created, Exited, Running
+from core.model.image import Image, ImageConfig
+from core.model.mounts import Mount
+from core.model.volume import Volume
+
+Document = dict[str, object]
+
+MASKED_PATHS = (
+    "/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug "
+    "/proc/scsi /proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware"
+).split()
+READ_ONLY_PATHS = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
+
+
+def container_document(container: Container) -> Document:
+    """What `inspect` shows of a container."""
+    config, spec = container.config, container.config.spec
+    argv = config.argv
+    document: Document = {
+        "Id": config.id,
+        "Created": rfc3339_nano(config.created_ns),
+        "Path": argv[0] if argv else "",
+        "Args": list(argv[1:]),
+        "State": _state(container),
+        "Image": config.image_id,
+        "ResolvConfPath": _inside(container, "resolv.conf"),
+        "HostnamePath": _inside(container, "hostname"),
+        "HostsPath": _inside(container, "hosts"),
+        "LogPath": _inside(container, "logs"),
+        "Name": f"/{container.name}",
+        "RestartCount": 0,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": _host_config(container),
+        "GraphDriver": {
+            "Data": {
+                "LowerDir": ":".join(config.layers),
+                "UpperDir": _inside(container, "upper"),
+                "WorkDir": _inside(container, "work"),
+            },
+            "Name": "overlay2",
+        },
+    }
+    if container.size_rw_bytes is not None:
+        document["SizeRw"] = container.size_rw_bytes
+    if container.size_root_bytes is not None:
+        document["SizeRootFs"] = container.size_root_bytes
+    document["Mounts"] = [_mount(mount) for mount in config.mounts if mount.kind != "tmpfs"]
+    volumes = OpenMap({mount.target: {} for mount in config.mounts if mount.anonymous})
+    document["Config"] = {
+        "Hostname": config.hostname,
+        "Domainname": "",
+        "User": config.user,
+        "AttachStdin": spec.attach_stdin,
+        "AttachStdout": spec.attach_stdout,
+        "AttachStderr": spec.attach_stderr,
+        "ExposedPorts": OpenMap({port: {} for port in config.exposed_ports}) or None,
+        "Tty": spec.tty,
+        "OpenStdin": spec.open_stdin,
+        "StdinOnce": spec.open_stdin and spec.attach_stdin,
+        "Env": list(config.env),
+        "Cmd": list(config.command) or None,
+        "Image": config.image_name,
+        "Volumes": volumes or None,
+        "WorkingDir": config.working_dir,
+        "Entrypoint": list(config.entrypoint) or None,
+        "OnBuild": None,
+        "Labels": OpenMap(config.labels),
+        "StopSignal": config.stop_signal,
+    }
+    document["NetworkSettings"] = _network_settings(spec.network)
+    return document
+
+
+def _inside(container: Container, name: str) -> str:
+    return f"{container.directory}/{name}" if container.directory else ""
+
+
+def _state(container: Container) -> Document:
+    status = container.status
+    state = container.state
+    document: Document = {
+        "Status": status,
+        "Running": status in ("running", "paused"),
+        "Paused": status == "paused",
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": status == "dead",
+        "Pid": 0,
+        "ExitCode": 0,
+        "Error": "",
+        "StartedAt": rfc3339_nano(0),
+        "FinishedAt": rfc3339_nano(0),
+    }
+    match state:
+        case Running():
+            document |= {"Pid": state.pid, "StartedAt": rfc3339_nano(state.started_ns)}
+        case Exited():
+            document |= {
+                "OOMKilled": state.oom_killed,
+                "ExitCode": state.exit_code,
+                "Error": state.error,
+                "StartedAt": rfc3339_nano(state.started_ns),
+                "FinishedAt": rfc3339_nano(state.finished_ns),
+            }
+        case Created():
+            document |= {"ExitCode": state.exit_code, "Error": state.error}
+    return document
+
+
+def _host_config(container: Container) -> Document:
+    spec, limits = container.config.spec, container.settings.limits
+    binds = [
+        f"{mount.name or mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
+        for mount in container.config.mounts
+        if mount.kind != "tmpfs" and not mount.anonymous
+    ]
+    tmpfs = {mount.target: ",".join(mount.options) for mount in container.config.mounts if mount.kind == "tmpfs"}
+    swap = limits.memory_swap_bytes
+    return {
+        "Binds": binds or None,
+        "ContainerIDFile": "",
+        "LogConfig": {"Type": "wharf", "Config": OpenMap()},
+        "NetworkMode": spec.network,
+        "PortBindings": OpenMap(),
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": spec.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "CapAdd": list(spec.cap_add) or None,
+        "CapDrop": list(spec.cap_drop) or None,
+        "CgroupnsMode": "private",
+        "Dns": [],
+        "DnsOptions": [],
+        "DnsSearch": [],
+        "ExtraHosts": None,
+        "GroupAdd": None,
+        "IpcMode": "private",
+        "Cgroup": "",
+        "Links": None,
+        "OomScoreAdj": 0,
+        "PidMode": "",
+        "Privileged": spec.privileged,
+        "PublishAllPorts": False,
+        "ReadonlyRootfs": spec.read_only,
+        "SecurityOpt": None,
+        **({"Tmpfs": OpenMap(tmpfs)} if tmpfs else {}),
+        "UTSMode": "",
+        "UsernsMode": "",
+        "ShmSize": 64 * 1024**2,
+        "Runtime": "wharf",
+        "ConsoleSize": [0, 0],
+        "Isolation": "",
+        "CpuShares": limits.cpu_shares,
+        "Memory": limits.memory_bytes,
+        "NanoCpus": limits.nano_cpus,
+        "CgroupParent": "",
+        "BlkioWeight": 0,
+        "BlkioWeightDevice": [],
+        "BlkioDeviceReadBps": [],
+        "BlkioDeviceWriteBps": [],
+        "BlkioDeviceReadIOps": [],
+        "BlkioDeviceWriteIOps": [],
+        "CpuPeriod": 0,
+        "CpuQuota": 0,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": limits.cpuset_cpus,
+        "CpusetMems": "",
+        "Devices": [],
+        "DeviceCgroupRules": None,
+        "DeviceRequests": None,
+        "KernelMemory": 0,
+        "KernelMemoryTCP": 0,
+        "MemoryReservation": 0,
+        "MemorySwap": swap or 2 * limits.memory_bytes,
+        "MemorySwappiness": None,
+        "OomKillDisable": False,
+        "PidsLimit": limits.pids_limit or None,
+        "Ulimits": [],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+        "MaskedPaths": None if spec.privileged else list(MASKED_PATHS),
+        "ReadonlyPaths": None if spec.privileged else list(READ_ONLY_PATHS),
+    }
+
+
+def _mount(mount: Mount) -> Document:
+    document: Document = {"Type": mount.kind}
+    if mount.kind == "volume":
+        document["Name"] = mount.name
+    document |= {"Source": mount.source, "Destination": mount.target}
+    if mount.kind == "volume":
+        document["Driver"] = "local"
+    propagation = mount.propagation or ("rprivate" if mount.kind == "bind" else "")
+    return document | {
+        "Mode": "ro" if mount.read_only else "",
+        "RW": not mount.read_only,
+        "Propagation": propagation,
+    }
+
+
+def _network_settings(network: str) -> Document:
+    nothing: Document = {
+        "EndpointID": "",
+        "Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "MacAddress": "",
+    }
+    endpoint = {"IPAMConfig": None, "Links": None, "Aliases": None, "NetworkID": "", **nothing, "DriverOpts": None}
+    return {
+        "Bridge": "",
+        "SandboxID": "",
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "Ports": OpenMap(),
+        "SandboxKey": "",
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **nothing,
+        "Networks": OpenMap({network: endpoint}),
+    }
+
+
+def image_document(image: Image) -> Document:
+    """What `image inspect` shows."""
+    return {
+        "Id": image.id,
+        "RepoTags": list(image.tags),
+        "RepoDigests": list(image.digests),
+        "Parent": image.parent_id,
+        "Comment": image.comment,
+        "Created": rfc3339_nano(image.created_ns),
+        "Container": "",
+        "DockerVersion": "",
+        "Author": image.author,
+        "Config": _image_config(image.config),
+        "Architecture": image.architecture,
+        "Os": image.os,
+        "Size": image.size_bytes,
+        "VirtualSize": image.size_bytes,
+        "GraphDriver": {"Data": {"LowerDir": ":".join(image.layers)}, "Name": "overlay2"},
+        "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
+        "Metadata": {"LastTagTime": rfc3339_nano(0)},
+    }
+
+
+def _image_config(config: ImageConfig) -> Document:
+    return {
+        "Hostname": "",
+        "Domainname": "",
+        "User": config.user,
+        "AttachStdin": False,
+        "AttachStdout": False,
+        "AttachStderr": False,
+        "ExposedPorts": OpenMap({port: {} for port in config.exposed_ports}) or None,
+        "Tty": False,
+        "OpenStdin": False,
+        "StdinOnce": False,
+        "Env": list(config.env) or None,
+        "Cmd": list(config.cmd) or None,
+        "Image": "",
+        "Volumes": OpenMap({path: {} for path in config.volumes}) or None,
+        "WorkingDir": config.working_dir,
+        "Entrypoint": list(config.entrypoint) or None,
+        "OnBuild": None,
+        "Labels": OpenMap(config.labels) or None,
+        "StopSignal": config.stop_signal,
+    }
+
+
+def volume_document(volume: Volume) -> Document:
+    """What `volume inspect` shows."""
+    return {
+        "CreatedAt": rfc3339_nano(volume.created_ns // 10**9 * 10**9),
+        "Driver": volume.driver,
+        "Labels": OpenMap(volume.labels) or None,
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Options": OpenMap(volume.options) or None,
+        "Scope": "local",
+    }

@@ -1,0 +1,274 @@
+"""`images`, `history`, `tag`, `rmi` and `image prune`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from app.commands.definition import Command, Invocation
+from app.commands.filters import check_filter, matches_labels, read_filters, read_truth
+from app.commands.flags import flag, refused
+from app.commands.language import explain
+from app.commands.lifecycle import prune_agreed, refuse_filters, report_pruned
+from app.commands.ps import ellipsis
+from app.commands.table import Row, row_printer
+from app.format import ago, human_size, local_stamp, rfc3339_seconds
+from core.errors import EngineError, InvalidInput, NotFound
+from core.model.ids import short_id
+from core.model.image import HistoryEntry, Image, Removed
+from core.model.reference import ImageRef, parse_reference
+
+TITLES = {
+    "ID": "IMAGE ID",
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "Digest": "DIGEST",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "Size": "SIZE",
+    "Containers": "CONTAINERS",
+    "VirtualSize": "SIZE",
+    "SharedSize": "SHARED SIZE",
+    "UniqueSize": "UNIQUE SIZE",
+}
+_HISTORY_TITLES = {
+    "ID": "IMAGE",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "CreatedBy": "CREATED BY",
+    "Size": "SIZE",
+    "Comment": "COMMENT",
+}
+_NONE = "<none>"
+_FILTERS = ("before", "dangling", "label", "reference", "since", "until")
+_PLATFORM = refused("--platform string", "an image has one platform in this version")
+
+
+def image_row(image: Image, repository: str, tag: str, digest: str, now_ns: int, *, truncate: bool) -> Row:
+    """One line of `images`."""
+    return {
+        "ID": short_id(image.id) if truncate else image.id,
+        "Repository": repository,
+        "Tag": tag,
+        "Digest": digest,
+        "CreatedSince": ago(image.created_ns, now_ns) if image.created_ns else "N/A",
+        "CreatedAt": local_stamp(image.created_ns),
+        "Size": human_size(image.size_bytes),
+        "Containers": "N/A",
+        "VirtualSize": human_size(image.size_bytes, 4),
+        "SharedSize": "N/A",
+        "UniqueSize": "N/A",
+    }
+
+
+def _names(image: Image) -> list[tuple[str, str, str]]:
+    """Repository, tag and digest of each name."""
+    found = []
+    for text in image.tags:
+        reference = parse_reference(text)
+        found.append((reference.familiar_name, reference.tag or _NONE, reference.digest or _NONE))
+    return found or [(_NONE, _NONE, _NONE)]
+
+
+def _list(invocation: Invocation) -> int:
+    flags = invocation.flags
+    filters = read_filters(flags.many("filter"), _FILTERS)
+    digests = flags.truth("digests")
+    show = row_printer(
+        flags.text("format"),
+        table=f"Repository Tag {'Digest ' if digests else ''}ID CreatedSince Size",
+        titles=TITLES,
+        quiet="ID" if flags.truth("quiet") else "",
+    )
+    truncate = not flags.truth("no-trunc")
+    wanted = [*invocation.arguments, *filters.get("reference", ())]
+    now_ns = time.time_ns()
+    rows = [
+        image_row(image, repository, tag, digest, now_ns, truncate=truncate)
+        for image in _chosen(invocation, filters)
+        for repository, tag, digest in _names(image)
+        if not wanted or any(_fits(pattern, repository, tag) for pattern in wanted)
+    ]
+    show(invocation.io, rows)
+    return 0
+
+
+def _chosen(invocation: Invocation, filters: dict[str, list[str]]) -> Iterator[Image]:
+    images = invocation.backend.images
+    dangling = read_truth("dangling", filters.get("dangling", ()))
+    newest = min((images.inspect(key).created_ns for key in filters.get("before", ())), default=None)
+    oldest = max((images.inspect(key).created_ns for key in filters.get("since", ())), default=None)
+    for text in filters.get("until", ()):
+        from app.format import parse_moment
+
+        moment = parse_moment(text, time.time_ns())
+        if moment is None:
+            raise InvalidInput(f"invalid filter 'until={text}'", hint="write a date or a time such as 24h")
+        newest = moment if newest is None else min(newest, moment)
+    for image in images.list(all=invocation.flags.truth("all")):
+        if dangling is not None and dangling != (not image.tags):
+            continue
+        if newest is not None and image.created_ns >= newest:
+            continue
+        if oldest is not None and image.created_ns <= oldest:
+            continue
+        if matches_labels(image.labels, filters.get("label", ())):
+            yield image
+
+
+def _fits(pattern: str, repository: str, tag: str) -> bool:
+    """Docker's reference match: `*` does not cross a slash; a pattern with no tag takes every tag."""
+    if repository == _NONE:
+        return False
+    name, colon, wanted_tag = pattern.rpartition(":")
+    if not colon or "/" in wanted_tag:
+        name, wanted_tag = pattern, "*"
+    parts, wanted = repository.split("/"), name.split("/")
+    if len(parts) != len(wanted) or not fnmatchcase(tag, wanted_tag):
+        return False
+    return all(fnmatchcase(part, glob) for part, glob in zip(parts, wanted, strict=True))
+
+
+def _history(invocation: Invocation) -> int:
+    flags = invocation.flags
+    human, truncate = flags.truth("human"), not flags.truth("no-trunc")
+    show = row_printer(
+        flags.text("format"),
+        table=f"ID {'CreatedSince' if human else 'CreatedAt'} CreatedBy Size Comment",
+        titles=_HISTORY_TITLES,
+        quiet="ID" if flags.truth("quiet") else "",
+    )
+    now_ns = time.time_ns()
+    entries = invocation.backend.images.history(invocation.arguments[0])
+    show(invocation.io, [_history_row(entry, now_ns, human, truncate) for entry in entries])
+    return 0
+
+
+def _history_row(entry: HistoryEntry, now_ns: int, human: bool, truncate: bool) -> Row:
+    created_by = entry.created_by.replace("\t", " ")
+    image = entry.image_id or "<missing>"
+    return {
+        "ID": short_id(image) if truncate and entry.image_id else image,
+        "CreatedSince": ago(entry.created_ns, now_ns) if entry.created_ns else "N/A",
+        "CreatedAt": rfc3339_seconds(entry.created_ns),
+        "CreatedBy": ellipsis(created_by, 45) if truncate else created_by,
+        "Size": human_size(entry.size_bytes) if human else str(entry.size_bytes),
+        "Comment": entry.comment,
+    }
+
+
+def parse_name(text: str) -> ImageRef:
+    """Read the name an image is to get.
+
+    Raises: InvalidReference: not a name, or one that holds a digest.
+    """
+    reference = parse_reference(text)
+    if reference.digest:
+        raise InvalidInput("refusing to create a tag with a digest reference", hint="write it as name[:tag]")
+    return reference
+
+
+def _tag(invocation: Invocation) -> int:
+    source, target = invocation.arguments
+    parse_name(target)
+    invocation.backend.images.tag(source, target)
+    return 0
+
+
+def _removed_lines(removed: Removed) -> list[str]:
+    lines = [f"Untagged: {removed.untagged}"] if removed.untagged else []
+    return lines + ([f"Deleted: {removed.deleted}"] if removed.deleted else [])
+
+
+def _remove(invocation: Invocation) -> int:
+    force = invocation.flags.truth("force")
+    code = 0
+    for name in invocation.arguments:
+        try:
+            for removed in invocation.backend.images.remove(name, force=force):
+                for line in _removed_lines(removed):
+                    invocation.io.line(line)
+        except EngineError as error:
+            explain(error, invocation.io)
+            if not (force and isinstance(error, NotFound)):
+                code = 1
+    return code
+
+
+def _prune(invocation: Invocation) -> int:
+    refuse_filters(invocation)
+    everything = invocation.flags.truth("all")
+    kind = "images without at least one container associated to them" if everything else "dangling images"
+    if prune_agreed(invocation, f"This will remove all {kind}."):
+        removed, freed_bytes = invocation.backend.images.prune(all=everything)
+        lines = [
+            line.replace("Untagged", "untagged", 1).replace("Deleted", "deleted", 1)
+            for one in removed
+            for line in _removed_lines(one)
+        ]
+        report_pruned(invocation, "Deleted Images:", lines, freed_bytes)
+    return 0
+
+
+IMAGES = Command(
+    run=_list,
+    summary="List images",
+    usage=("[REPOSITORY[:TAG]]",),
+    flags=(
+        flag("-a, --all", "Show all images (default hides intermediate images)"),
+        flag("--digests", "Show digests"),
+        flag("-f, --filter filter", "Filter output based on conditions provided", check=check_filter),
+        flag("--format string", "'table', 'table TEMPLATE', 'json' or a Go template"),
+        flag("--no-trunc", "Don't truncate output"),
+        flag("-q, --quiet", "Only show image IDs"),
+        refused("--tree", "an image has one platform in this version"),
+    ),
+    most=1,
+    completes=("image",),
+)
+HISTORY = Command(
+    run=_history,
+    summary="Show the history of an image",
+    usage=("IMAGE",),
+    flags=(
+        flag("--format string", "'table', 'table TEMPLATE', 'json' or a Go template"),
+        flag("-H, --human", "Print sizes and dates in human readable format", default="true"),
+        flag("--no-trunc", "Don't truncate output"),
+        flag("-q, --quiet", "Only show image IDs"),
+        _PLATFORM,
+    ),
+    least=1,
+    most=1,
+    completes=("image",),
+)
+TAG = Command(
+    run=_tag,
+    summary="Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    usage=("SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",),
+    least=2,
+    most=2,
+    completes=("image", "word"),
+)
+RMI = Command(
+    run=_remove,
+    summary="Remove one or more images",
+    usage=("IMAGE [IMAGE...]",),
+    flags=(
+        flag("-f, --force", "Force removal of the image"),
+        refused("--no-prune", "an image has no untagged parents in this store", allowed=("false",)),
+        refused("--platform strings", "an image has one platform in this version"),
+    ),
+    least=1,
+    most=None,
+    completes=("image",),
+)
+PRUNE = Command(
+    run=_prune,
+    summary="Remove unused images",
+    flags=(
+        flag("-a, --all", "Remove all unused images, not just dangling ones"),
+        flag("--filter filter", "Provide filter values", check=check_filter),
+        flag("-f, --force", "Do not prompt for confirmation"),
+    ),
+)

@@ -1,0 +1,110 @@
+"""Where a command reads and writes: a shell's three streams, or a line of the console.
+
+Everything that is not a container's own output is written through here, so that text from
+inside a container is made harmless in one place when a person's terminal is on the other side.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import BinaryIO
+
+from core.errors import InvalidInput
+from core.model.progress import CancelToken
+
+
+class Io:
+    """The streams of one command."""
+
+    def __init__(
+        self,
+        out: BinaryIO,
+        err: BinaryIO,
+        stdin: BinaryIO | None = None,
+        *,
+        stdin_is_tty: bool = False,
+        out_is_tty: bool = False,
+        err_is_tty: bool = False,
+        columns: int = 80,
+        cancel: CancelToken | None = None,
+        owns_process: bool = False,
+    ) -> None:
+        self.out = out
+        self.err = err
+        self.stdin = stdin
+        self.stdin_is_tty = stdin_is_tty
+        self.out_is_tty = out_is_tty
+        self.err_is_tty = err_is_tty
+        self.columns = columns
+        self.cancel = cancel if cancel is not None else CancelToken()
+        self.owns_process = owns_process
+        """Whether signals and the terminal's mode are ours to handle: true in a shell only."""
+
+    def line(self, text: str = "") -> None:
+        """Write one line to the output."""
+        self.text(text + "\n")
+
+    def text(self, text: str) -> None:
+        """Write text to the output; on a terminal what could drive it is made visible."""
+        self.out.write(_harmless(text) if self.out_is_tty else _encoded(text))
+        self.out.flush()
+
+    def complain(self, text: str) -> None:
+        """Write one line to the error output."""
+        self.err.write((_harmless(text) if self.err_is_tty else _encoded(text)) + b"\n")
+        self.err.flush()
+
+    def read_all(self) -> BinaryIO:
+        """The input, for a command that reads a whole stream.
+
+        Raises: InvalidInput: there is none, or it is a terminal.
+        """
+        if self.stdin is None or self.stdin_is_tty:
+            raise InvalidInput("the input is a terminal", hint="redirect a file into it, for example < file")
+        return self.stdin
+
+    def ask(self, question: str) -> bool:
+        """Put a yes/no question; anything but y or yes, also the end of the input, is a no."""
+        self.out.write(_encoded(question))
+        self.out.flush()
+        answer = self.stdin.readline() if self.stdin is not None else b""
+        return answer.strip().lower() in (b"y", b"yes")
+
+
+def shell_io() -> Io:
+    """The streams of this process."""
+    is_tty = [_is_tty(number) for number in (0, 1, 2)]
+    columns = 80
+    if is_tty[1]:
+        columns = os.get_terminal_size(1).columns or 80
+    return Io(
+        sys.stdout.buffer,
+        sys.stderr.buffer,
+        sys.stdin.buffer if sys.stdin is not None else None,
+        stdin_is_tty=is_tty[0],
+        out_is_tty=is_tty[1],
+        err_is_tty=is_tty[2],
+        columns=columns,
+        owns_process=True,
+    )
+
+
+def _is_tty(number: int) -> bool:
+    try:
+        return os.isatty(number)
+    except OSError:
+        return False
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _harmless(text: str) -> bytes:
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text.encode()
+    from core.model.display import safe_text
+
+    lines = text.split("\n")
+    return "\n".join("\t".join(safe_text(cell) for cell in line.split("\t")) for line in lines).encode()

@@ -1,0 +1,220 @@
+"""What moves a container from one state to the next: stop, kill, pause, rm and their kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from app.commands.definition import Command, Invocation
+from app.commands.filters import check_filter, read_filters
+from app.commands.flags import flag, refused
+from app.commands.language import explain
+from app.format import human_size
+from core.errors import EngineError, InvalidInput, NotFound
+from core.model.signals import parse_signal, signal_name
+
+
+def each(invocation: Invocation, names: Iterable[str], action: Callable[[str], object]) -> int:
+    """Do something to every named object and print the names that went well.
+
+    Returns: 1 if any of them failed; the others are done all the same.
+    """
+    code = 0
+    for name in names:
+        try:
+            action(name)
+        except EngineError as error:
+            explain(error, invocation.io)
+            code = 1
+        else:
+            invocation.io.line(name)
+    return code
+
+
+def _timeout(invocation: Invocation) -> int | None:
+    """Seconds, or None for the container's own; -1 waits for ever, as docker's does."""
+    if not (invocation.flags.given("timeout") or invocation.flags.given("time")):
+        return None
+    seconds = invocation.flags.number("timeout" if invocation.flags.given("timeout") else "time")
+    return seconds if seconds >= 0 else 10**9
+
+
+def _stop(invocation: Invocation) -> int:
+    timeout_s = _timeout(invocation)
+    containers = invocation.backend.containers
+    return each(invocation, invocation.arguments, lambda name: containers.stop(name, timeout_s))
+
+
+def _restart(invocation: Invocation) -> int:
+    timeout_s = _timeout(invocation)
+    containers = invocation.backend.containers
+    return each(invocation, invocation.arguments, lambda name: containers.restart(name, timeout_s))
+
+
+def _kill(invocation: Invocation) -> int:
+    signal = signal_name(parse_signal(invocation.flags.text("signal")))
+    containers = invocation.backend.containers
+    return each(invocation, invocation.arguments, lambda name: containers.kill(name, signal))
+
+
+def _pause(invocation: Invocation) -> int:
+    return each(invocation, invocation.arguments, invocation.backend.containers.pause)
+
+
+def _unpause(invocation: Invocation) -> int:
+    return each(invocation, invocation.arguments, invocation.backend.containers.unpause)
+
+
+def _remove(invocation: Invocation) -> int:
+    force, volumes = invocation.flags.truth("force"), invocation.flags.truth("volumes")
+    containers = invocation.backend.containers
+    code = 0
+    for name in invocation.arguments:
+        try:
+            containers.remove(name, force=force, volumes=volumes)
+        except EngineError as error:
+            explain(error, invocation.io)
+            if not (force and isinstance(error, NotFound)):  # -f forgives what is gone already
+                code = 1
+        else:
+            invocation.io.line(name)
+    return code
+
+
+def _rename(invocation: Invocation) -> int:
+    old, new = invocation.arguments
+    invocation.backend.containers.rename(old, new)
+    return 0
+
+
+def _wait(invocation: Invocation) -> int:
+    code = 0
+    for name in invocation.arguments:
+        try:
+            ended = invocation.backend.containers.wait(name, cancel=invocation.io.cancel)
+        except EngineError as error:
+            explain(error, invocation.io)
+            code = 1
+        else:
+            invocation.io.line(str(ended))
+    return code
+
+
+def prune_agreed(invocation: Invocation, warning: str) -> bool:
+    """Ask before something is deleted, unless -f was given."""
+    if invocation.flags.truth("force"):
+        return True
+    return invocation.io.ask(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
+
+
+def refuse_filters(invocation: Invocation) -> None:
+    """Prune commands take no filter in this version."""
+    if read_filters(invocation.flags.many("filter"), ("label", "until")):
+        raise InvalidInput("--filter is not available for prune yet", hint="list with a filter and remove by name")
+
+
+def report_pruned(invocation: Invocation, title: str, lines: Iterable[str], freed_bytes: int) -> None:
+    """What went, and how much room that made."""
+    lines = list(lines)
+    if lines:
+        invocation.io.line(title)
+        for line in lines:
+            invocation.io.line(line)
+        invocation.io.line()
+    invocation.io.line(f"Total reclaimed space: {human_size(freed_bytes, 4)}")
+
+
+def _prune(invocation: Invocation) -> int:
+    refuse_filters(invocation)
+    if prune_agreed(invocation, "This will remove all stopped containers."):
+        removed, freed_bytes = invocation.backend.containers.prune()
+        report_pruned(invocation, "Deleted Containers:", removed, freed_bytes)
+    return 0
+
+
+_SEVERAL = "CONTAINER [CONTAINER...]"
+_TIMEOUT = (
+    flag("-t, --timeout int", "Seconds to wait before killing the container"),
+    flag("--time int", "Seconds to wait before killing the container", hidden=True),
+    refused("-s, --signal string", "a container's stop signal is fixed at create; use kill -s for another"),
+)
+
+STOP = Command(
+    run=_stop,
+    summary="Stop one or more running containers",
+    usage=(_SEVERAL,),
+    flags=_TIMEOUT,
+    least=1,
+    most=None,
+    completes=("running",),
+)
+RESTART = Command(
+    run=_restart,
+    summary="Restart one or more containers",
+    usage=(_SEVERAL,),
+    flags=_TIMEOUT,
+    least=1,
+    most=None,
+    completes=("container",),
+)
+KILL = Command(
+    run=_kill,
+    summary="Kill one or more running containers",
+    usage=(_SEVERAL,),
+    flags=(flag("-s, --signal string", "Signal to send to the container", default="KILL"),),
+    least=1,
+    most=None,
+    completes=("running",),
+)
+PAUSE = Command(
+    run=_pause,
+    summary="Pause all processes within one or more containers",
+    usage=(_SEVERAL,),
+    least=1,
+    most=None,
+    completes=("running",),
+)
+UNPAUSE = Command(
+    run=_unpause,
+    summary="Unpause all processes within one or more containers",
+    usage=(_SEVERAL,),
+    least=1,
+    most=None,
+    completes=("running",),
+)
+RM = Command(
+    run=_remove,
+    summary="Remove one or more containers",
+    usage=(_SEVERAL,),
+    flags=(
+        flag("-f, --force", "Force the removal of a running container (uses SIGKILL)"),
+        flag("-v, --volumes", "Remove anonymous volumes associated with the container"),
+        refused("-l, --link", "links come with networks, in a later version"),
+    ),
+    least=1,
+    most=None,
+    completes=("container",),
+)
+RENAME = Command(
+    run=_rename,
+    summary="Rename a container",
+    usage=("CONTAINER NEW_NAME",),
+    least=2,
+    most=2,
+    completes=("container", "word"),
+)
+WAIT = Command(
+    run=_wait,
+    summary="Block until one or more containers stop, then print their exit codes",
+    usage=(_SEVERAL,),
+    least=1,
+    most=None,
+    completes=("running",),
+)
+PRUNE = Command(
+    run=_prune,
+    summary="Remove all stopped containers",
+    flags=(
+        flag("--filter filter", "Provide filter values", check=check_filter),
+        flag("-f, --force", "Do not prompt for confirmation"),
+    ),
+)

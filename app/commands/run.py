@@ -1,0 +1,146 @@
+"""`run` and `create`: a wish becomes a container."""
+
+from __future__ import annotations
+
+import os
+
+from app.commands.definition import Command, Invocation
+from app.commands.detach import DEFAULT, parse_detach_keys
+from app.commands.flags import flag
+from app.commands.wish import CREATE_FLAGS, read_wish
+from core.about import STARTER_IMAGE
+from core.backend import AttachWish, CreateResult
+from core.errors import EngineError, InvalidInput, NotFound, wrapped
+from core.model.container import ContainerSpec
+from core.model.reference import parse_reference
+
+_REFUSED = 125
+
+
+def _create(invocation: Invocation, spec: ContainerSpec) -> CreateResult:
+    cidfile = invocation.flags.text("cidfile")
+    if cidfile and os.path.lexists(cidfile):
+        raise InvalidInput(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
+    try:
+        created = invocation.backend.containers.create(spec)
+    except NotFound as error:
+        if error.kind != "image":
+            raise
+        invocation.io.complain(f"Unable to find image '{parse_reference(spec.image).familiar}' locally")
+        raise NotFound(
+            "images can't be pulled yet: registries come in a later version",
+            kind=error.kind,
+            key=error.key,
+            hint=f"load one from a file (load -i), import a root file system (import), or make {STARTER_IMAGE} "
+            "of this host's own tools (starter)",
+        ) from error
+    for warning in created.warnings:
+        invocation.io.complain(f"WARNING: {warning}")
+    if cidfile:
+        try:
+            with open(cidfile, "x", encoding="ascii") as file:
+                file.write(created.id)
+        except OSError as error:
+            invocation.backend.containers.remove(created.id, force=True, volumes=True)
+            raise wrapped(error, "write the container's ID to", cidfile) from None
+    return created
+
+
+def _run_create(invocation: Invocation) -> int:
+    created = _create(invocation, read_wish(invocation, detach=False))
+    invocation.io.line(created.id)
+    return 0
+
+
+def _run(invocation: Invocation) -> int:
+    flags, io = invocation.flags, invocation.io
+    detach = flags.truth("detach")
+    if detach and flags.given("attach"):
+        io.complain("wharf: conflicting options: cannot specify both --attach and --detach")
+        return 1
+    keys = parse_detach_keys(flags.text("detach-keys"))
+    spec = read_wish(invocation, detach=detach)
+    if spec.tty and spec.attach_stdin and not io.stdin_is_tty:
+        io.complain("the input device is not a TTY")
+        return 1
+    created = _create(invocation, spec)
+    containers = invocation.backend.containers
+    try:
+        if detach:
+            containers.start(created.id)
+            io.line(created.id)
+            return 0
+        return _run_attached(invocation, created.id, spec, keys)
+    except EngineError:
+        if spec.auto_remove:  # a start that failed leaves nothing behind that was to be removed anyway
+            try:
+                containers.remove(created.id, force=True, volumes=True)
+            except NotFound:
+                pass
+        raise
+
+
+def _run_attached(invocation: Invocation, container: str, spec: ContainerSpec, keys: bytes) -> int:
+    from app.commands.streams import Detached, join, window
+
+    io, containers = invocation.io, invocation.backend.containers
+    rows, columns = window(io) if spec.tty else (0, 0)
+    wish = AttachWish(
+        stdin=spec.attach_stdin and spec.open_stdin,
+        stdout=spec.attach_stdout,
+        stderr=spec.attach_stderr,
+        rows=rows,
+        columns=columns,
+    )
+    attachment = containers.start(container, wish)
+    if attachment is None:
+        return containers.wait(container, cancel=io.cancel)
+    proxies = invocation.flags.truth("sig-proxy") and not spec.tty
+    try:
+        code = join(
+            attachment,
+            io,
+            tty=spec.tty,
+            stdin=wish.stdin,
+            detach_keys=keys,
+            on_signal=(lambda name: containers.kill(container, name)) if proxies else None,
+        )
+    except Detached:
+        return 0
+    return containers.wait(container, cancel=io.cancel) if code is None else code
+
+
+CREATE = Command(
+    run=_run_create,
+    summary="Create a new container",
+    usage=("IMAGE [COMMAND] [ARG...]",),
+    flags=CREATE_FLAGS,
+    least=1,
+    most=None,
+    interspersed=False,
+    completes=("image", "word"),
+    points_to_help=True,
+)
+RUN = Command(
+    run=_run,
+    summary="Create and run a new container from an image",
+    usage=("IMAGE [COMMAND] [ARG...]",),
+    flags=(
+        *CREATE_FLAGS,
+        flag("-d, --detach", "Run container in background and print container ID"),
+        flag(
+            "--detach-keys string",
+            "Override the key sequence for detaching a container",
+            default=DEFAULT,
+            check=parse_detach_keys,
+        ),
+        flag("--sig-proxy", "Proxy received signals to the process", default="true"),
+    ),
+    least=1,
+    most=None,
+    interspersed=False,
+    completes=("image", "word"),
+    failure_code=_REFUSED,
+    runs_program=True,
+    points_to_help=True,
+)

@@ -1,0 +1,173 @@
+"""Which words lead to which command. A command's module is imported when the command is meant."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+import msgspec
+
+from app.commands.definition import Command
+
+COMMON = {
+    "run": "run:RUN",
+    "exec": "join:EXEC",
+    "ps": "ps:PS",
+    "logs": "logs:LOGS",
+    "images": "images:IMAGES",
+    "starter": "archive:STARTER",
+    "demo": "demo:DEMO",
+    "version": "system:VERSION_COMMAND",
+    "info": "system:INFO",
+}
+
+MORE = {
+    "attach": "join:ATTACH",
+    "commit": "archive:COMMIT",
+    "completion": "manual:COMPLETION",
+    "cp": "files:CP",
+    "create": "run:CREATE",
+    "diff": "files:DIFF",
+    "events": "system:EVENTS",
+    "export": "files:EXPORT",
+    "history": "images:HISTORY",
+    "import": "archive:IMPORT",
+    "inspect": "inspect:INSPECT",
+    "kill": "lifecycle:KILL",
+    "load": "archive:LOAD",
+    "man": "manual:MAN",
+    "pause": "lifecycle:PAUSE",
+    "rename": "lifecycle:RENAME",
+    "restart": "lifecycle:RESTART",
+    "rm": "lifecycle:RM",
+    "rmi": "images:RMI",
+    "save": "archive:SAVE",
+    "start": "join:START",
+    "stats": "stats:STATS",
+    "stop": "lifecycle:STOP",
+    "tag": "images:TAG",
+    "top": "stats:TOP",
+    "unpause": "lifecycle:UNPAUSE",
+    "wait": "lifecycle:WAIT",
+}
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A noun that is followed by a verb. Several words for one command: the first is shown."""
+
+    summary: str
+    words: dict[str, str]
+
+
+GROUPS = {
+    "container": Group(
+        "Manage containers",
+        {
+            "attach": "join:ATTACH",
+            "commit": "archive:COMMIT",
+            "cp": "files:CP",
+            "create": "run:CREATE",
+            "diff": "files:DIFF",
+            "exec": "join:EXEC",
+            "export": "files:EXPORT",
+            "inspect": "inspect:CONTAINER_INSPECT",
+            "kill": "lifecycle:KILL",
+            "logs": "logs:LOGS",
+            "ls": "ps:PS",
+            "list": "ps:PS",
+            "ps": "ps:PS",
+            "pause": "lifecycle:PAUSE",
+            "prune": "lifecycle:PRUNE",
+            "rename": "lifecycle:RENAME",
+            "restart": "lifecycle:RESTART",
+            "rm": "lifecycle:RM",
+            "remove": "lifecycle:RM",
+            "run": "run:RUN",
+            "start": "join:START",
+            "stats": "stats:STATS",
+            "stop": "lifecycle:STOP",
+            "top": "stats:TOP",
+            "unpause": "lifecycle:UNPAUSE",
+            "wait": "lifecycle:WAIT",
+        },
+    ),
+    "image": Group(
+        "Manage images",
+        {
+            "history": "images:HISTORY",
+            "import": "archive:IMPORT",
+            "inspect": "inspect:IMAGE_INSPECT",
+            "load": "archive:LOAD",
+            "ls": "images:IMAGES",
+            "list": "images:IMAGES",
+            "prune": "images:PRUNE",
+            "rm": "images:RMI",
+            "remove": "images:RMI",
+            "save": "archive:SAVE",
+            "tag": "images:TAG",
+        },
+    ),
+    "system": Group(
+        "Manage wharf",
+        {"events": "system:EVENTS", "info": "system:INFO", "reset": "system:RESET"},
+    ),
+    "volume": Group(
+        "Manage volumes",
+        {
+            "create": "volume:CREATE",
+            "inspect": "inspect:VOLUME_INSPECT",
+            "ls": "volume:LS",
+            "list": "volume:LS",
+            "prune": "volume:PRUNE",
+            "rm": "volume:RM",
+            "remove": "volume:RM",
+        },
+    ),
+}
+
+NOT_YET = {
+    "build": "images are built in a later version; until then change a container and use commit",
+    "builder": "images are built in a later version",
+    "compose": "compose files come in a later version",
+    "context": "remote hosts come in a later version",
+    "login": "registries come in a later version",
+    "logout": "registries come in a later version",
+    "manifest": "registries come in a later version",
+    "network": "networks come in a later version; --network none and host work",
+    "node": "swarm managers come in a later version",
+    "port": "networks come in a later version, until then no port is published",
+    "pull": "registries come in a later version; use load, import or starter to get an image",
+    "push": "registries come in a later version; use save to write an image to a file",
+    "search": "registries come in a later version",
+    "service": "swarm managers come in a later version",
+    "stack": "swarm managers come in a later version",
+    "swarm": "swarm managers come in a later version",
+    "update": "limits are fixed at create in this version",
+}
+"""Docker's other commands, and what to tell somebody who types one."""
+
+
+def find(place: str) -> Command:
+    """The definition at a place such as `run:RUN`, its module imported now."""
+    module, _, attribute = place.partition(":")
+    return cast(Command, getattr(import_module(f"app.commands.{module}"), attribute))
+
+
+def top_words() -> dict[str, str]:
+    """Every first word that is a command by itself."""
+    return COMMON | MORE
+
+
+def paths_of(place: str) -> list[str]:
+    """Every way to say a command, in the order help shows them: `container ls`, …, `ps`."""
+    paths = [f"{noun} {word}" for noun, group in GROUPS.items() for word, to in group.words.items() if to == place]
+    return paths + [word for word, to in top_words().items() if to == place]
+
+
+def all_commands() -> list[tuple[str, Command]]:
+    """Each command once, under its shortest path, sorted: for the manual and completion."""
+    places = {place: word for word, place in reversed(top_words().items())}
+    for noun, group in GROUPS.items():
+        for word, place in group.words.items():
+            places.setdefault(place, f"{noun} {word}")
+    return sorted((path, find(place)) for place, path in places.items())

@@ -1,0 +1,192 @@
+"""Unpack what `cp` brings out of a container onto this host.
+
+The tar is made by our engine, but of a tree that a container may be changing meanwhile: nothing
+in it is believed. Every entry is made relative to directory descriptors that were opened without
+following links, so no name and no link can lead out of the target. tarfile only reads headers.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Iterable, Iterator
+
+from core.errors import InvalidInput, UnsafeArchive, wrapped
+
+_CHUNK = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class _Pieces(io.RawIOBase):
+    """An iterator of bytes as the file that tarfile reads."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """True: that is all it is for."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, fewer at the end only."""
+        parts, length = [self._rest], len(self._rest)
+        while size < 0 or length < size:
+            piece = next(self._pieces, b"")
+            if not piece:
+                break
+            parts.append(piece)
+            length += len(piece)
+        data = b"".join(parts)
+        self._rest = data[size:] if size >= 0 else b""
+        return data[:size] if size >= 0 else data
+
+
+def unpack(pieces: Iterable[bytes], directory: str, *, rename: str | None, keep_owner: bool) -> None:
+    """Unpack a tar below a directory.
+
+    Args: rename: what the first part of every name becomes; empty: it is dropped, its contents go
+        straight into the directory; None: it stays. keep_owner: set uid and gid from the tar.
+    Raises: UnsafeArchive: an entry would leave the directory. EngineError: the host refused.
+    """
+    try:
+        root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with tarfile.open(fileobj=_Pieces(pieces), mode="r|", errors="surrogateescape") as tar:
+                _Unpacker(root, rename, keep_owner).run(tar)
+        finally:
+            os.close(root)
+    except tarfile.TarError as error:
+        raise InvalidInput(f"the container's tar can't be read: {error}") from error
+    except OSError as error:
+        raise wrapped(error, "write to", error.filename or directory) from error
+
+
+class _Unpacker:
+    def __init__(self, root: int, rename: str | None, keep_owner: bool) -> None:
+        self._root = root
+        self._rename = rename
+        self._keep_owner = keep_owner
+        self._directories: list[tuple[list[str], int, int]] = []
+        """Modes and times of directories, set last: what is put inside changes them."""
+
+    def run(self, tar: tarfile.TarFile) -> None:
+        """Make every entry, then finish the directories, deepest first."""
+        for entry in tar:
+            parts = self._placed(entry.name)
+            if parts:
+                self._make(tar, entry, parts)
+        for parts, mode, mtime in reversed(self._directories):
+            parent = self._open_parent(parts)
+            try:
+                number = os.open(parts[-1], _DIRECTORY, dir_fd=parent)
+            finally:
+                os.close(parent)
+            try:
+                os.fchmod(number, mode)
+                os.utime(number, (mtime, mtime))
+            finally:
+                os.close(number)
+
+    def _placed(self, name: str) -> list[str]:
+        """The names below the root that lead to an entry."""
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise UnsafeArchive(f"the entry {name!r} would leave the target directory")
+        if self._rename is not None and parts:
+            parts[:1] = [self._rename] if self._rename else []
+        return parts
+
+    def _open_parent(self, parts: list[str]) -> int:
+        number = os.dup(self._root)
+        for part in parts[:-1]:
+            try:
+                following = os.open(part, _DIRECTORY, dir_fd=number)
+            except FileNotFoundError:
+                os.mkdir(part, 0o755, dir_fd=number)
+                following = os.open(part, _DIRECTORY, dir_fd=number)
+            except NotADirectoryError:
+                raise UnsafeArchive(f"{'/'.join(parts)!r} leads through something that is no directory") from None
+            finally:
+                os.close(number)
+            number = following
+        return number
+
+    def _make(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, parts: list[str]) -> None:
+        parent = self._open_parent(parts)
+        try:
+            self._make_in(parent, tar, entry, parts)
+        finally:
+            os.close(parent)
+
+    def _make_in(self, parent: int, tar: tarfile.TarFile, entry: tarfile.TarInfo, parts: list[str]) -> None:
+        name, mode, mtime = parts[-1], entry.mode & 0o7777, int(entry.mtime)
+        if entry.isdir():
+            try:
+                os.mkdir(name, 0o700, dir_fd=parent)
+            except FileExistsError:
+                if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+                    raise InvalidInput(f"cannot put the directory {entry.name} where a file is") from None
+            self._directories.append((parts, mode, mtime))
+            self._own(parent, name, entry)
+            return
+        self._clear(parent, name, entry)
+        if entry.issym():
+            os.symlink(entry.linkname, name, dir_fd=parent)
+            self._own(parent, name, entry)
+        elif entry.islnk():
+            target = self._placed(entry.linkname)
+            if not target:
+                raise UnsafeArchive(f"the hard link {entry.name!r} leads to the directory itself")
+            beside = self._open_parent(target)
+            try:
+                os.link(target[-1], name, src_dir_fd=beside, dst_dir_fd=parent, follow_symlinks=False)
+            finally:
+                os.close(beside)
+        elif entry.isreg():
+            number = os.open(
+                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent
+            )
+            try:
+                self._fill(number, tar, entry)
+                if self._keep_owner:
+                    os.fchown(number, entry.uid, entry.gid)
+                os.fchmod(number, mode)  # after the owner: a change of owner clears setuid
+                os.utime(number, (mtime, mtime))
+            finally:
+                os.close(number)
+        elif entry.isfifo() or entry.ischr() or entry.isblk():
+            kind = stat.S_IFIFO if entry.isfifo() else stat.S_IFCHR if entry.ischr() else stat.S_IFBLK
+            device = 0 if entry.isfifo() else os.makedev(entry.devmajor, entry.devminor)
+            os.mknod(name, kind | mode, device, dir_fd=parent)
+            self._own(parent, name, entry)
+
+    def _own(self, parent: int, name: str, entry: tarfile.TarInfo) -> None:
+        if self._keep_owner:
+            os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+
+    def _clear(self, parent: int, name: str, entry: tarfile.TarInfo) -> None:
+        """Make room: what a copy overwrites is replaced, never written through."""
+        try:
+            status = os.lstat(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(status.st_mode):
+            raise InvalidInput(f"cannot put the file {entry.name} where a directory is")
+        os.unlink(name, dir_fd=parent)
+
+    def _fill(self, number: int, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
+        source = tar.extractfile(entry)
+        assert source is not None
+        for piece in _read(source):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(number, view) :]
+
+
+def _read(source: object) -> Iterator[bytes]:
+    assert hasattr(source, "read")
+    while piece := source.read(_CHUNK):
+        yield piece

@@ -1,0 +1,271 @@
+"""The flags of `run` and `create`, and how they become a ContainerSpec."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+
+from app.commands.definition import Invocation
+from app.commands.flags import Flag, flag, refused
+from core.errors import InvalidInput, InvalidSpec, wrapped
+from core.model.container import ContainerSpec
+from core.model.limits import Limits, check_limits, parse_cpus, parse_cpuset, parse_swap
+from core.model.mounts import MountSpec, parse_mount, parse_tmpfs, parse_volume
+from core.model.reference import parse_reference
+from core.model.security import parse_capability
+from core.model.signals import parse_signal
+
+NETWORKS = ("none", "host")
+_NETWORKS_LATER = "networks come in a later version; --network none and host work"
+_STREAMS = ("stdin", "stdout", "stderr")
+
+
+def check_network(text: str) -> None:
+    """Refuse networks that are not built yet.
+
+    Raises: InvalidInput.
+    """
+    if text not in NETWORKS:
+        raise InvalidInput(f"network {text} is not available: networks are not built yet, only none and host are")
+
+
+def _check_stream(text: str) -> None:
+    if text.lower() not in _STREAMS:
+        raise InvalidInput("valid streams are STDIN, STDOUT and STDERR")
+
+
+def _check_env(text: str) -> None:
+    if not text or text.startswith("="):
+        raise InvalidInput(f"invalid environment variable: {text}")
+
+
+def _check_hostname(text: str) -> None:
+    labels = text.split(".")
+    plain = text.replace("-", "").replace(".", "").replace("_", "")
+    if not text.isascii() or not plain.isalnum() or len(text) > 63 or not all(labels):
+        raise InvalidInput("a host name is made of letters, digits, dots and dashes, at most 63 of them")
+
+
+def _check_platform(text: str) -> None:
+    here = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    if text not in ("linux", f"linux/{here}"):
+        raise InvalidInput(f"this host runs linux/{here} only")
+
+
+_OTHER_LIMITS = "of the limits, --cpu-shares, --cpus, --cpuset-cpus, -m, --memory-swap and --pids-limit work"
+
+CREATE_FLAGS: tuple[Flag, ...] = (
+    flag("-a, --attach list", "Attach to STDIN, STDOUT or STDERR", check=_check_stream),
+    flag("--cap-add list", "Add Linux capabilities", check=parse_capability),
+    flag("--cap-drop list", "Drop Linux capabilities", check=parse_capability),
+    flag("--cidfile string", "Write the container ID to the file"),
+    flag("-c, --cpu-shares int", "CPU shares (relative weight)"),
+    flag("--cpus decimal", "Number of CPUs"),
+    flag("--cpuset-cpus string", "CPUs in which to allow execution (0-3, 0,1)", check=parse_cpuset),
+    flag("--entrypoint string", "Overwrite the default ENTRYPOINT of the image"),
+    flag("-e, --env list", "Set environment variables", check=_check_env),
+    flag("--env-file list", "Read in a file of environment variables"),
+    flag("-h, --hostname string", "Container host name", check=_check_hostname),
+    flag("-i, --interactive", "Keep STDIN open even if not attached"),
+    flag("-l, --label list", "Set meta data on a container"),
+    flag("--label-file list", "Read in a line delimited file of labels"),
+    flag("-m, --memory bytes", "Memory limit"),
+    flag(
+        "--memory-swap string",
+        "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
+        check=parse_swap,
+    ),
+    flag("--mount mount", "Attach a filesystem mount to the container", check=parse_mount),
+    flag("--name string", "Assign a name to the container"),
+    flag(
+        "--network string",
+        "Connect a container to a network (none or host)",
+        default="none",
+        check=check_network,
+    ),
+    flag("--net string", "Connect a container to a network", check=check_network, hidden=True),
+    flag("--pids-limit int", "Tune container pids limit (set -1 for unlimited)"),
+    flag("--platform string", "Refuse to run on another platform than this", check=_check_platform),
+    flag("--privileged", "Give extended privileges to this container"),
+    flag("--read-only", "Mount the container's root filesystem as read only"),
+    flag("--rm", "Automatically remove the container and its anonymous volumes when it exits"),
+    flag("--stop-signal string", "Signal to stop the container", check=parse_signal),
+    flag("--tmpfs list", "Mount a tmpfs directory", check=parse_tmpfs),
+    flag("-t, --tty", "Allocate a pseudo-TTY"),
+    flag("-u, --user string", "Username or UID (format: <name|uid>[:<group|gid>])"),
+    flag("-v, --volume list", "Bind mount a volume", check=parse_volume),
+    flag("-w, --workdir string", "Working directory inside the container"),
+    flag("--disable-content-trust", "Skip image verification", default="true", hidden=True),
+    flag("-q, --quiet", "Suppress the pull output", hidden=True),
+    refused("--add-host list", _NETWORKS_LATER),
+    refused("--annotation map", "it has no reader in this version"),
+    refused("--blkio-weight uint16", _OTHER_LIMITS, allowed=("0",)),
+    refused("--blkio-weight-device list", _OTHER_LIMITS),
+    refused("--cgroup-parent string", "containers live in wharf's own cgroups"),
+    refused("--cgroupns string", "every container has a cgroup namespace of its own", allowed=("private", "")),
+    refused("--cpu-period int", "use --cpus", allowed=("0",)),
+    refused("--cpu-quota int", "use --cpus", allowed=("0",)),
+    refused("--cpu-rt-period int", _OTHER_LIMITS, allowed=("0",)),
+    refused("--cpu-rt-runtime int", _OTHER_LIMITS, allowed=("0",)),
+    refused("--cpuset-mems string", _OTHER_LIMITS, allowed=("",)),
+    refused("--device list", "only the default devices are there; --privileged gives all of them"),
+    refused("--device-cgroup-rule list", "only the default devices are there"),
+    refused("--device-read-bps list", _OTHER_LIMITS),
+    refused("--device-read-iops list", _OTHER_LIMITS),
+    refused("--device-write-bps list", _OTHER_LIMITS),
+    refused("--device-write-iops list", _OTHER_LIMITS),
+    refused("--dns list", _NETWORKS_LATER),
+    refused("--dns-opt list", _NETWORKS_LATER),
+    refused("--dns-option list", _NETWORKS_LATER),
+    refused("--dns-search list", _NETWORKS_LATER),
+    refused("--domainname string", "use --hostname"),
+    refused("--expose list", _NETWORKS_LATER),
+    refused("--gpus string", "devices are added in a later version"),
+    refused("--group-add list", "a container has the groups that its image gives its user"),
+    refused("--health-cmd string", "health checks come in a later version"),
+    refused("--health-interval string", "health checks come in a later version"),
+    refused("--health-retries int", "health checks come in a later version"),
+    refused("--health-start-interval string", "health checks come in a later version"),
+    refused("--health-start-period string", "health checks come in a later version"),
+    refused("--health-timeout string", "health checks come in a later version"),
+    refused("--init", "an init of wharf's own comes in a later version", allowed=("false",)),
+    refused("--ip string", _NETWORKS_LATER),
+    refused("--ip6 string", _NETWORKS_LATER),
+    refused("--ipc string", "every container has an IPC namespace of its own", allowed=("private", "")),
+    refused("--isolation string", "Linux knows one kind only", allowed=("default", "")),
+    refused("--kernel-memory bytes", "kernels have given it up; use --memory"),
+    refused("--link list", _NETWORKS_LATER),
+    refused("--link-local-ip list", _NETWORKS_LATER),
+    refused("--log-driver string", "logs are kept by wharf itself", allowed=("json-file", "local", "")),
+    refused("--log-opt list", "logs are kept by wharf itself"),
+    refused("--mac-address string", _NETWORKS_LATER),
+    refused("--memory-reservation bytes", _OTHER_LIMITS, allowed=("0",)),
+    refused("--memory-swappiness int", _OTHER_LIMITS, allowed=("-1",)),
+    refused("--network-alias list", _NETWORKS_LATER),
+    refused("--net-alias list", _NETWORKS_LATER),
+    refused("--no-healthcheck", "health checks come in a later version"),
+    refused("--oom-kill-disable", _OTHER_LIMITS, allowed=("false",)),
+    refused("--oom-score-adj int", _OTHER_LIMITS, allowed=("0",)),
+    refused("--pid string", "every container has a PID namespace of its own", allowed=("",)),
+    refused("-p, --publish list", _NETWORKS_LATER),
+    refused("-P, --publish-all", _NETWORKS_LATER, allowed=("false",)),
+    refused("--pull string", "registries come in a later version", allowed=("missing", "never")),
+    refused("--restart string", "restart policies come in a later version", allowed=("no", "")),
+    refused("--runtime string", "wharf is the runtime"),
+    refused("--security-opt list", "every container has the default protection in this version"),
+    refused("--shm-size bytes", "/dev/shm has 64 MiB in this version", allowed=("64m",)),
+    refused("--stop-timeout int", "give the time to stop: stop -t SECONDS", allowed=("10",)),
+    refused("--storage-opt list", "there is one storage driver"),
+    refused("--sysctl map", "sysctls come in a later version"),
+    refused("--ulimit ulimit", "ulimits come in a later version"),
+    refused("--use-api-socket", "there is no API socket yet"),
+    refused("--userns string", "user namespaces come in a later version", allowed=("host", "")),
+    refused("--uts string", "every container has a UTS namespace of its own", allowed=("",)),
+    refused("--volume-driver string", "there is one volume driver", allowed=("local", "")),
+    refused("--volumes-from list", "name the volumes with -v in this version"),
+)
+
+
+def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
+    """The container that a command line asks for.
+
+    Raises: InvalidSpec, InvalidInput: it contradicts itself, or a file it names can't be read.
+    """
+    flags = invocation.flags
+    image, *command = invocation.arguments
+    parse_reference(image)
+    attach = {stream.lower() for stream in flags.many("attach")}
+    interactive = flags.truth("interactive")
+    if not attach and not detach:
+        attach = {"stdout", "stderr"} | ({"stdin"} if interactive else set())
+    working_dir = flags.text("workdir")
+    if working_dir and not working_dir.startswith("/"):
+        raise InvalidSpec(f"the working directory '{working_dir}' is invalid, it needs to be an absolute path")
+    limits = Limits(
+        cpu_shares=flags.number("cpu-shares"),
+        nano_cpus=parse_cpus(flags.text("cpus") or "0"),
+        cpuset_cpus=flags.text("cpuset-cpus"),
+        memory_bytes=flags.size("memory"),
+        memory_swap_bytes=parse_swap(flags.text("memory-swap") or "0"),
+        pids_limit=flags.number("pids-limit"),
+    )
+    check_limits(limits)
+    entrypoint: tuple[str, ...] | None = None
+    if flags.given("entrypoint"):
+        text = flags.text("entrypoint")
+        entrypoint = (text,) if text else ()
+    return ContainerSpec(
+        image=image,
+        command=tuple(command),
+        entrypoint=entrypoint,
+        name=flags.text("name").removeprefix("/"),
+        hostname=flags.text("hostname"),
+        env=read_env(flags.many("env"), flags.many("env-file")),
+        working_dir=working_dir,
+        user=flags.text("user"),
+        tty=flags.truth("tty"),
+        open_stdin=interactive,
+        attach_stdin="stdin" in attach,
+        attach_stdout="stdout" in attach,
+        attach_stderr="stderr" in attach,
+        auto_remove=flags.truth("rm"),
+        network=flags.text("net") or flags.text("network"),
+        mounts=_read_mounts(flags.many("volume"), flags.many("mount"), flags.many("tmpfs")),
+        limits=limits,
+        privileged=flags.truth("privileged"),
+        cap_add=tuple(parse_capability(name) for name in flags.many("cap-add")),
+        cap_drop=tuple(parse_capability(name) for name in flags.many("cap-drop")),
+        read_only=flags.truth("read-only"),
+        labels=_read_labels([*_lines_of(flags.many("label-file")), *flags.many("label")]),
+        stop_signal=flags.text("stop-signal"),
+    )
+
+
+def read_env(given: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
+    """Variables as `K=V`; a bare name takes our own environment's value, or is left out.
+
+    Raises: InvalidInput: a file can't be read, or holds a variable without a name.
+    """
+    found = []
+    for text in [*_lines_of(files), *given]:
+        _check_env(text)
+        name, equals, _ = text.partition("=")
+        if equals:
+            found.append(text)
+        elif name in os.environ:
+            found.append(f"{name}={os.environ[name]}")
+    return tuple(found)
+
+
+def _lines_of(paths: Iterable[str]) -> list[str]:
+    lines = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                lines += [line.lstrip().rstrip("\r\n") for line in file]
+        except OSError as error:
+            raise wrapped(error, "read", path) from None
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _read_labels(given: Iterable[str]) -> dict[str, str]:
+    labels = {}
+    for text in given:
+        key, _, value = text.partition("=")
+        if not key:
+            raise InvalidSpec(f"invalid label '{text}': empty name")
+        labels[key] = value
+    return labels
+
+
+def _read_mounts(volumes: Sequence[str], mounts: Sequence[str], tmpfs: Sequence[str]) -> tuple[MountSpec, ...]:
+    cwd = os.getcwd() if any(text.startswith(".") or "=." in text for text in (*volumes, *mounts)) else "/"
+    found = [parse_volume(text, cwd=cwd) for text in volumes]
+    found += [parse_mount(text, cwd=cwd) for text in mounts]
+    found += [parse_tmpfs(text) for text in tmpfs]
+    targets = [mount.target for mount in found]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise InvalidSpec(f"duplicate mount point: {target}")
+    return tuple(found)

@@ -1,0 +1,58 @@
+"""Reading and writing the little files of cgroup directories."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+
+def read_file(path: str) -> bytes:
+    """The whole file (cgroup.procs of a large group is cut at 64 KiB)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 65536)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: str, data: bytes) -> None:
+    """One write. Raises OSError that names the file and the value."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, f"{os.strerror(error.errno or 0)} (writing {data.decode()!r})", path) from None
+
+
+def remove_group(directory: str) -> None:
+    """Kill the members of a cgroup directory until rmdir succeeds; children first."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            for entry in os.scandir(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    remove_group(entry.path)
+            os.rmdir(directory)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        for pid in _members(directory):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.002)
+
+
+def _members(directory: str) -> list[int]:
+    try:
+        return [int(pid) for pid in read_file(f"{directory}/cgroup.procs").split() if int(pid) > 0]
+    except OSError:
+        return []

@@ -1,0 +1,490 @@
+"""Containers, as the seam offers them: create, run, look, end. Each use case owns the order of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from core.backend import AttachWish, CreateResult, PathStat
+from core.engine import creating, files, processes
+from core.engine.attachments import LocalAttachment, ask
+from core.engine.image_users import HeldContainer
+from core.engine.images import EngineImages
+from core.engine.records import ContainerRecords
+from core.engine.sandboxes import build_sandbox
+from core.engine.volumes import EngineVolumes
+from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, WrongState
+from core.linux import pidfd
+from core.logs.reader import read_log
+from core.logs.view import FileLogView
+from core.model.container import (
+    Change,
+    Container,
+    ContainerSettings,
+    ContainerSpec,
+    Created,
+    Damaged,
+    ExecSpec,
+    Exited,
+    ProcessTable,
+    Running,
+)
+from core.model.limits import Limits
+from core.model.logs import LogLine, LogQuery
+from core.model.merge import process_environment
+from core.model.progress import CancelToken, Report
+from core.model.signals import parse_signal
+from core.model.stats import StatsSample
+from core.model.volume import FileEntry
+from core.monitor import launch
+from core.state import journal
+from core.state.paths import Roots
+
+_GRACE_S = 10
+_KILL_S = 10.0
+_POLL_S = 0.05
+
+
+class EngineContainers:
+    """core.backend.Containers over one data root."""
+
+    def __init__(self, roots: Roots, records: ContainerRecords) -> None:
+        self._roots = roots
+        self._records = records
+        self.images: EngineImages
+        self.volumes: EngineVolumes
+
+    # ── making ─────────────────────────────────────────────────────────────────────────────────
+
+    def create(self, spec: ContainerSpec) -> CreateResult:
+        """Make a container; nothing is left behind if that fails."""
+        return creating.create(self._roots, self._records, self.images, self.volumes, spec)
+
+    def start(self, key: str, attach: AttachWish | None = None) -> LocalAttachment | None:
+        """Start it; with a wish, every byte from the first on comes through the attachment."""
+        container_id = self._records.resolve(key)
+        with self._records.lock(container_id, "start"):
+            container = self._records.load(container_id)
+            match container.state:
+                case Running(paused=True):
+                    raise WrongState(
+                        "cannot start a paused container, try unpause instead", hint=f"unpause {container.name}"
+                    )
+                case Running() if attach is None:
+                    return None
+                case Damaged(why=why):
+                    raise WrongState(f"container {container.name} is damaged: {why}", hint="remove it with rm -f")
+                case Running():
+                    pass
+                case _:
+                    return self._launch(container, attach)
+        assert attach is not None
+        return self.attach(key, attach)
+
+    def _launch(self, container: Container, attach: AttachWish | None) -> LocalAttachment | None:
+        try:
+            spec = msgspec.json.encode(build_sandbox(self._roots, container))
+            wish = msgspec.to_builtins(attach) if attach else None
+            connection, _ = launch.request_start(self._roots.run, self._roots.tag, self._roots.log, spec, wish)
+        except EngineError as error:
+            self._note_failure(container, error)
+            raise
+        if attach:
+            return LocalAttachment(connection)
+        connection.close()
+        return None
+
+    def _note_failure(self, container: Container, error: EngineError) -> None:
+        """A monitor notes its own failures; what failed before it, is noted (or removed) here."""
+        if isinstance(error, SandboxFailed):
+            return
+        if container.config.spec.auto_remove:
+            self._erase(container, volumes=True)
+        else:
+            self._records.write_state_quietly(container.id, Created(error=error.message, exit_code=125))
+
+    # ── streams ────────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, key: str, wish: AttachWish) -> LocalAttachment:
+        """Join the streams of a running container."""
+        container = self._running(key, "attach to")
+        connection, _ = self._ask(container, {"op": "attach", **msgspec.to_builtins(wish)})
+        self._note(container, "attach")
+        return LocalAttachment(connection)
+
+    def exec(self, key: str, spec: ExecSpec, wish: AttachWish | None = None) -> LocalAttachment | None:
+        """Run one more process inside; None when detached."""
+        if not spec.argv:
+            raise InvalidInput("no exec command specified", hint="write the command after the container's name")
+        container = self._running(key, "exec in")
+        config = container.config
+        request: dict[str, Any] = {
+            "op": "exec",
+            "argv": spec.argv,
+            "env": process_environment((*config.env, *spec.env), hostname=config.hostname, tty=spec.tty),
+            "cwd": spec.working_dir or config.working_dir or "/",
+            "user": spec.user or config.user,
+            "tty": spec.tty,
+            "stdin": spec.attach_stdin,
+            "privileged": spec.privileged,
+            "detach": spec.detach,
+        }
+        if wish:
+            request |= {"rows": wish.rows, "columns": wish.columns, "stdout": wish.stdout, "stderr": wish.stderr}
+        connection, answer = self._ask(container, request, timeout_s=20.0)
+        if answer.get("event") == "failed":
+            connection.close()
+            raise SandboxFailed(
+                str(answer.get("text")),
+                stage=str(answer.get("stage")),
+                errno=int(answer.get("errno") or 0),
+                path=answer.get("path"),
+                exit_code=int(answer.get("code") or 126),
+            )
+        if spec.detach:
+            connection.close()
+            return None
+        return LocalAttachment(connection)
+
+    def _ask(self, container: Container, request: dict[str, Any], *, timeout_s: float | None = 10.0) -> Any:
+        try:
+            return ask(self._roots.monitor_socket(container.id), request, timeout_s=timeout_s)
+        except WrongState as error:
+            if error.hint is None and "not running" in error.message:
+                raise WrongState(f"container {container.id} is not running") from error
+            raise
+
+    def _tell(self, container: Container, request: dict[str, Any]) -> None:
+        connection, _ = self._ask(container, request)
+        connection.close()
+
+    # ── ending ─────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self, key: str, timeout_s: int | None = None) -> None:
+        """Its stop signal, then SIGKILL after timeout_s."""
+        container = self._records.get(key)
+        if not isinstance(container.state, Running):
+            return
+        grace_s = _GRACE_S if timeout_s is None else timeout_s
+        number = parse_signal(container.config.stop_signal or "TERM")
+        try:
+            if container.state.paused:
+                self._tell(container, {"op": "unpause"})
+            self._tell(container, {"op": "signal", "number": number})
+            if self._await_exit(container, None if grace_s < 0 else float(grace_s)) is None:
+                self._kill_hard(container)
+        except WrongState:
+            self._kill_hard(container)
+        self._note(container, "stop")
+
+    def _kill_hard(self, container: Container) -> None:
+        """SIGKILL through the monitor, or, if that is gone, to the process we have on record."""
+        try:
+            self._tell(container, {"op": "signal", "number": 9})
+        except EngineError:
+            state = container.state
+            if isinstance(state, Running):
+                descriptor = pidfd.open_verified(state.pid, state.start_ticks)
+                if descriptor is not None:
+                    pidfd.send_signal(descriptor, 9)
+        if self._await_exit(container, _KILL_S) is None and isinstance(self._records.load(container.id).state, Running):
+            raise EngineError(
+                f"container {container.name} did not end within {_KILL_S:.0f} s of SIGKILL",
+                hint="a process of it may hang in the kernel: look at its state with top",
+            )
+
+    def _await_exit(self, container: Container, timeout_s: float | None) -> int | None:
+        """The exit code, or None if it still runs after timeout_s."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            connection, answer = ask(
+                self._roots.monitor_socket(container.id), {"op": "wait"}, timeout_s=timeout_s or None
+            )
+            connection.close()
+            return int(answer["code"])
+        except WrongState:
+            pass  # it ended, or its monitor died: the documents tell
+        except EngineError:
+            return None
+        while deadline is None or time.monotonic() < deadline:
+            try:
+                state = self._records.load(container.id).state
+            except NotFound:
+                return 0
+            if not isinstance(state, Running):
+                return state.exit_code if isinstance(state, Exited) else 0
+            time.sleep(_POLL_S)
+        return None
+
+    def restart(self, key: str, timeout_s: int | None = None) -> None:
+        """Stop, then start."""
+        container_id = self._records.resolve(key)
+        self.stop(container_id, timeout_s)
+        self.start(container_id)
+        self._note(self._records.load(container_id), "restart")
+
+    def kill(self, key: str, signal: str = "KILL") -> None:
+        """Send a signal to its first process."""
+        number = parse_signal(signal)
+        container = self._running(key, "kill")
+        self._tell(container, {"op": "signal", "number": number})
+        if number == 9:
+            self._await_exit(container, _KILL_S)
+
+    def pause(self, key: str) -> None:
+        """Freeze all its processes."""
+        container = self._running(key, "pause")
+        if container.status == "paused":
+            raise WrongState(f"container {container.id} is already paused")
+        self._tell(container, {"op": "pause"})
+
+    def unpause(self, key: str) -> None:
+        """Thaw them."""
+        container = self._records.get(key)
+        if container.status != "paused":
+            raise WrongState(f"container {container.id} is not paused")
+        self._tell(container, {"op": "unpause"})
+
+    def remove(self, key: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove it; running only by force."""
+        container_id = self._records.resolve(key)
+        container = self._records.load(container_id)
+        if isinstance(container.state, Running):
+            if not force:
+                shown = "paused" if container.state.paused else "running"
+                wish = "Unpause and then stop" if container.state.paused else "Stop"
+                raise WrongState(
+                    f"cannot remove container {container.name!r}: container is {shown}: "
+                    f"{wish.lower()} the container before removing or force remove",
+                    hint=f"rm -f {container.name} does both",
+                )
+            self._kill_hard(container)
+        try:
+            with self._records.lock(container_id, "remove"):
+                self._erase(self._records.load(container_id), volumes=volumes)
+        except NotFound:
+            if not container.config.spec.auto_remove:
+                raise  # else its monitor was faster
+
+    def _erase(self, container: Container, *, volumes: bool) -> None:
+        if isinstance(container.state, Running):
+            raise WrongState(f"container {container.name} was started meanwhile", hint="try again")
+        self._records.erase(container)
+        self._note(container, "destroy")
+        if volumes:
+            for mount in container.config.mounts:
+                if mount.kind == "volume" and mount.anonymous:
+                    self.volumes.remove_unused(mount.name)
+
+    def prune(self) -> tuple[Sequence[str], int]:
+        """Remove all stopped ones."""
+        removed: list[str] = []
+        freed = 0
+        for container in self._records.all():
+            if container.status not in ("created", "exited", "dead"):
+                continue
+            size = files.written_bytes(self._tree(container))
+            try:
+                self.remove(container.id)
+            except (WrongState, NotFound):
+                continue  # started, or removed by somebody else, meanwhile
+            removed.append(container.id)
+            freed += size
+        return removed, freed
+
+    def rename(self, key: str, name: str) -> None:
+        """Give it another name."""
+        container_id = self._records.resolve(key)
+        if not name:
+            raise InvalidInput("neither old nor new names may be empty", hint="write a new name")
+        with self._records.lock(container_id, "rename"):
+            container = self._records.load(container_id)
+            if name.removeprefix("/") == container.name:
+                raise InvalidInput("renaming a container with the same name as its current name")
+            settings = self._records.rename(container, name)
+            if isinstance(container.state, Running):
+                link = str(self._roots.names / settings.name)
+                self._tell(container, {"op": "rename", "name": settings.name, "name_link": link})
+        journal.append(
+            self._roots.journal,
+            "container",
+            "rename",
+            container_id,
+            {"image": container.config.image_name, "name": settings.name, "oldName": f"/{container.name}"},
+        )
+
+    def update(self, key: str, limits: Limits) -> None:
+        """Change its limits, live where it runs, and for later starts."""
+        container_id = self._records.resolve(key)
+        with self._records.lock(container_id, "update"):
+            container = self._records.load(container_id)
+            if isinstance(container.state, Running):
+                self._tell(container, {"op": "limit", "limits": msgspec.to_builtins(limits)})
+            self._records.write_settings(container_id, ContainerSettings(name=container.name, limits=limits))
+
+    def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:
+        """Block until it has ended (or is `removed`, or `next-exit`); its exit code."""
+        if condition not in ("not-running", "next-exit", "removed"):
+            raise InvalidInput(f'invalid condition: "{condition}"', hint="not-running, next-exit or removed")
+        cancel = cancel or CancelToken()
+        container = self._records.get(key)
+        code = container.state.exit_code if isinstance(container.state, (Created, Exited)) else None
+        if condition == "next-exit" and not isinstance(container.state, Running):
+            code = None
+            while not cancel.wait(_POLL_S):
+                if isinstance(self._records.load(container.id).state, Running):
+                    break
+        while code is None:
+            cancel.check()
+            code = self._await_exit(container, 1.0)
+        while condition == "removed" and container.id in self._records.ids():
+            if cancel.wait(_POLL_S):
+                cancel.check()
+        return code
+
+    # ── looking ────────────────────────────────────────────────────────────────────────────────
+
+    def list(self, *, all: bool = False, size: bool = False) -> Sequence[Container]:
+        """Running ones, or all; newest first."""
+        found = [c for c in self._records.all() if all or isinstance(c.state, Running)]
+        return [self._sized(container) for container in found] if size else found
+
+    def inspect(self, key: str, *, size: bool = False) -> Container:
+        """All about one."""
+        container = self._records.get(key)
+        return self._sized(container) if size else container
+
+    def _sized(self, container: Container) -> Container:
+        try:
+            root = self.images.inspect(container.config.image_id).size_bytes
+        except NotFound:
+            root = 0  # the image was removed by force: only what it wrote itself is known
+        written = files.written_bytes(self._tree(container))
+        return msgspec.structs.replace(container, size_rw_bytes=written, size_root_bytes=root + written)
+
+    def logs(self, key: str, query: LogQuery, cancel: CancelToken | None = None) -> Iterator[LogLine]:
+        """Lines, oldest first; with follow until it ends or is cancelled."""
+        container_id = self._records.resolve(key)
+
+        def is_over() -> bool:
+            return not self._records.is_managed(container_id)
+
+        directory = self._roots.container(container_id) / "logs"
+        return read_log(directory, query, cancel or CancelToken(), is_over)
+
+    def log_view(self, key: str) -> FileLogView:
+        """A log for a viewer."""
+        return FileLogView(self._roots.container(self._records.resolve(key)) / "logs")
+
+    def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
+        """Its processes, as ps shows them from the host's side."""
+        container = self._running(key, "show processes of")
+        return processes.table(self._roots, container, ps_arguments)
+
+    def stats(self, keys: Sequence[str] = ()) -> dict[str, StatsSample]:
+        """The newest sample of each running container (of all, when none is named), by full id."""
+        wanted = [self._records.get(key) for key in keys] if keys else self._records.all()
+        found: dict[str, StatsSample] = {}
+        for container in wanted:
+            sample = processes.newest_sample(self._roots, container)
+            if sample:
+                found[container.id] = sample
+        return found
+
+    def stats_history(self, key: str, since_ns: int = 0) -> Sequence[StatsSample]:
+        """Kept samples, oldest first, one a second."""
+        return processes.kept_samples(self._roots, self._records.resolve(key), since_ns)
+
+    # ── files ──────────────────────────────────────────────────────────────────────────────────
+
+    def changes(self, key: str) -> Sequence[Change]:
+        """What differs from its image, sorted by path."""
+        with self.held(key, pause=False) as held:
+            return files.changes(self._roots, held.tree)
+
+    def stat_path(self, key: str, path: str) -> PathStat:
+        """What lies at a path."""
+        with self.held(key, pause=False) as held:
+            return files.stat_path(self._roots, held.tree, path)
+
+    def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
+        """A tar of a file or tree."""
+        with self.held(key, pause=False) as held:
+            yield from files.copy_out(self._roots, held.tree, path, cancel or CancelToken())
+
+    def copy_in(self, key: str, path: str, tar: Iterable[bytes], *, archive: bool = False) -> None:
+        """Unpack a tar into an existing directory."""
+        with self.held(key, pause=False) as held:
+            files.copy_in(self._roots, held.tree, path, tar, archive=archive)
+
+    def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
+        """A directory of its root."""
+        with self.held(key, pause=False) as held:
+            return files.list_dir(self._roots, held.tree, path)
+
+    def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file of its root."""
+        with self.held(key, pause=False) as held:
+            return files.read_file(self._roots, held.tree, path, offset, length)
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """Its whole root as one tar."""
+        with self.held(key, pause=False) as held:
+            yield from files.export(self._roots, held.tree, report, cancel)
+            self._note(held.container, "export")
+
+    # ── for the other use cases ────────────────────────────────────────────────────────────────
+
+    def all(self) -> Sequence[Container]:
+        """Every container; takes no lock."""
+        return self._records.all()
+
+    @contextmanager
+    def held(self, key: str, *, pause: bool) -> Iterator[HeldContainer]:
+        """A container whose lock is held; with pause, a running one is frozen meanwhile.
+
+        A running container's files are reached through its own mount namespace, so nothing but a
+        pause needs the lock then: looking into it must not wait for somebody's long export.
+        """
+        container = self._records.get(key)
+        running = isinstance(container.state, Running)
+        if running and not pause:
+            yield HeldContainer(container=container, tree=self._tree(container))
+            return
+        with self._records.lock(container.id, "use its files"):
+            container = self._records.load(container.id)
+            if pause and isinstance(container.state, Running) and not container.state.paused:
+                # the connection is the promise: if we die, the monitor sees it close and thaws
+                connection, _ = self._ask(container, {"op": "freeze"}, timeout_s=10.0)
+                try:
+                    yield HeldContainer(container=container, tree=self._tree(container))
+                finally:
+                    connection.close()
+            else:
+                yield HeldContainer(container=container, tree=self._tree(container))
+
+    def _tree(self, container: Container) -> files.Tree:
+        return files.Tree(
+            what=f"container {container.name}",
+            layers=container.config.layers,
+            directory=self._roots.container(container.id),
+            pid=container.state.pid if isinstance(container.state, Running) else None,
+            mounts=container.config.mounts,
+        )
+
+    def _running(self, key: str, doing: str) -> Container:
+        container = self._records.get(key)
+        if not isinstance(container.state, Running):
+            raise WrongState(
+                f"cannot {doing} container {container.name}: container {container.id} is not running",
+                hint=f"start it first: start {container.name}",
+            )
+        return container
+
+    def _note(self, container: Container, action: str) -> None:
+        attributes = {"image": container.config.image_name, "name": container.name, **container.config.labels}
+        journal.append(self._roots.journal, "container", action, container.id, attributes)

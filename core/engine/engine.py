@@ -1,0 +1,39 @@
+"""The engine: one data root's use cases, put together. No logic of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.engine import reconcile
+from core.engine.containers import EngineContainers
+from core.engine.images import EngineImages
+from core.engine.records import ContainerRecords
+from core.engine.system import EngineSystem
+from core.engine.volumes import EngineVolumes
+from core.state.paths import Roots, open_roots
+
+
+class Engine:
+    """core.backend.Backend over one data root; any number of them may be open at once."""
+
+    def __init__(self, roots: Roots) -> None:
+        self.roots = roots
+        records = ContainerRecords(roots)
+        self.containers = EngineContainers(roots, records)
+        self.images = EngineImages(roots, self.containers)
+        self.volumes = EngineVolumes(roots, self.containers)
+        self.containers.images = self.images
+        self.containers.volumes = self.volumes
+        self.system = EngineSystem(roots, self.containers, self.images)
+        reconcile.after_boot(roots, records)
+
+    def close(self) -> None:
+        """Nothing is kept open between calls."""
+
+
+def open_engine(root: Path | None = None, run_root: Path | None = None) -> Engine:
+    """Open the engine of a data root, making the root the first time.
+
+    Raises: Denied, Unsupported, Conflict: see core.state.paths.open_roots.
+    """
+    return Engine(open_roots(root, run_root))

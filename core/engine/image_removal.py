@@ -1,0 +1,158 @@
+"""Untagging and deleting images by docker's rules and in its words (moby: daemon/images/image_delete.go)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.engine.image_users import ContainerView, users_by_image
+from core.errors import Conflict, NotFound
+from core.images.store import ImageStore
+from core.model.container import Container, Running
+from core.model.ids import short_id
+from core.model.image import Removed
+from core.model.reference import parse_reference
+from core.state import journal
+from core.state.paths import Roots
+from core.storage import gc
+
+
+class ImageRemoval:
+    """Removes images of one store."""
+
+    def __init__(self, roots: Roots, store: ImageStore, containers: ContainerView) -> None:
+        self._roots = roots
+        self._store = store
+        self._containers = containers
+
+    def remove(self, key: str, *, force: bool) -> list[Removed]:
+        """Untag, and delete what nothing else needs."""
+        image_id = self._store.resolve(key)
+        users = users_by_image(self._containers).get(image_id, [])
+        references = self._references_of(image_id)
+        removed: list[Removed] = []
+        named = self._named_by(key, image_id)
+        if named is not None:
+            if not force and references == [named] and users:
+                raise Conflict(
+                    f'conflict: unable to remove repository reference "{key}" (must force) - '
+                    f"container {short_id(users[0].id)} is using its referenced image {short_id(image_id)}",
+                    hint="remove the container first, or force it",
+                )
+            self._untag(named, image_id, removed)
+            if len(references) > 1:
+                return removed
+        elif len(references) == 1:
+            self._check_conflicts(image_id, users, force=force, ignore_references=True)
+            self._untag(references[0], image_id, removed)
+        try:
+            self._check_conflicts(image_id, users, force=force)
+        except Conflict:
+            if named is not None and users:
+                return removed  # its last name went by force; a running container keeps the rest alive
+            raise
+        self._delete(image_id, removed)
+        return removed
+
+    def _named_by(self, key: str, image_id: str) -> str | None:
+        """The canonical reference that a key spells, or None if it is an id."""
+        if image_id.removeprefix("sha256:").startswith(key.removeprefix("sha256:")):
+            return None
+        canonical = parse_reference(key).canonical
+        return canonical if self._store.references().get(canonical) == image_id else None
+
+    def _references_of(self, image_id: str) -> list[str]:
+        return sorted(name for name, meant in self._store.references().items() if meant == image_id)
+
+    def _untag(self, canonical: str, image_id: str, removed: list[Removed]) -> None:
+        if self._store.drop_reference(canonical, image_id):
+            familiar = parse_reference(canonical).familiar
+            removed.append(Removed(untagged=familiar))
+            journal.append(self._roots.journal, "image", "untag", image_id, {"name": familiar})
+
+    def _check_conflicts(
+        self, image_id: str, users: Sequence[Container], *, force: bool, ignore_references: bool = False
+    ) -> None:
+        """What stands against deletion: hard reasons always, soft ones unless forced."""
+
+        def conflict(reason: str, *, hard: bool, hint: str) -> Conflict:
+            how = "cannot be forced" if hard else "must be forced"
+            return Conflict(f"conflict: unable to delete {short_id(image_id)} ({how}) - {reason}", hint=hint)
+
+        if any(record.parent_id == image_id for record in self._store.records()):
+            raise conflict("image has dependent child images", hard=True, hint="remove those first")
+        for container in users:
+            if isinstance(container.state, Running):
+                raise conflict(
+                    f"image is being used by running container {short_id(container.id)}",
+                    hard=True,
+                    hint="stop and remove the container first",
+                )
+        if force:
+            return
+        if not ignore_references and self._references_of(image_id):
+            raise conflict("image is referenced in multiple repositories", hard=False, hint="name a tag, or force it")
+        if users:
+            raise conflict(
+                f"image is being used by stopped container {short_id(users[0].id)}",
+                hard=False,
+                hint="remove the container first, or force it",
+            )
+
+    def _delete(self, image_id: str, removed: list[Removed], *, ancestors: bool = True) -> int:
+        """Take away names, record and what nothing else needs; bytes freed."""
+        try:
+            record = self._store.get(image_id)
+        except NotFound:
+            return 0
+        for canonical in self._references_of(image_id):
+            self._untag(canonical, image_id, removed)
+        if not self._store.forget_unnamed(image_id):
+            return 0  # somebody has named it again meanwhile
+        journal.append(self._roots.journal, "image", "delete", image_id, {"name": image_id})
+        removed.append(Removed(deleted=image_id))
+        swept = gc.sweep(self._roots, self._reachable)
+        removed.extend(
+            Removed(deleted=layer.chain_id) for layer in reversed(record.layers) if layer.chain_id in swept.layers
+        )
+        freed = swept.freed_bytes
+        if ancestors and record.parent_id and self._store.has(record.parent_id):
+            users = users_by_image(self._containers).get(record.parent_id, [])
+            try:
+                if not self._references_of(record.parent_id):
+                    self._check_conflicts(record.parent_id, users, force=False)
+                    freed += self._delete(record.parent_id, removed)
+            except Conflict:
+                pass  # the parent is still needed
+        return freed
+
+    def _reachable(self) -> gc.Reachable:
+        """All that images and containers need; called under the exclusive store lock."""
+        keep = gc.Reachable(blobs=set(), layers=set())
+        for image_id in self._store.ids():
+            record = self._store.get(image_id)  # a record that can't be read stops the sweep: better dirt than loss
+            keep.blobs.add(record.id)
+            if record.manifest:
+                keep.blobs.add(record.manifest)
+            for layer in record.layers:
+                keep.blobs.add(layer.blob)
+                keep.layers.add(layer.chain_id)
+        for container in self._containers.all():
+            keep.layers.update(container.config.layers)
+        return keep
+
+    def prune(self, *, every_unused: bool) -> tuple[list[Removed], int]:
+        """Remove dangling (or all unused) images: what went, and the bytes freed."""
+        removed: list[Removed] = []
+        freed = 0
+        users = users_by_image(self._containers)
+        for image_id in self._store.ids():
+            named = bool(self._references_of(image_id))
+            if users.get(image_id) or (named and not every_unused):
+                continue
+            try:
+                self._check_conflicts(image_id, (), force=True)
+            except Conflict:
+                continue  # images were made from it
+            freed += self._delete(image_id, removed)
+        freed += gc.sweep(self._roots, self._reachable).freed_bytes
+        return removed, freed

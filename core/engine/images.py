@@ -1,0 +1,142 @@
+"""Images, as the seam offers them: records, layers and blobs brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.engine import image_making
+from core.engine.image_removal import ImageRemoval
+from core.engine.image_users import ContainerView, users_by_image
+from core.errors import EngineError, Integrity, NotFound
+from core.images import wire
+from core.images.history import ancestry, history_entries
+from core.images.store import ImageRecord, ImageStore
+from core.model.container import Container
+from core.model.ids import short_id
+from core.model.image import HistoryEntry, Image, Removed
+from core.model.progress import CancelToken, Report
+from core.model.reference import parse_reference
+from core.state import journal
+from core.state.paths import Roots
+from core.storage.blobs import read_blob
+
+_Users = dict[str, list[Container]]
+
+
+class EngineImages:
+    """core.backend.Images over one data root."""
+
+    def __init__(self, roots: Roots, containers: ContainerView) -> None:
+        self._roots = roots
+        self._containers = containers
+        self._store = ImageStore(roots)
+        self._removal = ImageRemoval(roots, self._store, containers)
+        self._configs: dict[str, tuple[bytes, wire.ConfigDocument]] = {}
+
+    # looking
+
+    def list(self, *, all: bool = False) -> Sequence[Image]:
+        """Newest first; without `all`, no untagged image that others were made from."""
+        records = [record for record in self._store.records()]
+        tags = self._tags()
+        users = users_by_image(self._containers)
+        parents = {record.parent_id for record in records}
+        images = []
+        for record in records:
+            if not all and record.id in parents and record.id not in tags:
+                continue
+            try:
+                images.append(self._image(record, tags, users))
+            except (Integrity, NotFound):
+                continue  # its config is damaged or gone: `inspect` says so, a list shows the others
+        return sorted(images, key=lambda image: (-image.created_ns, image.id))
+
+    def inspect(self, key: str) -> Image:
+        """One image by reference, id or id prefix."""
+        record = self._store.get(self._store.resolve(key))
+        return self._image(record, self._tags(), users_by_image(self._containers))
+
+    def resolve(self, key: str) -> str:
+        """The full id behind a key. Raises: NotFound, Conflict."""
+        return self._store.resolve(key)
+
+    def history(self, key: str) -> Sequence[HistoryEntry]:
+        """How it was made, newest step first."""
+        record = self._store.get(self._store.resolve(key))
+        tags = self._tags()
+        line = ancestry(record.id, self._parent_of)
+        return history_entries(
+            self._config(record.id)[1],
+            [layer.size_bytes for layer in record.layers],
+            [(image_id, tags.get(image_id, ())) for image_id in line],
+        )
+
+    def _parent_of(self, image_id: str) -> str:
+        try:
+            parent = self._store.get(image_id).parent_id
+        except EngineError:
+            return ""
+        return parent if parent and self._store.has(parent) else ""
+
+    def _image(self, record: ImageRecord, tags: dict[str, tuple[str, ...]], users: _Users) -> Image:
+        raw, document = self._config(record.id)
+        config = wire.run_config(document)
+        comment = document.comment or ""
+        if not comment and document.history:
+            comment = document.history[-1].comment or ""
+        return Image(
+            id=record.id,
+            tags=tags.get(record.id, ()),
+            created_ns=wire.parse_stamp(document.created),
+            size_bytes=sum(layer.size_bytes for layer in record.layers),
+            author=document.author or "",
+            architecture=document.architecture,
+            os=document.os,
+            parent_id=record.parent_id,
+            comment=comment,
+            config=config,
+            layers=tuple(layer.chain_id for layer in record.layers),
+            diff_ids=tuple(layer.diff_id for layer in record.layers),
+            labels=config.labels,
+            used_by=tuple(container.id for container in users.get(record.id, ())),
+            raw_config=raw,
+        )
+
+    def _config(self, image_id: str) -> tuple[bytes, wire.ConfigDocument]:
+        """An image's config; content never changes under its digest, so it is read once."""
+        found = self._configs.get(image_id)
+        if found is None:
+            raw = read_blob(self._roots, image_id, most=wire.LARGEST_DOCUMENT_BYTES)
+            found = raw, wire.parse_config(raw, f"the config of image {short_id(image_id)}")
+            self._configs[image_id] = found
+        return found
+
+    def _tags(self) -> dict[str, tuple[str, ...]]:
+        """Familiar references by image id."""
+        tags: dict[str, set[str]] = {}
+        for canonical, image_id in self._store.references().items():
+            tags.setdefault(image_id, set()).add(parse_reference(canonical).familiar)
+        return {image_id: tuple(sorted(names)) for image_id, names in tags.items()}
+
+    # naming and removing
+
+    def tag(self, key: str, reference: str) -> None:
+        """Give it one more name; the name leaves whatever had it."""
+        name = parse_reference(reference)
+        image_id = self._store.resolve(key)
+        self._store.set_reference(name, image_id)
+        journal.append(self._roots.journal, "image", "tag", image_id, {"name": name.familiar})
+
+    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
+        """Untag, and delete what nothing else needs."""
+        return self._removal.remove(key, force=force)
+
+    def prune(self, *, all: bool = False) -> tuple[Sequence[Removed], int]:
+        """Remove dangling (or all unused) images: what went, and the bytes freed."""
+        return self._removal.prune(every_unused=all)
+
+    # making
+
+    def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
+        """Make a usable image from this host's own tools, no network needed; its id."""
+        return image_making.make_starter(self._roots, self._store, reference, report, cancel)

@@ -1,0 +1,110 @@
+"""The engine and its host, as the seam offers them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+
+from core import about
+from core.backend import EngineInfo
+from core.cgroups import driver
+from core.engine.containers import EngineContainers
+from core.engine.images import EngineImages
+from core.errors import EngineError, wrapped
+from core.linux import caps
+from core.model.events import Event
+from core.model.progress import CancelToken
+from core.model.stats import HostSample
+from core.monitor import proto
+from core.state import journal
+from core.state.locks import Rank, locked
+from core.state.paths import Roots
+from core.stats.host import sample_host
+
+
+class EngineSystem:
+    """core.backend.System over one data root."""
+
+    def __init__(self, roots: Roots, containers: EngineContainers, images: EngineImages) -> None:
+        self._roots = roots
+        self._containers = containers
+        self._images = images
+
+    def info(self) -> EngineInfo:
+        """What this engine is and where it runs."""
+        states = [container.status for container in self._containers.all()]
+        hierarchies = driver.find_hierarchies()
+        return EngineInfo(
+            version=about.VERSION,
+            data_root=str(self._roots.data),
+            run_root=str(self._roots.run),
+            kernel=platform.release(),
+            operating_system=_operating_system(),
+            architecture=platform.machine(),
+            hostname=platform.node(),
+            cpu_count=os.cpu_count() or 1,
+            memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            cgroup_version=hierarchies.version,
+            storage_driver="overlay",
+            containers_running=states.count("running"),
+            containers_paused=states.count("paused"),
+            containers_stopped=len(states) - states.count("running") - states.count("paused"),
+            images=len(self._images.list()),
+            security_options=("name=seccomp,profile=builtin", "name=cgroupns"),
+            warnings=_warnings(hierarchies),
+        )
+
+    def host(self) -> HostSample:
+        """The machine just now."""
+        return sample_host(self._roots.data)
+
+    def events(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, cancel: CancelToken
+    ) -> Iterator[Event]:
+        """Kept events, then live ones."""
+        return journal.follow(self._roots.journal, cancel, since_ns=since_ns, until_ns=until_ns)
+
+    def reset(self) -> None:
+        """Stop and remove everything this data root holds, the roots themselves too."""
+        for container in self._containers.all():
+            self._containers.remove(container.id, force=True)
+        try:
+            connection = proto.connect(self._roots.spawner_socket)
+            proto.send(connection, {"op": "quit", "protocol": proto.PROTOCOL})
+            proto.receive(connection)
+            connection.close()
+        except OSError:
+            pass  # none runs
+        with locked(self._roots.store_lock, Rank.STORE, what="the store", purpose="reset"):
+            if self._containers.all():
+                raise EngineError("a container was created during the reset", hint="run it again")
+            for path in (self._roots.data, self._roots.run):
+                try:
+                    shutil.rmtree(path)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise wrapped(error, "remove", path) from error
+        hierarchies = driver.find_hierarchies()
+        for name in ("spawner", ""):
+            driver.choose(hierarchies, f"{self._roots.tag}/{name}".rstrip("/")).remove()
+
+
+def _operating_system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return platform.system()
+
+
+def _warnings(hierarchies: driver.Hierarchies) -> tuple[str, ...]:
+    """What this host lacks that containers would notice."""
+    found = []
+    if not caps.read_mask("CapEff") >> caps.CAPABILITIES["SYS_RESOURCE"] & 1:
+        found.append("no CAP_SYS_RESOURCE: hard limits can't be raised, negative oom scores can't be set")
+    if hierarchies.version != "2":
+        missing = [name for name in ("cpu", "memory", "pids", "devices", "freezer") if name not in hierarchies.v1]
+        found += [f"no {name} cgroup: its limits have no effect" for name in missing]
+    return tuple(found)

@@ -1,0 +1,193 @@
+"""Records of images and the references that name them.
+
+    images/<id hex>.json     which blobs and layers an image is made of; its config is a blob as well
+    refs/<quoted>.json       which image a reference means: writing it is the commit point of load, commit …
+
+Blobs and layers are named here, never opened: how they are stored is the storage's business. The
+config's bytes are read by the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+
+from core.errors import Conflict, CorruptDocument, EngineError, InvalidReference, NotFound, wrapped
+from core.linux.files import sync_directory
+from core.model.ids import is_id_prefix
+from core.model.reference import ImageRef, parse_reference
+from core.state.documents import read_struct, write_struct
+from core.state.locks import Rank, locked
+from core.state.paths import Roots
+
+
+class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of an image: what to mount and what to send."""
+
+    diff_id: str
+    chain_id: str
+    blob: str
+    blob_bytes: int
+    media_type: str
+    size_bytes: int
+
+
+class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """images/<id>.json."""
+
+    id: str
+    """sha256:… of the config."""
+    config_bytes: int
+    layers: tuple[LayerRecord, ...]
+    """Lowest first."""
+    parent_id: str = ""
+    manifest: str = ""
+    """Digest of the manifest it came with, kept as it came; empty where it came with none."""
+    stored_ns: int = 0
+
+
+class RefRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """refs/<quoted>.json."""
+
+    reference: str
+    image_id: str
+
+
+class ImageStore:
+    """All images of one data root. Safe for many threads and processes."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+
+    def put(self, record: ImageRecord) -> None:
+        """Keep an image; the same image again is fine."""
+        with locked(self._roots.store_lock, Rank.STORE, shared=True, what="the store"):
+            write_struct(self._roots.image(record.id), "image", record)
+
+    def get(self, image_id: str) -> ImageRecord:
+        """One image by its full id. Raises: NotFound, CorruptDocument."""
+        try:
+            return read_struct(self._roots.image(image_id), "image", ImageRecord)
+        except FileNotFoundError:
+            raise no_such_image(image_id) from None
+
+    def has(self, image_id: str) -> bool:
+        """Whether an image is there."""
+        return self._roots.image(image_id).exists()
+
+    def ids(self) -> list[str]:
+        """Full ids of all images."""
+        return sorted(f"sha256:{e.name[:-5]}" for e in os.scandir(self._roots.images) if len(e.name) == 69)
+
+    def records(self) -> Iterator[ImageRecord]:
+        """All images that can be read; one removed meanwhile is passed over."""
+        for image_id in self.ids():
+            try:
+                yield self.get(image_id)
+            except NotFound:
+                continue
+
+    def forget_unnamed(self, image_id: str) -> bool:
+        """Delete an image's record unless a reference names it (again); whether it went."""
+        with self._locked_references():
+            if image_id in self.references().values():
+                return False
+            self._unlink(self._roots.image(image_id))
+            return True
+
+    # references
+
+    def references(self) -> dict[str, str]:
+        """Canonical reference to image id, all of them; a damaged one is passed over."""
+        found: dict[str, str] = {}
+        for entry in os.scandir(self._roots.refs):
+            if not entry.name.endswith(".json"):
+                continue
+            try:
+                record = read_struct(Path(entry.path), "ref", RefRecord)
+            except (FileNotFoundError, EngineError):
+                continue
+            if urllib.parse.quote(record.reference, safe="") + ".json" == entry.name:
+                found[record.reference] = record.image_id
+        return found
+
+    def set_reference(self, reference: ImageRef, image_id: str) -> str | None:
+        """Let a reference mean an image; the image it meant before, if another.
+
+        Raises: NotFound: the image went away meanwhile.
+        """
+        path = self._roots.ref(reference.canonical)
+        with self._locked_references():
+            if not self.has(image_id):
+                raise no_such_image(image_id)
+            before = self._read_reference(path)
+            write_struct(path, "ref", RefRecord(reference=reference.canonical, image_id=image_id))
+        return before if before != image_id else None
+
+    def drop_reference(self, canonical: str, image_id: str) -> bool:
+        """Forget a reference if it still means that image; whether it did."""
+        path = self._roots.ref(canonical)
+        with self._locked_references():
+            if self._read_reference(path) != image_id:
+                return False
+            self._unlink(path)
+            return True
+
+    def _locked_references(self) -> AbstractContextManager[int]:
+        return locked(self._roots.refs / ".lock", Rank.REFERENCE, what="the references", purpose="names an image")
+
+    def _read_reference(self, path: Path) -> str | None:
+        try:
+            return read_struct(path, "ref", RefRecord).image_id
+        except (FileNotFoundError, CorruptDocument):
+            return None
+
+    def _unlink(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+            sync_directory(path.parent)
+        except OSError as error:
+            raise wrapped(error, "delete", path) from error
+
+    # resolving
+
+    def resolve(self, key: str) -> str:
+        """The id behind a reference, a full id (with or without sha256:) or an unambiguous prefix.
+
+        Raises: NotFound: with docker's words. Conflict: the prefix is ambiguous.
+        """
+        bare = key.removeprefix("sha256:")
+        if len(bare) == 64 and is_id_prefix(bare):
+            if self.has(f"sha256:{bare}"):
+                return f"sha256:{bare}"
+            if key != bare:
+                raise no_such_image(key)
+        if key == bare and (found := self._resolve_reference(key)) is not None:
+            return found
+        if is_id_prefix(bare):
+            matches = [image_id for image_id in self.ids() if image_id.startswith(f"sha256:{bare}")]
+            if len(matches) > 1:
+                raise Conflict(
+                    f"multiple IDs found with provided prefix: {key}", hint="write more digits of the one you mean"
+                )
+            if matches:
+                return matches[0]
+        raise no_such_image(key)
+
+    def _resolve_reference(self, key: str) -> str | None:
+        try:
+            reference = parse_reference(key)
+        except InvalidReference:
+            return None
+        image_id = self._read_reference(self._roots.ref(reference.canonical))
+        return image_id if image_id is not None and self.has(image_id) else None
+
+
+def no_such_image(key: str) -> NotFound:
+    """Docker's words for it."""
+    return NotFound(f"No such image: {key}", kind="image", key=key, hint="list the images that are here with `images`")

@@ -1,0 +1,77 @@
+"""Capabilities: names, Docker's default set, and giving all others up. Man page: capabilities(7)."""
+
+from __future__ import annotations
+
+import ctypes
+
+from core.linux.libc import LIBC, check, syscall
+
+_NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE"
+    " NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT"
+    " SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP"
+    " MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+)
+CAPABILITIES: dict[str, int] = {name: number for number, name in enumerate(_NAMES.split())}
+
+DEFAULT_MASK = 0x00000000A80425FB
+"""Docker's fourteen: CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP
+NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE."""
+
+PR_CAPBSET_DROP = 24
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+PR_SET_KEEPCAPS = 8
+
+
+class _Header(ctypes.Structure):
+    """struct __user_cap_header_struct, version 3."""
+
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Data(ctypes.Structure):
+    """struct __user_cap_data_struct; two of them make 64 bits."""
+
+    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    words = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)][:4]
+    check(LIBC.prctl(option, *words), "prctl")
+
+
+def read_mask(field: str) -> int:
+    """One capability set of the calling process: CapBnd, CapEff, CapPrm, CapInh or CapAmb."""
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1], 16)
+    return 0
+
+
+def last_capability() -> int:
+    """The highest capability this kernel knows."""
+    try:
+        with open("/proc/sys/kernel/cap_last_cap") as file:
+            return int(file.read())
+    except OSError:
+        return max(CAPABILITIES.values())
+
+
+def limit_bounding(mask: int, last: int) -> None:
+    """Drop everything outside the mask from the bounding set, and the whole ambient set."""
+    for number in range(last + 1):
+        if not mask >> number & 1:
+            _prctl(PR_CAPBSET_DROP, number)
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def set_all(mask: int) -> None:
+    """Make permitted and effective the mask, and inheritable empty (why: CVE-2022-24769)."""
+    header = _Header(0x20080522, 0)
+    data = (_Data * 2)()
+    for half in (0, 1):
+        word = mask >> (32 * half) & 0xFFFFFFFF
+        data[half].effective = data[half].permitted = word
+    syscall("capset", ctypes.byref(header), ctypes.byref(data))

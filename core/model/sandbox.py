@@ -1,0 +1,82 @@
+"""The document a monitor starts a container from: everything resolved, nothing left to look up.
+
+Written by the engine, read by the monitor with the standard library's json; `protocol` is raised
+when a field changes its meaning.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.model.limits import Limits
+
+PROTOCOL = 1
+
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+class SandboxMount(msgspec.Struct, frozen=True, kw_only=True):
+    """A bind of a host path, or a tmpfs, to put at `target` (inside)."""
+
+    kind: str
+    source: str
+    target: str
+    read_only: bool
+    options: tuple[str, ...] = ()
+    propagation: str = ""
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One start of one container. Paths without "inside" in their description are the host's."""
+
+    protocol: int = PROTOCOL
+    id: str
+    attributes: dict[str, str]
+    """What its events carry: image, name, labels."""
+    container_dir: str
+    runtime_dir: str
+    journal_dir: str
+    trash_dir: str
+    name_link: str
+    """The symlink of its name, unlinked when the monitor removes it."""
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    """Inside."""
+    user: str
+    hostname: str
+    tty: bool
+    open_stdin: bool
+    stdin_once: bool
+    own_network: bool
+    lowers: tuple[str, ...]
+    """Layer directories, top first."""
+    upper: str
+    work: str
+    read_only: bool
+    mounts: tuple[SandboxMount, ...]
+    privileged: bool
+    bounding: int
+    """Capabilities, as a mask."""
+    masked_paths: tuple[str, ...]
+    read_only_paths: tuple[str, ...]
+    cgroup: str
+    limits: Limits
+    auto_remove: bool
+    anonymous_volumes: tuple[str, ...] = ()
+    """Directories that go with the container when the monitor removes it."""
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,170 @@
+"""The engine's side: find or start the spawner, and ask it to start a container.
+
+The spawner's interpreter is executed through a read-only clone of its mount, so that no process in
+a container can ever re-open the host's interpreter for writing (CVE-2019-5736's class).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.errors import EngineError, SandboxFailed, TimedOut
+from core.linux.mounts import MOUNT_ATTR_RDONLY, open_tree, set_attributes
+from core.monitor import proto
+
+_READY_S = 15.0
+_ANSWER_S = 20.0
+_BOOTSTRAP = (
+    "import sys; sys.path.append({parent!r}); sys.dont_write_bytecode = True;"
+    "from core.monitor.spawner import main; main({run!r}, {tag!r}, {log!r}, {ready}, {sealed})"
+)
+
+
+def request_start(
+    run_root: Path, tag: str, log: Path, spec: bytes, attach: dict[str, Any] | None
+) -> tuple[proto.Socket, dict[str, Any]]:
+    """Start a container.
+
+    Args: spec: a SandboxSpec as JSON. attach: an AttachWish's fields, None for none.
+    Returns: the connection and the monitor's answer, "started". With attach, the connection carries
+        the process's streams from then on.
+    Raises: SandboxFailed: with the stage that failed and docker's exit code in `exit_code`.
+        TimedOut: no answer.
+    """
+    document = os.memfd_create("sandbox")
+    try:
+        os.write(document, spec)
+        request: dict[str, Any] = {"op": "start", "protocol": proto.PROTOCOL, "attach": attach}
+        for attempt in (1, 2):
+            connection = _connect(run_root, tag, log)
+            connection.settimeout(_ANSWER_S)
+            try:
+                proto.send(connection, request, (document,))
+                packet = proto.receive(connection)
+            except TimeoutError:
+                connection.close()
+                raise TimedOut(
+                    f"the monitor did not answer within {_ANSWER_S:.0f} s",
+                    hint=f"look into {log}, then start the container again",
+                ) from None
+            except OSError:
+                packet = b""
+            if packet:
+                break
+            connection.close()  # an idle spawner that ended as we connected: once more with a new one
+            if attempt == 2:
+                raise EngineError("the spawner ended without an answer", hint=f"look into {log}")
+    finally:
+        os.close(document)
+    connection.settimeout(None)
+    answer = proto.parse(packet)
+    if answer.get("event") != "started":
+        connection.close()
+        raise _refused(answer)
+    return connection, answer
+
+
+def _refused(answer: dict[str, Any]) -> SandboxFailed:
+    stage = str(answer.get("stage", "start"))
+    path = answer.get("path")
+    error = SandboxFailed(
+        str(answer.get("text", "the container did not start")),
+        stage=stage,
+        errno=int(answer.get("errno") or 0),
+        path=path if isinstance(path, str) else None,
+        exit_code=int(answer.get("code") or 125),
+    )
+    return error
+
+
+def _connect(run_root: Path, tag: str, log: Path) -> proto.Socket:
+    path = run_root / "spawner.sock"
+    try:
+        return proto.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        _start_spawner(run_root, tag, log)
+    try:
+        return proto.connect(path)
+    except OSError as error:
+        raise EngineError(f"no spawner answers at {path}: {error.strerror}", hint=f"look into {log}") from error
+
+
+def _start_spawner(run_root: Path, tag: str, log: Path) -> None:
+    """Start one and wait until it, or one that was faster, listens."""
+    interpreter = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+    sealed = _sealed(interpreter)
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    parent = str(Path(__file__).resolve().parent.parent.parent)
+    code = _BOOTSTRAP.format(parent=parent, run=str(run_root), tag=tag, log=str(log), ready=writing, sealed=sealed)
+    try:
+        process = subprocess.Popen(
+            [interpreter, "-I", "-S", "-X", "utf8", "-c", code],
+            executable=f"/proc/self/fd/{sealed}",
+            pass_fds=(sealed, writing),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            # a sealed interpreter no longer lies where $ORIGIN of its RUNPATH would look
+            env={"LD_LIBRARY_PATH": os.path.join(sys.base_prefix, "lib")},
+            start_new_session=True,
+        )
+        os.close(writing)
+        writing = -1
+        if not _wait_readable(reading, _READY_S):
+            process.kill()
+            raise TimedOut(f"the spawner was not ready within {_READY_S:.0f} s", hint=f"look into {log}")
+        if not os.read(reading, 1) and process.wait():
+            raise EngineError("the spawner did not start", hint=f"look into {log}")
+    finally:
+        for descriptor in (sealed, reading, writing):
+            if descriptor >= 0:
+                os.close(descriptor)
+    # it outlives us on purpose; without this the interpreter would warn about a running child
+    process.returncode = 0
+
+
+def _wait_readable(descriptor: int, seconds: float) -> bool:
+    import select
+
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _sealed(interpreter: str) -> int:
+    """A descriptor to execute the interpreter from that can't be turned into one for writing."""
+    try:
+        descriptor = open_tree(interpreter)
+    except OSError:
+        return _copied(interpreter)
+    try:
+        set_attributes(descriptor, MOUNT_ATTR_RDONLY)
+    except OSError:
+        os.close(descriptor)
+        return _copied(interpreter)
+    return descriptor
+
+
+def _copied(interpreter: str) -> int:
+    """Where a mount can't be cloned: a copy in memory, sealed against writing (5 ms)."""
+    source = os.open(interpreter, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        copy = os.memfd_create("interpreter", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        size = os.fstat(source).st_size
+        offset = 0
+        while offset < size:
+            offset += os.sendfile(copy, source, offset, size - offset)
+    finally:
+        os.close(source)
+    fcntl.fcntl(
+        copy,
+        fcntl.F_ADD_SEALS,
+        fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL,
+    )
+    return copy

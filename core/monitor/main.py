@@ -1,0 +1,523 @@
+"""The life of one container, from its monitor's side; read it from top to bottom.
+
+    start    lock · cgroup · pipes · clone · wait for exec · state "running"
+    serve    output to the log and to people · requests · exec'd processes
+    end      reap · drain · log durable · state "exited" · cgroup gone · tell everybody · remove
+
+A monitor is a fork of the spawner with one thread. It is the only writer of state.json and of the
+log while it lives, and its hold on alive.lock is how everybody knows that it does.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import functools
+import json
+import os
+import signal
+import time
+from typing import Any, NamedTuple
+
+from core.cgroups import driver
+from core.cgroups.devices import ALL_DEVICES, DEFAULT_RULES
+from core.linux import inside, procfs
+from core.linux.remove import remove_tree
+from core.monitor import exec as execution
+from core.monitor import init, plan, proto, records
+from core.monitor.log import LogWriter
+from core.monitor.loop import READ, Loop
+from core.monitor.session import Session
+
+_START_TIMEOUT_S = 10.0
+_ALIVE_WAIT_S = 5.0
+
+
+class Host(NamedTuple):
+    """What the spawner found out once for all its monitors."""
+
+    hierarchies: driver.Hierarchies
+    last_capability: int
+    no_file: tuple[int, int]
+    """The limit containers get: the one the spawner was born with."""
+    boot_id: str
+    filters: Any
+    """Callable: bounding mask → filter program."""
+
+
+class StartFailed(Exception):
+    """The container did not start; `report` is what the engine is told."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        super().__init__(report["text"])
+        self.report = report
+
+
+class Monitor:
+    """One start of one container."""
+
+    def __init__(self, spec: dict[str, Any], host: Host) -> None:
+        self._spec = spec
+        self._host = host
+        self._loop = Loop()
+        self._cgroup = driver.choose(host.hierarchies, spec["cgroup"])
+        self._log: LogWriter | None = None
+        self._session: Session | None = None
+        self._alive = -1
+        self._pid = 0
+        self._pidfd = -1
+        self._started_ns = 0
+        self._paused = False
+        self._warnings: list[str] = list(spec["warnings"])
+        self._waiting: list[proto.Socket] = []
+        self._listener: proto.Socket | None = None
+        self._program: bytes | None = None
+
+    def run(self, connection: proto.Socket, request: dict[str, Any]) -> None:
+        """Start, serve and end; the connection is the engine's, waiting for the answer."""
+        try:
+            self._start(request.get("attach"))
+        except StartFailed as failed:
+            self._undo(failed.report)
+            self._answer(connection, failed.report)
+            return
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            text = f"{error.filename}: {reason}" if error.filename else reason
+            report = {"event": "failed", "stage": "prepare", "errno": error.errno, "text": text, "code": 125}
+            report["path"] = error.filename if isinstance(error.filename, str) else None
+            self._undo(report)
+            self._answer(connection, report)
+            return
+        self._answer(connection, {"event": "started", "pid": self._pid, "warnings": self._warnings})
+        if wish := request.get("attach"):
+            assert self._session
+            self._session.attach(connection, wish)
+        else:
+            connection.close()
+        self._loop.run()
+
+    # ── start ──────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, wish: dict[str, Any] | None) -> None:
+        spec = self._spec
+        self._take_alive_lock()
+        os.makedirs(f"{spec['runtime_dir']}/rootfs", mode=0o711, exist_ok=True)
+        self._listener = proto.listen(f"{spec['runtime_dir']}/monitor.sock")
+        self._cgroup.create()
+        self._warnings += self._cgroup.limit(spec["limits"])
+        self._cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else DEFAULT_RULES)
+        self._log = LogWriter(f"{spec['container_dir']}/logs")
+        self._session = Session(self._loop, self._log.write, stdin_once=spec["stdin_once"])
+        self._program = None if spec["privileged"] else self._host.filters(spec["bounding"])
+        controllers = plan.v1_controllers(self._host.hierarchies.v1) if self._host.hierarchies.version != "2" else ()
+        steps = plan.build(spec, controllers)
+        ours, theirs = _socket_pair()
+        pipes = None if spec["tty"] else _Pipes(spec["open_stdin"])
+        self._clone(steps, theirs, pipes)
+        theirs.close()
+        if pipes:
+            pipes.close_theirs()
+        self._await_exec(ours)
+        ours.close()
+        if pipes:
+            self._session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+        self._started_ns = time.time_ns()
+        self._write_running()
+        records.append_event(spec["journal_dir"], "start", spec["id"], spec["attributes"])
+        self._loop.add(self._pidfd, READ, self._init_ended)
+        self._loop.add(self._listener.fileno(), READ, self._accept)
+
+    def _take_alive_lock(self) -> None:
+        """An earlier monitor of this container may still be on its last instructions."""
+        os.makedirs(self._spec["runtime_dir"], mode=0o711, exist_ok=True)
+        self._alive = os.open(f"{self._spec['runtime_dir']}/alive.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + _ALIVE_WAIT_S
+        while True:
+            try:
+                fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    text = "another monitor of this container is still alive"
+                    raise StartFailed(_failure("alive lock", text)) from None
+                time.sleep(0.001)
+
+    def _clone(self, steps: tuple[Any, ...], channel: proto.Socket, pipes: _Pipes | None) -> None:
+        flags = inside.CLONE_NEWNS | inside.CLONE_NEWPID | inside.CLONE_NEWUTS | inside.CLONE_NEWIPC
+        if self._spec["own_network"]:
+            flags |= inside.CLONE_NEWNET
+        group = self._cgroup.open_for_clone()
+        if group is None:
+            self._cgroup.prepare_entry()
+            self._pid = inside.clone(flags)
+        else:
+            self._pid = inside.clone_into_cgroup(flags, group)
+        if self._pid == 0:
+            init.run(
+                self._spec,
+                steps,
+                channel,
+                pipes.theirs if pipes else None,
+                self._cgroup if group is None else None,
+                program=self._program,
+                last_capability=self._host.last_capability,
+                no_file=self._host.no_file,
+            )
+        self._pidfd = os.pidfd_open(self._pid)
+        if group is None:
+            self._cgroup.close_entry()
+        else:
+            os.close(group)
+
+    def _await_exec(self, channel: proto.Socket) -> None:
+        """Until the channel closes by exec; a failure or a terminal may come first."""
+        channel.settimeout(_START_TIMEOUT_S)
+        while True:
+            try:
+                packet, descriptors = proto.receive_with_descriptors(channel)
+            except TimeoutError:
+                text = f"it did not start within {_START_TIMEOUT_S:.0f} s"
+                raise StartFailed(_failure("timeout", text)) from None
+            if not packet:
+                break
+            message = proto.parse(packet)
+            if message["event"] == "failed":
+                raise StartFailed(message)
+            if descriptors and self._session:
+                self._session.use_terminal(descriptors[0], stdin=self._spec["open_stdin"])
+
+    def _write_running(self) -> None:
+        fields = {
+            "pid": self._pid,
+            "start_ticks": procfs.read_start_ticks(self._pid) or 0,
+            "boot_id": self._host.boot_id,
+            "started_ns": self._started_ns,
+            "paused": self._paused,
+            "warnings": self._warnings,
+            "cgroup": self._cgroup.path,
+        }
+        records.write_state(self._spec["container_dir"], "running", fields)
+
+    def _undo(self, report: dict[str, Any]) -> None:
+        """A failed start leaves the container as it was, with the reason."""
+        if self._pid > 0:
+            try:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            os.waitpid(self._pid, 0)
+        if self._log:
+            self._log.close()
+        self._cgroup.remove()
+        code = report.get("code", 125)
+        try:
+            records.write_state(self._spec["container_dir"], "created", {"error": report["text"], "exit_code": code})
+        except OSError:
+            pass  # a full disk: the engine is told, and the old state stands
+        if self._spec["auto_remove"]:
+            self._remove()
+        self._clear_runtime()
+
+    def _answer(self, connection: proto.Socket, message: dict[str, Any]) -> None:
+        try:
+            proto.send(connection, message)
+        except OSError:
+            pass  # the engine has gone; the state document says the same
+
+    # ── serve ──────────────────────────────────────────────────────────────────────────────────
+
+    def _accept(self, _events: int) -> None:
+        assert self._listener
+        while connection := proto.accept(self._listener):
+            connection.setblocking(False)
+            self._loop.add(connection.fileno(), READ, functools.partial(self._request, connection))
+
+    def _request(self, connection: proto.Socket, _events: int) -> None:
+        """The first packet of a connection decides what it is."""
+        self._loop.remove(connection.fileno())
+        connection.setblocking(True)
+        try:
+            request = proto.parse(proto.receive(connection))
+            answer = self._serve(connection, request)
+        except ValueError as error:
+            answer = {"event": "error", "text": f"not a request: {error}", "errno": 0}
+        except OSError as error:
+            answer = {"event": "error", "text": (error.strerror or str(error)).lower(), "errno": error.errno}
+        if answer is not None:
+            self._answer(connection, answer)
+            connection.close()
+
+    def _serve(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
+        """An answer to send, or None when the connection is kept."""
+        assert self._session
+        match request.get("op"):
+            case "attach":
+                self._answer(connection, {"event": "ok"})
+                self._session.attach(connection, request)
+                return None
+            case "wait":
+                self._waiting.append(connection)
+                return None
+            case "signal":
+                return self._signal(int(request["number"]))
+            case "pause":
+                return self._pause()
+            case "unpause":
+                return self._unpause()
+            case "freeze":
+                self._freeze_while(connection)
+                return None
+            case "rename":
+                self._spec["attributes"]["name"] = str(request["name"])
+                self._spec["name_link"] = str(request["name_link"])
+                return {"event": "ok"}
+            case "limit":
+                self._warnings += self._cgroup.limit(request["limits"])
+                self._write_running()
+                return {"event": "ok"}
+            case "exec":
+                self._exec(connection, request)
+                return None
+            case other:
+                return {"event": "error", "text": f"unknown request {other!r}", "errno": 0}
+
+    def _signal(self, number: int) -> dict[str, Any]:
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:
+            return {"event": "error", "text": "the container is not running", "errno": 3}
+        records.append_event(
+            self._spec["journal_dir"], "kill", self._spec["id"], {**self._spec["attributes"], "signal": str(number)}
+        )
+        if self._paused and number == signal.SIGKILL:
+            self._cgroup.thaw()  # on v1 a frozen process does not even die
+        return {"event": "ok"}
+
+    def _pause(self) -> dict[str, Any]:
+        if self._paused:
+            return {"event": "error", "text": "already paused", "errno": 0}
+        self._cgroup.freeze()
+        self._set_paused(True)
+        return {"event": "ok"}
+
+    def _unpause(self) -> dict[str, Any]:
+        if not self._paused:
+            return {"event": "error", "text": "not paused", "errno": 0}
+        self._cgroup.thaw()
+        self._set_paused(False)
+        return {"event": "ok"}
+
+    def _freeze_while(self, connection: proto.Socket) -> None:
+        """Frozen as long as the asker keeps the connection: its death thaws."""
+        if not self._paused:
+            self._cgroup.freeze()
+        self._answer(connection, {"event": "ok"})
+
+        def thaw(_events: int) -> None:
+            self._loop.remove(connection.fileno())
+            connection.close()
+            if not self._paused:
+                self._cgroup.thaw()
+
+        self._loop.add(connection.fileno(), READ, thaw)
+
+    def _set_paused(self, paused: bool) -> None:
+        self._paused = paused
+        self._write_running()
+        action = "pause" if paused else "unpause"
+        records.append_event(self._spec["journal_dir"], action, self._spec["id"], self._spec["attributes"])
+
+    def _exec(self, connection: proto.Socket, request: dict[str, Any]) -> None:
+        """Start one more process; its streams go to the connection, its exit code too."""
+        privileged = bool(request.get("privileged"))
+        bounding = (1 << self._host.last_capability + 1) - 1 if privileged else self._spec["bounding"]
+        ours, theirs = _socket_pair()
+        pipes = None if request.get("tty") else _Pipes(bool(request.get("stdin")))
+        between = execution.spawn(
+            request,
+            self._pidfd,
+            self._cgroup,
+            theirs,
+            pipes.theirs if pipes else None,
+            bounding=bounding & self._host_bounding(),
+            program=None if privileged else self._program,
+            last_capability=self._host.last_capability,
+            no_file=self._host.no_file,
+        )
+        theirs.close()
+        if pipes:
+            pipes.close_theirs()
+        session = Session(self._loop, None, stdin_once=True)
+        pid, failure = self._await_entry(ours, session, bool(request.get("stdin")))
+        ours.close()
+        os.waitpid(between, 0)
+        if failure or not pid:
+            if pipes:
+                pipes.close_ours()
+            if pid:
+                os.waitpid(pid, 0)
+            self._answer(connection, failure or _failure("enter", "the process did not start"))
+            connection.close()
+            return
+        if pipes:
+            session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
+        records.append_event(
+            self._spec["journal_dir"], f"exec_start: {' '.join(request['argv'])}", self._spec["id"], attributes
+        )
+        self._answer(connection, {"event": "started", "pid": pid})
+        if request.get("detach"):
+            connection.close()
+        else:
+            session.attach(connection, request)
+        pidfd = os.pidfd_open(pid)
+        self._loop.add(pidfd, READ, lambda _events: self._exec_ended(pid, pidfd, session, attributes))
+
+    def _host_bounding(self) -> int:
+        return (1 << self._host.last_capability + 1) - 1
+
+    def _await_entry(self, channel: proto.Socket, session: Session, stdin: bool) -> tuple[int, dict[str, Any] | None]:
+        pid, failure = 0, None
+        channel.settimeout(_START_TIMEOUT_S)
+        while True:
+            try:
+                packet, descriptors = proto.receive_with_descriptors(channel)
+            except TimeoutError:
+                if pid:
+                    os.kill(pid, signal.SIGKILL)
+                return pid, _failure("timeout", f"it did not start within {_START_TIMEOUT_S:.0f} s")
+            if not packet:
+                return pid, failure
+            message = proto.parse(packet)
+            if message["event"] == "pid":
+                pid = message["pid"]
+            elif message["event"] == "terminal" and descriptors:
+                session.use_terminal(descriptors[0], stdin=stdin)
+            elif message["event"] == "failed":
+                failure = message
+
+    def _exec_ended(self, pid: int, pidfd: int, session: Session, attributes: dict[str, str]) -> None:
+        self._loop.remove(pidfd)
+        os.close(pidfd)
+        code = _exit_code(os.waitpid(pid, 0)[1])
+        session.drain()
+        session.finish(code)
+        records.append_event(
+            self._spec["journal_dir"], "exec_die", self._spec["id"], {**attributes, "exitCode": str(code)}
+        )
+
+    # ── end ────────────────────────────────────────────────────────────────────────────────────
+
+    def _init_ended(self, _events: int) -> None:
+        assert self._session is not None
+        assert self._log is not None
+        assert self._listener is not None
+        self._loop.remove(self._pidfd)
+        code = _exit_code(os.waitpid(self._pid, 0)[1])
+        finished_ns = time.time_ns()
+        self._session.drain()
+        self._log.close()
+        oom_killed = self._cgroup.oom_kills() > 0
+        spec = self._spec
+        if oom_killed:
+            records.append_event(spec["journal_dir"], "oom", spec["id"], spec["attributes"])
+        self._cgroup.remove()
+        fields = {"exit_code": code, "started_ns": self._started_ns, "finished_ns": finished_ns}
+        try:
+            records.write_state(spec["container_dir"], "exited", {**fields, "oom_killed": oom_killed})
+        except OSError as error:
+            self._keep_for_later(error, fields)
+        duration_s = (finished_ns - self._started_ns) // 10**9
+        ended = {**spec["attributes"], "exitCode": str(code), "execDuration": str(duration_s)}
+        records.append_event(spec["journal_dir"], "die", spec["id"], ended)
+        if spec["auto_remove"]:
+            self._remove()
+        self._loop.remove(self._listener.fileno())
+        self._listener.close()
+        self._clear_runtime()
+        for connection in self._waiting:
+            self._answer(connection, {"event": "exit", "code": code})
+            connection.close()
+        self._session.finish(code)
+        self._leave_when_flushed()
+
+    def _keep_for_later(self, error: OSError, fields: dict[str, Any]) -> None:
+        """The disk is full: the exit code is too important to lose, so it goes to the run root."""
+        with open(f"{self._spec['runtime_dir']}/exit.json", "w") as file:
+            json.dump({**fields, "error": str(error)}, file)
+
+    def _leave_when_flushed(self) -> None:
+        assert self._session
+        if self._session.clients:
+            self._loop.after(0.02, self._leave_when_flushed)
+        else:
+            self._loop.stop()
+
+    def _remove(self) -> None:
+        """--rm: one rename takes the container away, and what the rename moved is deleted."""
+        spec = self._spec
+        for path in (spec["container_dir"], *spec["anonymous_volumes"]):
+            trash = f"{spec['trash_dir']}/{os.urandom(8).hex()}"
+            try:
+                os.rename(path, trash)
+            except OSError:
+                continue
+            if path == spec["container_dir"]:
+                self._free_name()
+                records.append_event(spec["journal_dir"], "destroy", spec["id"], spec["attributes"])
+            directory = os.open(spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            remove_tree(directory, os.path.basename(trash))
+            os.close(directory)
+
+    def _free_name(self) -> None:
+        try:
+            if os.path.basename(os.readlink(self._spec["name_link"])) == self._spec["id"]:
+                os.unlink(self._spec["name_link"])
+        except OSError:
+            pass
+
+    def _clear_runtime(self) -> None:
+        directory = self._spec["runtime_dir"]
+        try:
+            os.unlink(f"{directory}/monitor.sock")
+            os.rmdir(f"{directory}/rootfs")
+        except OSError:
+            pass
+
+
+class _Pipes:
+    """The pipes of a process without a terminal; ours are the other ends of theirs."""
+
+    def __init__(self, with_stdin: bool) -> None:
+        self.stdin: int | None = None
+        stdin = -1
+        if with_stdin:
+            stdin, self.stdin = os.pipe2(os.O_CLOEXEC)
+        self.stdout, stdout = os.pipe2(os.O_CLOEXEC)
+        self.stderr, stderr = os.pipe2(os.O_CLOEXEC)
+        self.theirs = (stdin, stdout, stderr)
+
+    def close_theirs(self) -> None:
+        for descriptor in self.theirs:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def close_ours(self) -> None:
+        for descriptor in (self.stdin, self.stdout, self.stderr):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _socket_pair() -> tuple[proto.Socket, proto.Socket]:
+    first, second = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    return first, second
+
+
+def _failure(stage: str, text: str) -> dict[str, Any]:
+    return {"event": "failed", "stage": stage, "errno": 0, "path": None, "text": text, "code": 125}
+
+
+def _exit_code(status: int) -> int:
+    """The code, or 128 + signal."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

@@ -1,0 +1,225 @@
+"""The last stretch before exec, the same for a container's first process and for later ones.
+
+The root has changed: from here on everything that is read belongs to the container, so no module
+may be loaded, no name service asked, and every descriptor but the standard three and the report
+channel is closed before the working directory is entered (why: CVE-2024-21626, CVE-2019-14271).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import stat
+import sys
+from typing import Any, NamedTuple, NoReturn
+
+from core.linux import caps, inside, seccomp
+from core.linux.libc import syscall
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LARGEST_PASSWD_BYTES = 8 * 1024 * 1024
+_REPORT = 3
+"""The descriptor that carries an error to the monitor; closed by a successful exec."""
+
+
+class StageError(Exception):
+    """A start that failed at a named stage; `code` is the exit code docker gives for it."""
+
+    def __init__(self, stage: str, error: OSError, text: str, code: int) -> None:
+        super().__init__(text)
+        self.stage = stage
+        self.error = error
+        self.code = code
+
+
+class Identity(NamedTuple):
+    """Who a process runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+def seal_imports() -> None:
+    """Stop this interpreter from loading code: the files it would find are the container's."""
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
+    sys.path.clear()
+    sys.path_importer_cache.clear()
+
+
+def close_other_descriptors(report_to: int) -> int:
+    """Keep 0, 1, 2 and the report channel; returns its new number."""
+    if report_to != _REPORT:
+        os.dup2(report_to, _REPORT, inheritable=False)
+    syscall("close_range", _REPORT + 1, 0xFFFFFFFF, 0)
+    return _REPORT
+
+
+def execute(
+    *,
+    argv: list[str],
+    environment: list[str],
+    cwd: str,
+    user: str,
+    bounding: int,
+    last_capability: int,
+    program: bytes | None,
+    no_file: tuple[int, int],
+) -> NoReturn:
+    """Become the container's process. Raises: StageError: nothing else comes back."""
+    identity = find_identity(user)
+    names = {item.partition("=")[0] for item in environment}
+    if "HOME" not in names:
+        environment = [*environment, f"HOME={identity.home}"]
+    for descriptor in (0, 1, 2):
+        # else a container's user could not open its own /dev/stdout
+        found = os.fstat(descriptor)
+        if found.st_uid != identity.uid and not (stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)):
+            os.fchown(descriptor, identity.uid, -1)
+    _enter_directory(cwd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, no_file)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores these, and exec would pass that on
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    inside.join_new_session_keyring()
+    try:
+        if program is not None:
+            seccomp.load_filter(program)  # while CAP_SYS_ADMIN is still there: no_new_privs stays off, as Docker's
+        caps.limit_bounding(bounding, last_capability)
+        os.setgroups(identity.groups)
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        if identity.uid:
+            os.setresuid(identity.uid, identity.uid, identity.uid)
+            caps.set_all(0)
+        else:
+            caps.set_all(bounding)
+    except OSError as error:
+        raise StageError("privileges", error, f"give up privileges: {error.strerror}", 125) from None
+    _exec(argv, environment)
+
+
+def _enter_directory(cwd: str) -> None:
+    try:
+        try:
+            os.chdir(cwd)
+        except FileNotFoundError:
+            os.makedirs(cwd, 0o755)
+            os.chdir(cwd)
+        if not os.getcwd().startswith("/"):
+            raise OSError(errno.ENOENT, "it lies outside the container's root")
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise StageError("working directory", error, f"working directory {cwd}: {reason}", 126) from None
+
+
+def _exec(argv: list[str], environment: list[str]) -> NoReturn:
+    """execve along PATH; what docker calls 126 and 127 is told apart by the kernel's answers."""
+    name = argv[0]
+    values = dict(item.partition("=")[::2] for item in environment)
+    if "/" in name:
+        candidates = [name]
+    else:
+        candidates = [os.path.join(d or ".", name) for d in values.get("PATH", _DEFAULT_PATH).split(":")]
+    failure: OSError = FileNotFoundError(errno.ENOENT, "executable file not found in $PATH")
+    for candidate in candidates:
+        try:
+            os.execve(candidate, argv, values)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if "/" in name:
+                failure = error
+        except OSError as error:
+            failure = error
+            if error.errno not in (errno.EACCES, errno.EPERM):
+                break
+    missing = failure.errno in (errno.ENOENT,)
+    if "/" not in name and missing:
+        text = f'exec: "{name}": executable file not found in $PATH'
+    else:
+        text = f'exec: "{name}": {(failure.strerror or "").lower()}'
+    raise StageError("exec", failure, text, 127 if missing else 126)
+
+
+def find_identity(user: str) -> Identity:
+    """Look `name|uid[:group|gid]` up in the container's own /etc/passwd and /etc/group.
+
+    A number need not be listed. Raises: StageError: a name that is not, with docker's words.
+    """
+    name, colon, group = user.partition(":")
+    entry = _find_user(name or "0")
+    if entry is None and not name.isdigit():
+        raise _unknown("user", name, "passwd")
+    uid, gid, login, home = entry or (_number("user", name), 0, "", "/")
+    if not colon or not group:
+        return Identity(uid, gid, (gid, *(extra for extra in _member_of(login) if extra != gid)), home)
+    for line in _lines("/etc/group"):
+        if len(line) >= 3 and group in (line[0], line[2]) and line[2].isdigit():
+            return Identity(uid, int(line[2]), (int(line[2]),), home)
+    if not group.isdigit():
+        raise _unknown("group", group, "group")
+    return Identity(uid, _number("group", group), (_number("group", group),), home)
+
+
+def _find_user(name: str) -> tuple[int, int, str, str] | None:
+    by_number = None
+    for line in _lines("/etc/passwd"):
+        if len(line) < 6 or not line[2].isdigit() or not line[3].isdigit():
+            continue
+        entry = (int(line[2]), int(line[3]), line[0], line[5] or "/")
+        if line[0] == name:
+            return entry
+        if line[2] == name and by_number is None:
+            by_number = entry
+    return by_number
+
+
+def _member_of(login: str) -> list[int]:
+    if not login:
+        return []
+    return [int(g[2]) for g in _lines("/etc/group") if len(g) >= 4 and g[2].isdigit() and login in g[3].split(",")]
+
+
+def _number(kind: str, text: str) -> int:
+    value = int(text)
+    if value >= 2**31:
+        error = OSError(errno.EINVAL, "out of range")
+        raise StageError(kind, error, f"{kind} id {text} is larger than 2147483647", 125)
+    return value
+
+
+def _unknown(kind: str, name: str, file: str) -> StageError:
+    error = FileNotFoundError(errno.ENOENT, "no such entry", f"/etc/{file}")
+    return StageError(kind, error, f"unable to find {kind} {name}: no matching entries in {file} file", 125)
+
+
+def _lines(path: str) -> list[list[str]]:
+    """Split lines of a colon-separated file; an image may have a fifo, a device or a flood there instead."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return []
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return []
+        data = b""
+        while len(data) < _LARGEST_PASSWD_BYTES and (piece := os.read(descriptor, 65536)):
+            data += piece
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
+    return [line.split(":") for line in data.decode("utf-8", "surrogateescape").split("\n") if line]
+
+
+def report(error: StageError) -> dict[str, Any]:
+    """What the monitor is told of a failed start."""
+    return {
+        "stage": error.stage,
+        "errno": error.error.errno or 0,
+        "path": error.error.filename if isinstance(error.error.filename, str) else None,
+        "text": str(error),
+        "code": error.code,
+    }

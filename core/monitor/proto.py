@@ -1,0 +1,126 @@
+"""What engine, spawner and monitor say to each other.
+
+Unix SOCK_SEQPACKET sockets in the run root, mode 0600; a packet is one message, and its first
+byte tells its kind:
+
+    {      a JSON object: a request ("op") or an answer ("event")
+    0x00   bytes for the process's stdin        engine  → monitor
+    0x01   bytes from its stdout (or terminal)  monitor → engine
+    0x02   bytes from its stderr                monitor → engine
+
+    engine            spawner            monitor
+      │ start + memfd ──▶│ fork, connection goes along ─▶│
+      │◀─────────────────────────────── started | failed │
+      │◀─── with "attach": 0x01 0x02 …, exit ────────────│
+
+    to the spawner    start, adopt-check (ping), quit
+    to a monitor      attach, exec, signal, pause, unpause, resize, close-stdin, detach, wait, update-name
+    answers           started, failed, ok, error, exit
+
+Every first request carries "protocol"; engines speak the monitor's version or the one before.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import json
+import os
+from typing import Any
+
+PROTOCOL = 1
+STDIN, STDOUT, STDERR = 0, 1, 2
+DATA_BYTES = 65536
+_PACKET_BYTES = DATA_BYTES + 1
+_BACKLOG = 128
+
+Socket = _socket.socket
+
+
+def socket_on(descriptor: int) -> Socket:
+    """A socket object on an inherited descriptor."""
+    return Socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, descriptor)
+
+
+def connect(path: str | os.PathLike[str]) -> Socket:
+    """Connect to a spawner or monitor. Raises: OSError: ENOENT or ECONNREFUSED when nobody listens."""
+    connection = Socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        connection.connect(os.fspath(path))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def listen(path: str | os.PathLike[str]) -> Socket:
+    """Listen at a path, replacing what a dead process left there; only root may connect."""
+    name = os.fspath(path)
+    try:
+        os.unlink(name)
+    except FileNotFoundError:
+        pass
+    listener = Socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    before = os.umask(0o177)
+    try:
+        listener.bind(name)
+    finally:
+        os.umask(before)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def accept(listener: Socket) -> Socket | None:
+    """The next connection of a process with our own uid (or root's); None if there is none."""
+    try:
+        descriptor, _ = listener._accept()  # type: ignore[attr-defined]
+    except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        return None
+    os.set_inheritable(descriptor, False)
+    connection = socket_on(descriptor)
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    uid = int.from_bytes(credentials[4:8], "little")
+    if uid not in (0, os.geteuid()):
+        connection.close()
+        return None
+    return connection
+
+
+def send(connection: Socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    """Send a JSON message, with descriptors if any."""
+    packet = json.dumps(message, separators=(",", ":")).encode()
+    if descriptors:
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
+        connection.sendmsg([packet], [rights])
+    else:
+        connection.send(packet)
+
+
+def receive(connection: Socket) -> bytes:
+    """The next packet, or b"" when the other side has gone."""
+    try:
+        return connection.recv(_PACKET_BYTES)
+    except (ConnectionResetError, BrokenPipeError):
+        return b""
+
+
+def receive_with_descriptors(connection: Socket, most: int = 4) -> tuple[bytes, list[int]]:
+    """The next packet and the descriptors that came with it, close-on-exec."""
+    room = _socket.CMSG_SPACE(most * 4)
+    try:
+        packet, ancillary, _, _ = connection.recvmsg(_PACKET_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
+    except (ConnectionResetError, BrokenPipeError):
+        return b"", []
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return packet, list(descriptors)
+
+
+def parse(packet: bytes) -> dict[str, Any]:
+    """Read a JSON packet. Raises: ValueError: it is none, or not an object."""
+    message = json.loads(packet)
+    if not isinstance(message, dict):
+        raise ValueError("a message must be an object")
+    return message

@@ -1,0 +1,224 @@
+"""The spawner: one per data root, on demand. It forks a monitor for every start and samples statistics.
+
+It has one thread and everything imported, so that a fork costs about a millisecond and shares its
+memory. It owns no container: killing it leaves every monitor at work, and the next start brings a
+new one. It ends by itself when nothing has run for a while.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import gc
+import os
+import resource
+import sys
+import time
+import traceback
+from typing import Any, NoReturn
+
+from core.cgroups import driver
+from core.linux import caps, procfs, seccomp
+from core.linux.libc import LIBC, check
+from core.linux.seccomp_profile import DEFAULT_PROFILE
+from core.monitor import main as monitor
+from core.monitor import proto
+from core.monitor.loop import READ, Loop
+from core.monitor.ring import RingWriter
+
+_SAMPLE_EVERY_S = 1.0
+_IDLE_S = 30.0
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class _Sampled:
+    """A running container's counters and its ring, opened as soon as its group exists."""
+
+    def __init__(self, spec: dict[str, Any], hierarchies: driver.Hierarchies) -> None:
+        self._cgroup = driver.choose(hierarchies, spec["cgroup"])
+        self._path = f"{spec['container_dir']}/stats.ring"
+        self._sampler: driver.Sampler | None = None
+        self._ring: RingWriter | None = None
+
+    def sample(self, at_ns: int) -> None:
+        """Take one sample; a group that is not there yet, or no more, gives none."""
+        try:
+            if self._sampler is None or self._ring is None:
+                self._sampler = self._cgroup.sampler()
+                self._ring = RingWriter(self._path)
+            self._ring.append(at_ns, self._sampler.read())
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        if self._sampler:
+            self._sampler.close()
+        if self._ring:
+            self._ring.close()
+        self._sampler = self._ring = None
+
+
+class Spawner:
+    """Accepts start requests, forks, reaps, samples."""
+
+    def __init__(self, listener: proto.Socket, host: monitor.Host, log: str) -> None:
+        self._listener = listener
+        self._host = host
+        self._log = log
+        self._loop = Loop()
+        self._monitors: dict[int, _Sampled] = {}
+        """By pidfd."""
+        self._idle_since = time.monotonic()
+
+    def run(self) -> None:
+        """Serve until idle."""
+        self._loop.add(self._listener.fileno(), READ, self._accept)
+        self._loop.after(_SAMPLE_EVERY_S, self._tick)
+        gc.collect()
+        gc.freeze()
+        self._loop.run()
+
+    def _tick(self) -> None:
+        at_ns = time.time_ns()
+        for sampled in self._monitors.values():
+            sampled.sample(at_ns)
+        if self._monitors:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > _IDLE_S:
+            self._loop.stop()
+        self._loop.after(_SAMPLE_EVERY_S, self._tick)
+
+    def _accept(self, _events: int) -> None:
+        while connection := proto.accept(self._listener):
+            self._loop.add(connection.fileno(), READ, functools.partial(self._request, connection))
+
+    def _request(self, connection: proto.Socket, _events: int) -> None:
+        self._loop.remove(connection.fileno())
+        try:
+            packet, descriptors = proto.receive_with_descriptors(connection)
+            if packet:
+                self._serve(connection, packet, descriptors)
+        except (OSError, ValueError, KeyError) as error:
+            self._refuse(connection, f"{type(error).__name__}: {error}")
+        connection.close()
+
+    def _serve(self, connection: proto.Socket, packet: bytes, descriptors: list[int]) -> None:
+        request = proto.parse(packet)
+        match request.get("op"):
+            case "start" if len(descriptors) == 1 and request.get("protocol") == proto.PROTOCOL:
+                spec = proto.parse(_read_all(descriptors[0]))
+                os.close(descriptors[0])
+                self._start(connection, request, spec)
+            case "quit":
+                if not self._monitors:
+                    self._loop.stop()
+                proto.send(connection, {"event": "ok"})
+            case _:
+                self._refuse(connection, "request not understood by this version")
+
+    def _refuse(self, connection: proto.Socket, text: str) -> None:
+        try:
+            proto.send(connection, {"event": "error", "text": text, "errno": 0})
+        except OSError:
+            pass
+
+    def _start(self, connection: proto.Socket, request: dict[str, Any], spec: dict[str, Any]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._become_monitor(connection, request, spec)
+        pidfd = os.pidfd_open(pid)
+        self._monitors[pidfd] = _Sampled(spec, self._host.hierarchies)
+        self._loop.add(pidfd, READ, functools.partial(self._monitor_ended, pidfd, pid))
+
+    def _become_monitor(self, connection: proto.Socket, request: dict[str, Any], spec: dict[str, Any]) -> NoReturn:
+        try:
+            self._loop.close()
+            self._listener.close()
+            for pidfd, sampled in self._monitors.items():
+                os.close(pidfd)
+                sampled.close()
+            connection.setblocking(True)
+            monitor.Monitor(spec, self._host).run(connection, request)
+        except BaseException:
+            # the boundary of this process: nobody above could read it
+            note_trouble(self._log, f"monitor of {spec.get('id')}", traceback.format_exc())
+        finally:
+            os._exit(0)
+
+    def _monitor_ended(self, pidfd: int, pid: int, _events: int) -> None:
+        self._loop.remove(pidfd)
+        os.close(pidfd)
+        os.waitpid(pid, 0)
+        sampled = self._monitors.pop(pidfd)
+        sampled.close()
+
+
+def _read_all(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, size, 0)
+
+
+def note_trouble(path: str, who: str, text: str) -> None:
+    """Put a traceback where tracebacks go: wharf's own log, and nowhere else."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.write(descriptor, f"{stamp} {who}\n{text}\n".encode())
+    os.close(descriptor)
+
+
+def _compiled_filters() -> Any:
+    cache = functools.lru_cache(maxsize=16)(functools.partial(seccomp.compile_filter, DEFAULT_PROFILE))
+    cache(caps.DEFAULT_MASK)
+    return cache
+
+
+def _settle(tag: str, hierarchies: driver.Hierarchies) -> None:
+    """Leave the caller's session and its cgroup: a log-out or its memory limit must not end us."""
+    try:
+        group = driver.choose(hierarchies, f"{tag}/spawner")
+        group.create()
+        group.prepare_entry()
+        group.enter()
+    except OSError:
+        pass  # no cgroups to write to: then no container will start either, and say so
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("-999")
+    except OSError:
+        pass  # needs CAP_SYS_RESOURCE
+
+
+def main(run_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
+    """Become the spawner of a run root, unless there is one already.
+
+    Args: ready: a pipe to write one byte to when we listen. sealed: the descriptor this interpreter
+        was started from, to be closed.
+    """
+    # nothing in a container may look at us or, through us, at the host's interpreter (why: CVE-2019-5736)
+    check(LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+    if sealed >= 0:
+        os.close(sealed)
+    lock = os.open(f"{run_root}/spawner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os._exit(0)
+    try:
+        check(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+        os.environ.clear()
+        no_file = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (no_file[1], no_file[1]))
+        hierarchies = driver.find_hierarchies()
+        _settle(tag, hierarchies)
+        host = monitor.Host(hierarchies, caps.last_capability(), no_file, procfs.read_boot_id(), _compiled_filters())
+        listener = proto.listen(f"{run_root}/spawner.sock")
+        os.write(ready, b"1")
+        os.close(ready)
+        Spawner(listener, host, log).run()
+        os.unlink(f"{run_root}/spawner.sock")
+    except Exception:
+        # the boundary of this process: nobody above could read it
+        note_trouble(log, "spawner", traceback.format_exc())
+        sys.exit(1)

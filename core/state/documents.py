@@ -1,0 +1,106 @@
+"""Documents: JSON files that say what they are: {"schema": n, "kind": "container.config", …}.
+
+Everything is read strictly; a file that can't be read is a CorruptDocument that names the path,
+never a traceback. A newer schema than ours is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from core.errors import CorruptDocument, Unsupported, wrapped
+from core.linux.files import write_atomic
+
+SCHEMA = 1
+_LARGEST_BYTES = 16 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+def write_document(path: Path, kind: str, fields: dict[str, Any], *, durable: bool = True) -> None:
+    """Write a document of plain fields atomically. Raises: NoSpace, Denied …: naming the path."""
+    _write(path, json.dumps({"schema": SCHEMA, "kind": kind, **fields}, separators=(",", ":")).encode(), durable)
+
+
+def read_document(path: Path, *, kind: str) -> dict[str, Any]:
+    """Read a document as plain fields.
+
+    Raises: FileNotFoundError: there is none. CorruptDocument: it is not one of that kind.
+    """
+    data = _read(path)
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _corrupt(path, str(error)) from None
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        raise _corrupt(path, f"it is not a {kind} document")
+    return document
+
+
+def write_struct(path: Path, kind: str, value: msgspec.Struct, *, durable: bool = True) -> None:
+    """Write a typed value as a document."""
+    body = msgspec.json.encode(value)
+    head = f'{{"schema":{SCHEMA},"kind":"{kind}"'.encode()
+    _write(path, head + (b"," + body[1:] if len(body) > 2 else b"}"), durable)
+
+
+class _Head(msgspec.Struct):
+    """The two fields every document begins with."""
+
+    schema: int
+    kind: str
+
+
+def read_struct(path: Path, kind: str, struct: type[T]) -> T:
+    """Read a typed value.
+
+    Raises: FileNotFoundError: there is none. CorruptDocument: the message says where it is wrong.
+        Unsupported: its schema is newer than ours.
+    """
+    data = _read(path)
+    try:
+        head = msgspec.json.decode(data, type=_Head)
+        if head.kind != kind:
+            raise _corrupt(path, f"it is a {head.kind!r} document, not {kind!r}")
+        if head.schema > SCHEMA:
+            raise Unsupported(f"{path} was written by a newer version (schema {head.schema})", hint="use that version")
+        return msgspec.json.decode(data, type=struct)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _corrupt(path, str(error)) from None
+
+
+def _write(path: Path, data: bytes, durable: bool) -> None:
+    try:
+        write_atomic(path, data, durable=durable)
+    except OSError as error:
+        raise wrapped(error, "write", path) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size > _LARGEST_BYTES:
+                raise _corrupt(path, f"it has {size} bytes")
+            return os.read(descriptor, _LARGEST_BYTES)
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(str(path)) from None
+    except OSError as error:
+        if error.errno == 40:  # ELOOP: somebody put a symlink where our file was
+            raise _corrupt(path, "it is a symbolic link") from None
+        raise wrapped(error, "read", path) from error
+
+
+def _corrupt(path: Path, why: str) -> CorruptDocument:
+    return CorruptDocument(
+        f"{path} is damaged: {why}",
+        hint="the other objects are not affected; set the file aside or restore it",
+    )

@@ -1,0 +1,74 @@
+"""Leases: marks of "in use" that the kernel releases when their holder dies.
+
+An operation that builds something step by step (load, commit, create) holds a lease that lists
+what must not be collected meanwhile: names such as `blob sha256:…`, `layer sha256:…`,
+`image sha256:…`, `container <id>`. An unlocked lease file belongs to a dead operation.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from pathlib import Path
+from types import TracebackType
+
+from core.errors import wrapped
+from core.state.locks import is_locked
+
+
+class Lease:
+    """A context manager; add() may be called at any time while it is held."""
+
+    def __init__(self, directory: Path, *holds: str) -> None:
+        self.id = uuid.uuid4().hex
+        self._path = directory / self.id
+        self._holds = list(holds)
+        self._descriptor = -1
+
+    def __enter__(self) -> Lease:
+        # locked before it is visible: a sweep must never meet it unlocked
+        hidden = self._path.with_name(f".{self.id}")
+        try:
+            self._descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            self._write()
+            os.rename(hidden, self._path)
+        except OSError as error:
+            raise wrapped(error, "make lease", self._path) from error
+        return self
+
+    def add(self, *holds: str) -> None:
+        """Protect more, from now on."""
+        self._holds.extend(holds)
+        self._write()
+
+    def _write(self) -> None:
+        os.pwrite(self._descriptor, "".join(f"{hold}\n" for hold in self._holds).encode(), 0)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def live_holds(directory: Path) -> set[str]:
+    """Everything that living leases protect; files of dead ones are removed on the way."""
+    holds: set[str] = set()
+    for entry in os.scandir(directory):
+        path = Path(entry.path)
+        if is_locked(path):
+            try:
+                holds.update(path.read_text().split("\n"))
+            except FileNotFoundError:
+                continue
+        else:
+            path.unlink(missing_ok=True)
+    holds.discard("")
+    return holds
+
+
+def is_live(directory: Path, lease_id: str) -> bool:
+    """Whether the operation that took this lease still runs."""
+    return is_locked(directory / lease_id)

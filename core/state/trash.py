@@ -1,0 +1,42 @@
+"""Deleting in two steps: rename into trash/, which is atomic, then remove at leisure.
+
+A crash between the two leaves garbage, never half an object; any engine empties the trash.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from core.errors import wrapped
+from core.linux.remove import remove_tree
+from core.state.paths import Roots
+
+
+def discard(roots: Roots, path: Path) -> None:
+    """Make a file or directory disappear at once, then delete it. Missing is fine."""
+    trash = roots.trash / uuid.uuid4().hex
+    try:
+        os.rename(path, trash)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise wrapped(error, "remove", path) from error
+    _delete(roots, trash.name)
+
+
+def empty(roots: Roots) -> None:
+    """Delete what earlier crashes left in the trash."""
+    for name in os.listdir(roots.trash):
+        _delete(roots, name)
+
+
+def _delete(roots: Roots, name: str) -> None:
+    directory = os.open(roots.trash, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove_tree(directory, name)
+    except OSError as error:
+        raise wrapped(error, "delete", roots.trash / name) from error
+    finally:
+        os.close(directory)

@@ -1,0 +1,1 @@
+"""Reading what the spawner samples, and the host's own figures."""

@@ -1,0 +1,240 @@
+"""Layers unpacked for mounting, by chain id.
+
+    layers/<chain hex>/          0700: a set-id file of an image must not be reachable for the host's users
+        layer.json               what it is, and which blob it came from
+        diff/                    its files, with overlayfs' own whiteouts
+        init/                    mount points a container needs and the image lacks (overlay.py)
+
+A layer is built as ingest/<uuid>/ with an INCOMPLETE mark, made durable, and published by one
+rename; a directory that still carries the mark is nobody's, whoever finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from core.errors import CorruptDocument, DigestMismatch, NotFound, wrapped
+from core.linux.files import sync_directory
+from core.linux.remove import remove_tree
+from core.model.progress import CancelToken
+from core.state.documents import read_struct, write_struct
+from core.state.leases import Lease
+from core.state.locks import Rank, locked
+from core.state.paths import Roots
+from core.storage.blobs import open_blob
+from core.trees.launch import Worker, limits_argument
+from core.trees.tarread import DEFAULT_LIMITS, Limits
+
+INCOMPLETE = "INCOMPLETE"
+MOST_LAYERS = 127
+"""Overlay takes 500, one page of mount data about 128; docker stops at 127 too."""
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """layer.json."""
+
+    diff_id: str
+    chain_id: str
+    parent: str = ""
+    """Chain id of the layer below; empty for a bottom one."""
+    blob: str
+    """Digest of the archive it came from."""
+    size_bytes: int
+    """Of all its regular files."""
+    entries: int = 0
+
+
+def chain_id(parent: str, diff_id: str) -> str:
+    """The id of a layer on top of others (image-spec: config.md, "Layer ChainID")."""
+    if not parent:
+        return diff_id
+    return f"sha256:{hashlib.sha256(f'{parent} {diff_id}'.encode()).hexdigest()}"
+
+
+def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
+    """Of every layer, lowest first."""
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        chain.append(chain_id(chain[-1] if chain else "", diff_id))
+    return tuple(chain)
+
+
+class NewLayer:
+    """A layer under construction."""
+
+    def __init__(self, roots: Roots, parent: str) -> None:
+        self._roots = roots
+        self._parent = parent
+        self.directory = roots.ingest / uuid.uuid4().hex
+        self.diff = self.directory / "diff"
+        try:
+            self.directory.mkdir(mode=0o700)
+            (self.directory / INCOMPLETE).touch()
+            self.diff.mkdir(mode=0o755)
+            if parent:
+                copy_directory_attributes(roots.layer(parent) / "diff", self.diff)
+        except OSError as error:
+            raise wrapped(error, "write", self.directory) from error
+
+    def publish(self, lease: Lease, *, diff_id: str, blob: str, size_bytes: int, entries: int) -> Layer:
+        """Make it visible, held by the lease; if another process was faster, its layer stays and ours goes.
+
+        The files must be durable already (the worker's syncfs).
+        """
+        layer = Layer(
+            diff_id=diff_id,
+            chain_id=chain_id(self._parent, diff_id),
+            parent=self._parent,
+            blob=blob,
+            size_bytes=size_bytes,
+            entries=entries,
+        )
+        target = self._roots.layer(layer.chain_id)
+        lease.add(f"layer {layer.chain_id}")
+        write_struct(self.directory / "layer.json", "layer", layer)
+        try:
+            (self.directory / INCOMPLETE).unlink()
+            sync_directory(self.directory)
+            with locked(self._roots.store_lock, Rank.STORE, shared=True, what="the store"):
+                try:
+                    os.rename(self.directory, target)
+                except OSError:
+                    if not (target / "layer.json").exists():
+                        raise
+            sync_directory(self._roots.layers)
+        except OSError as error:
+            raise wrapped(error, "write", target) from error
+        finally:
+            self.discard()
+        return layer
+
+    def discard(self) -> None:
+        """Throw away what was not published."""
+        if self.directory.exists():
+            remove_directory(self.directory)
+
+
+def unpack_layer(
+    roots: Roots,
+    lease: Lease,
+    *,
+    blob: str,
+    chunks: Callable[[], Iterator[bytes]] | None,
+    parent: str,
+    expected_diff_id: str | None,
+    diff_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    strict_end: bool = False,
+    report: Callable[[int], None] | None = None,
+    cancel: CancelToken | None = None,
+) -> Layer:
+    """Make a layer of a stored archive.
+
+    Args: chunks: gives the plain tar where the blob is compressed; None reads the blob itself,
+        whose digest is then the diff id. expected_diff_id: what the image's config promises.
+    Raises: UnsafeArchive, Integrity, LimitExceeded, NoSpace, Cancelled: nothing is left behind.
+    """
+    if chunks is None:
+        diff_id = blob
+        if expected_diff_id is not None and expected_diff_id != diff_id:
+            raise DigestMismatch(
+                f"layer {blob} is not {expected_diff_id}, which the image's config promises",
+                hint="fetch or make the archive again",
+            )
+    new = NewLayer(roots, parent)
+    try:
+        root = os.open(new.diff, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        source = open_blob(roots, blob)
+        try:
+            arguments = {
+                "root": root,
+                "limits": limits_argument(limits),
+                "whiteouts": True,
+                "strict_end": strict_end,
+                "input": "pipe" if chunks else "file",
+            }
+            with Worker("unpack", arguments, descriptors=(root,), stdin="pipe" if chunks else source) as worker:
+                if chunks is not None:
+                    diff_id = _feed(worker, chunks(), cancel)
+                result = worker.finish(what=f"layer {blob}", cancel=cancel, report=report)
+        finally:
+            os.close(source)
+            os.close(root)
+        assert diff_id is not None
+        if expected_diff_id is not None and expected_diff_id != diff_id:
+            raise DigestMismatch(
+                f"layer {blob} unpacks to {diff_id}, the image's config promises {expected_diff_id}",
+                hint="fetch or make the archive again",
+            )
+        return new.publish(lease, diff_id=diff_id, blob=blob, size_bytes=result["size"], entries=result["entries"])
+    finally:
+        new.discard()
+
+
+def _feed(worker: Worker, chunks: Iterator[bytes], cancel: CancelToken | None) -> str:
+    """Hand a plain tar to a worker and hash it on the way; its diff id."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        if cancel is not None:
+            cancel.check()
+        digest.update(chunk)
+        if not worker.feed(chunk):
+            break
+    worker.end_input()
+    return f"sha256:{digest.hexdigest()}"
+
+
+def read_layer(roots: Roots, chain: str) -> Layer:
+    """What is known of a layer. Raises: NotFound, CorruptDocument."""
+    try:
+        return read_struct(roots.layer(chain) / "layer.json", "layer", Layer)
+    except FileNotFoundError:
+        raise NotFound(
+            f"layer {chain} is missing from the store", kind="layer", key=chain, hint="load the image again"
+        ) from None
+
+
+def has_layer(roots: Roots, chain: str) -> bool:
+    """Whether a layer is unpacked and whole."""
+    return (roots.layer(chain) / "layer.json").exists()
+
+
+def all_layers(roots: Roots) -> Iterator[tuple[str, Path]]:
+    """Chain id and directory of every layer."""
+    for entry in os.scandir(roots.layers):
+        if len(entry.name) == 64:
+            yield f"sha256:{entry.name}", Path(entry.path)
+
+
+def layer_size(roots: Roots, chain: str) -> int:
+    """Bytes of a layer's files; 0 for one that can't be read, so that lists still show the rest."""
+    try:
+        return read_layer(roots, chain).size_bytes
+    except (NotFound, CorruptDocument):
+        return 0
+
+
+def copy_directory_attributes(source: Path, target: Path) -> None:
+    """Give a directory the owner, mode and time of another."""
+    there = os.stat(source, follow_symlinks=False)
+    os.chown(target, there.st_uid, there.st_gid)
+    os.chmod(target, there.st_mode & 0o7777)
+    os.utime(target, ns=(there.st_mtime_ns, there.st_mtime_ns))
+
+
+def remove_directory(path: Path) -> None:
+    """rm -rf, following nothing. Raises: EngineError: naming what could not be deleted."""
+    try:
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            remove_tree(parent, path.name)
+        finally:
+            os.close(parent)
+    except OSError as error:
+        raise wrapped(error, "delete", path) from error
