@@ -7,7 +7,6 @@ through core.model.display; only its colours are kept.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import ClassVar
 
@@ -22,6 +21,7 @@ from textual.widget import Widget
 
 from app.console import keymap, short
 from app.console.log_source import LogSource
+from app.console.relay import Relay
 from app.console.seat import seat
 from app.console.widgets.prompt import Prompt
 from app.console.widgets.strips import Cells
@@ -68,7 +68,7 @@ class LogLines(Widget, can_focus=True):
         self._top, self._left, self.following = 0, 0, True
         self._hit, self._search_note = None, ""
         console = seat(self)
-        self._source = LogSource(console.actions.backend, key, asyncio.get_running_loop(), self._changed)
+        self._source = LogSource(console.actions.backend, key, Relay(), self._changed)
         self._forget_strips()
 
     def shut(self) -> None:
