@@ -76,9 +76,7 @@ class CommitDialog(Dialog[str]):
         words += ["-a", wish.author] if wish.author else []
         words += ["-c", *wish.changes] if wish.changes else []
         words += [] if wish.pause else ["--pause=false"]
-        return command_text(
-            *words, safe_text(self._container.name), *([wish.reference] if wish.reference else [])
-        )
+        return command_text(*words, safe_text(self._container.name), *([wish.reference] if wish.reference else []))
 
     def act(self) -> None:
         wish = self.wish()

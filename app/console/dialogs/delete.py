@@ -75,9 +75,7 @@ class DeleteImages(DeleteDialog):
         return f" Delete {_count(len(self._images), 'image')} "
 
     def fields(self) -> Iterable[Widget]:
-        yield Label(
-            _named(key if "sha256:" not in key else short_id(key) for key in self._keys), markup=False
-        )
+        yield Label(_named(key if "sha256:" not in key else short_id(key) for key in self._keys), markup=False)
         users = [key for image in self._images for key in image.used_by]
         containers = self.seat.store.containers
         names = [containers[key].name if key in containers else short_id(key) for key in users]

@@ -89,9 +89,7 @@ class Dialog(ModalScreen[Answer]):
             yield Label("", id="command", markup=False)
             yield Label("", id="error", markup=False)
             with Horizontal(id="buttons"):
-                yield Button(
-                    self.DO_WORDS, id="do", compact=True, variant="error" if self.DANGEROUS else "primary"
-                )
+                yield Button(self.DO_WORDS, id="do", compact=True, variant="error" if self.DANGEROUS else "primary")
                 yield Button("Cancel  Esc", id="leave", compact=True)
                 yield Button("Copy command  y", id="copy", compact=True)
 

@@ -49,9 +49,7 @@ class SaveDialog(Dialog[str]):
         path = Path(self.value("path")).expanduser()
         if path.exists() and not self.ticked("replace"):
             raise AlreadyExists(f"{path} is there already", hint="choose another name or tick replace")
-        self.seat.actions.save(
-            self._keys, path, format="oci-archive" if self.ticked("oci") else "docker-archive"
-        )
+        self.seat.actions.save(self._keys, path, format="oci-archive" if self.ticked("oci") else "docker-archive")
         self.dismiss(str(path))
 
 
@@ -113,10 +111,7 @@ def find_archives() -> list[tuple[Path, int]]:
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
-                    if (
-                        entry.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci"))
-                        and entry.is_file()
-                    ):
+                    if entry.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci")) and entry.is_file():
                         facts = entry.stat()
                         found.append((facts.st_mtime, Path(entry.path), facts.st_size))
         except OSError:

@@ -151,9 +151,7 @@ class HostShares(Widget):
         title = Cells(width, palette.style("faint", "background", "bold"))
         title.gap(4).put("CONTAINER", cells=name_width)
         title.put("CPU% OF HOST" if of_host else "CPU% OF CORE", cells=13, align=">")
-        title.put("SHARES", cells=8, align=">").put("THROTTLED", cells=11, align=">").put(
-            "MEM", cells=8, align=">"
-        )
+        title.put("SHARES", cells=8, align=">").put("THROTTLED", cells=11, align=">").put("MEM", cells=8, align=">")
         rows = [title.strip()]
         for number, share in enumerate(shares[:_MOST_NAMED]):
             cells = Cells(width, palette.style("text"))

@@ -120,9 +120,7 @@ _COLUMNS: list[Column[Image]] = [
         grows=True,
         text=lambda one: safe_text(" ".join(one.tags) or one.id),
     ),
-    Column(
-        "id", "ID", 12, lambda one: (short_id(one.id), "faint"), lambda one: one.id, text=lambda one: one.id
-    ),
+    Column("id", "ID", 12, lambda one: (short_id(one.id), "faint"), lambda one: one.id, text=lambda one: one.id),
     Column(
         "age",
         "AGE",

@@ -152,9 +152,7 @@ class FileBrowser(Widget):
         pager = self.query_one(Pager)
         if entry is None or entry.kind != "file":
             pager.show(
-                [[(f"{entry.kind}{f' → {safe_text(entry.link)}' if entry.link else ''}", "muted")]]
-                if entry
-                else []
+                [[(f"{entry.kind}{f' → {safe_text(entry.link)}' if entry.link else ''}", "muted")]] if entry else []
             )
             return
         path = self._join(entry.name)
