@@ -52,13 +52,15 @@ class EngineVolumes:
         self._roots = roots
         self._containers = containers
 
-    def create(self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local") -> Volume:
+    def create(
+        self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local", anonymous: bool = False
+    ) -> Volume:
         """Make one, or return the one of that name; an empty name makes an anonymous one."""
         if driver != "local":
             raise Unsupported(
                 f'error looking up volume plugin {driver}: plugin "{driver}" not found', hint="the only driver is local"
             )
-        anonymous = not name
+        anonymous = anonymous or not name
         name = name or os.urandom(32).hex()
         _check_name(name)
         volume = Volume(name=name, created_ns=time_ns(), labels=labels or {}, anonymous=anonymous)
@@ -132,6 +134,13 @@ class EngineVolumes:
                 return
             raise _no_such_volume(name)
         self._remove(name)
+
+    def remove_unused(self, name: str) -> None:
+        """Remove it if nothing uses it; gone already is fine."""
+        try:
+            self._remove(name)
+        except (InUse, NotFound):
+            pass
 
     def _remove(self, name: str) -> None:
         trash = self._roots.trash / uuid.uuid4().hex

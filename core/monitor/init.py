@@ -36,7 +36,8 @@ def run(
 ) -> NoReturn:
     """Never returns, and never lets an exception out.
 
-    Args: window: rows and columns of the terminal, if there is one. stdio: descriptors for 0, 1, 2 (-1 for the container's /dev/null); None with a terminal.
+    Args: window: rows and columns of the terminal, if there is one.
+        stdio: descriptors for 0, 1, 2 (-1 for the container's /dev/null); None with a terminal.
         cgroup: the group to join, None if we were born in it.
     """
     report_to = channel.fileno()
