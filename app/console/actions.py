@@ -72,9 +72,7 @@ class Actions:
 
         self._pool.submit(work)
 
-    def do(
-        self, work: Callable[[], Any], done: str, *kinds: str, then: Callable[[Any], None] | None = None
-    ) -> None:
+    def do(self, work: Callable[[], Any], done: str, *kinds: str, then: Callable[[Any], None] | None = None) -> None:
         """A short action: `done` is said when it worked, and the kinds it touched are listed again."""
 
         def finished(answer: Any) -> None:

@@ -124,9 +124,7 @@ def looks_binary(data: bytes) -> bool:
 
 def text_lines(data: bytes, *, cut: bool) -> Lines:
     """A file's beginning as numbered lines."""
-    lines: Lines = [
-        [(f"{number:>5}  ", "faint"), (line, "text")] for number, line in enumerate(safe_lines(data), 1)
-    ]
+    lines: Lines = [[(f"{number:>5}  ", "faint"), (line, "text")] for number, line in enumerate(safe_lines(data), 1)]
     if data.endswith(b"\n"):
         lines.pop()
     if cut:

@@ -121,9 +121,7 @@ class LogSource:
             self._tasks = []
         last = (count - 1) // BLOCK
         growing = self._open_end and count == self.count and last not in asked
-        fetched = {
-            block: tuple(view.lines(block * BLOCK, BLOCK)) for block in (asked | {last} if growing else asked)
-        }
+        fetched = {block: tuple(view.lines(block * BLOCK, BLOCK)) for block in (asked | {last} if growing else asked)}
         if growing and fetched[last] == self._blocks.get(last):
             del fetched[last]
         if fetched or count != self.count or not self.ready:

@@ -112,9 +112,7 @@ def seeded() -> FakeBackend:
         make_container(
             "cron",
             "shop/cron:1",
-            Exited(
-                exit_code=137, started_ns=now - 900 * SECOND, finished_ns=now - 180 * SECOND, oom_killed=True
-            ),
+            Exited(exit_code=137, started_ns=now - 900 * SECOND, finished_ns=now - 180 * SECOND, oom_killed=True),
             limits=limit,
         ),
         make_container("old-job", "busybox:latest", Created()),
@@ -350,9 +348,7 @@ class FakeContainers:
         return FakeLogView(self._b.log_lines.setdefault(self._b.named(key).name, []))
 
     def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
-        return ProcessTable(
-            ("PID", "USER", "CMD"), (("4711", "root", "serve --port 80"), ("4712", "root", "sh"))
-        )
+        return ProcessTable(("PID", "USER", "CMD"), (("4711", "root", "serve --port 80"), ("4712", "root", "sh")))
 
     def stats(self, keys: Sequence[str] = ()) -> dict[str, StatsSample]:
         now = time.time_ns()
@@ -379,12 +375,8 @@ class FakeImages:
     def history(self, key: str) -> Sequence[HistoryEntry]:
         now = time.time_ns()
         return [
-            HistoryEntry(
-                image_id=key, created_ns=now, created_by="CMD [sh]", comment="", size_bytes=0, empty=True
-            ),
-            HistoryEntry(
-                image_id="", created_ns=now, created_by="COPY . /app", comment="", size_bytes=2 * MIB
-            ),
+            HistoryEntry(image_id=key, created_ns=now, created_by="CMD [sh]", comment="", size_bytes=0, empty=True),
+            HistoryEntry(image_id="", created_ns=now, created_by="COPY . /app", comment="", size_bytes=2 * MIB),
         ]
 
     def tag(self, key: str, reference: str) -> None:

@@ -201,13 +201,9 @@ class CommandOutput(ModalScreen[None]):
             from app.commands.language import execute
 
             sink = cast("BinaryIO", self._sink)
-            return execute(
-                words, console.actions.backend, Io(sink, sink, columns=columns, cancel=self._cancel)
-            )
+            return execute(words, console.actions.backend, Io(sink, sink, columns=columns, cancel=self._cancel))
 
-        console.actions.ask(
-            work, lambda code: self._finish("", code), lambda error: self._finish(str(error), 1)
-        )
+        console.actions.ask(work, lambda code: self._finish("", code), lambda error: self._finish(str(error), 1))
 
     def _fetch(self) -> None:
         data = self._sink.take()

@@ -29,9 +29,7 @@ class Menu(ModalScreen[str]):
     }
     """
 
-    def __init__(
-        self, title: str, entries: Sequence[tuple[str, str]], *, at: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, title: str, entries: Sequence[tuple[str, str]], *, at: tuple[int, int] | None = None) -> None:
         super().__init__()
         self._title = title
         self._entries = list(entries)

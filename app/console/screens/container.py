@@ -52,7 +52,7 @@ class ContainerPlace(Place):
     ContainerPlace.zoomed #upper, ContainerPlace.zoomed ContainerTitle, ContainerPlace.zoomed ViewBar,
     ContainerPlace.zoomed Header, ContainerPlace.zoomed TabBar, ContainerPlace.zoomed NoticeLine,
     ContainerPlace.zoomed JobLines { display: none; }
-    ContainerPlace.zoomed #shell { height: 1fr; border-top: none; }
+    ContainerPlace.zoomed #shell, ContainerPlace.zoomed #shell:focus-within { height: 1fr; border-top: none; }
     """
 
     def __init__(self, key: str, view: str = "logs") -> None:
@@ -179,9 +179,7 @@ class ContainerPlace(Place):
         return pane
 
     def _exec(self, rows: int, columns: int) -> Attachment:
-        spec = ExecSpec(
-            argv=("/bin/sh", "-c", _SHELL), tty=True, attach_stdin=True, env=("TERM=xterm-256color",)
-        )
+        spec = ExecSpec(argv=("/bin/sh", "-c", _SHELL), tty=True, attach_stdin=True, env=("TERM=xterm-256color",))
         wish = AttachWish(stdin=True, rows=rows, columns=columns)
         attachment = self.seat.actions.backend.containers.exec(self._key, spec, wish)
         if attachment is None:

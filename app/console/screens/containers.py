@@ -57,12 +57,10 @@ class ContainersPlace(ListPlace):
         if first_run.display != nothing:
             first_run.display, table.display = nothing, not nothing
             self.query_one(ContainerSide).display = not nothing
-            (first_run if nothing else table).focus()
+            self.call_after_refresh((first_run if nothing else table).focus)
         if "containers" in store.loaded:
             table.empty_words = (
-                "nothing fits the filter"
-                if table.filter_text
-                else "No containers yet.  n runs one, : takes commands."
+                "nothing fits the filter" if table.filter_text else "No containers yet.  n runs one, : takes commands."
             )
         table.set_items(store.containers.values())
 
@@ -106,9 +104,7 @@ class ContainersPlace(ListPlace):
                 text=lambda one: f"{one.status} {short.state(one, time.time_ns())}",
             ),
             Column("cpu", "CPU%", 5, self._cpu, lambda one: self._point_value(one, "cpu"), align=">"),
-            Column(
-                "spark", "60s", _SPARK, self._spark, lambda one: self._point_value(one, "cpu"), from_width=56
-            ),
+            Column("spark", "60s", _SPARK, self._spark, lambda one: self._point_value(one, "cpu"), from_width=56),
             Column(
                 "memory",
                 "MEM",
@@ -188,11 +184,7 @@ class ContainersPlace(ListPlace):
         point = self._point(container)
         if point is None:
             return None
-        known = [
-            value
-            for value in (point.pressure.cpu, point.pressure.memory, point.pressure.io)
-            if value is not None
-        ]
+        known = [value for value in (point.pressure.cpu, point.pressure.memory, point.pressure.io) if value is not None]
         return max(known, default=None)
 
     def _pressure(self, container: Container) -> tuple[str, str]:

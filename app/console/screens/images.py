@@ -60,7 +60,7 @@ class ImagesPlace(ListPlace):
         if first_run.display != nothing:
             first_run.display, self.table.display = nothing, not nothing
             self.query_one(Pager).display = not nothing
-            (first_run if nothing else self.table).focus()
+            self.call_after_refresh((first_run if nothing else self.table).focus)
         self.table.set_items(store.images)
 
     def on_resource_table_highlighted(self, event: ResourceTable.Highlighted) -> None:
@@ -120,9 +120,7 @@ _COLUMNS: list[Column[Image]] = [
         grows=True,
         text=lambda one: safe_text(" ".join(one.tags) or one.id),
     ),
-    Column(
-        "id", "ID", 12, lambda one: (short_id(one.id), "faint"), lambda one: one.id, text=lambda one: one.id
-    ),
+    Column("id", "ID", 12, lambda one: (short_id(one.id), "faint"), lambda one: one.id, text=lambda one: one.id),
     Column(
         "age",
         "AGE",

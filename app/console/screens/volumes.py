@@ -102,9 +102,7 @@ class VolumesPlace(ListPlace):
             ("lies at", volume.mountpoint),
             ("labels", "  ".join(f"{key}={value}" for key, value in volume.labels.items())),
         ]
-        head: list[Line] = [
-            [(f"{key:<9}", "muted"), (safe_text(value), "text")] for key, value in facts if value
-        ]
+        head: list[Line] = [[(f"{key:<9}", "muted"), (safe_text(value), "text")] for key, value in facts if value]
         pager.show(head)
         name = volume.name
 

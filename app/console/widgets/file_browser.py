@@ -49,9 +49,8 @@ class FileBrowser(Widget):
     FileBrowser > Horizontal { height: 1fr; }
     FileBrowser ResourceTable { width: 1fr; }
     FileBrowser Pager { width: 50%; border-left: tall $line; }
-    .-narrow FileBrowser Pager { display: none; }
-    .-narrow FileBrowser.reading Pager { display: block; width: 100%; border-left: none; }
-    .-narrow FileBrowser.reading ResourceTable { display: none; }
+    FileBrowser.reading Pager { width: 100%; border-left: none; }
+    FileBrowser.reading ResourceTable { display: none; }
     """
 
     def __init__(
@@ -152,9 +151,7 @@ class FileBrowser(Widget):
         pager = self.query_one(Pager)
         if entry is None or entry.kind != "file":
             pager.show(
-                [[(f"{entry.kind}{f' → {safe_text(entry.link)}' if entry.link else ''}", "muted")]]
-                if entry
-                else []
+                [[(f"{entry.kind}{f' → {safe_text(entry.link)}' if entry.link else ''}", "muted")]] if entry else []
             )
             return
         path = self._join(entry.name)

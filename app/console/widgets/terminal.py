@@ -87,9 +87,7 @@ class TerminalPane(Widget, can_focus=True):
             self._session.write(reply)
         if self._back:  # what is being read stays where it is
             history = self.terminal.grid.history
-            self._back = min(
-                self._back + self.terminal.grid.scrolled_off - before, len(history) if history else 0
-            )
+            self._back = min(self._back + self.terminal.grid.scrolled_off - before, len(history) if history else 0)
         if not self._frame_due:
             self._frame_due = True
             self.set_timer(_FRAME_S if len(data) > 4096 else 0.002, self._frame)
