@@ -7,6 +7,7 @@ reference. Every step before the record is garbage that nobody sees when it is t
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -20,8 +21,9 @@ from core.model.reference import ImageRef, parse_reference
 from core.state import journal
 from core.state.leases import Lease
 from core.state.paths import Roots
-from core.storage.blobs import Blob, BlobWriter, ingest
-from core.storage.layers import chain_id, has_layer, read_layer, unpack_layer
+from core.storage.blobs import Blob, BlobWriter, ingest, open_blob
+from core.storage.compression import HEAD_BYTES, compression_of
+from core.storage.layers import Layer, chain_id, has_layer, read_layer, unpack_layer
 
 
 def store_layer(
@@ -156,6 +158,24 @@ def import_tar(
         image_id = put_image(roots, store, lease, document, [layer], reference=name)
         journal.append(roots.journal, "image", "import", image_id, {"name": name.familiar if name else image_id})
     return image_id
+
+
+def layer_record(roots: Roots, layer: Layer) -> LayerRecord:
+    """What an image's record says of a stored layer."""
+    blob = open_blob(roots, layer.blob)
+    try:
+        packing = compression_of(os.pread(blob, HEAD_BYTES, 0))
+        size = os.fstat(blob).st_size
+    finally:
+        os.close(blob)
+    return LayerRecord(
+        diff_id=layer.diff_id,
+        chain_id=layer.chain_id,
+        blob=layer.blob,
+        blob_bytes=size,
+        media_type=wire.OCI_LAYER + (f"+{packing}" if packing else ""),
+        size_bytes=layer.size_bytes,
+    )
 
 
 def make_starter(roots: Roots, store: ImageStore, reference: str, report: Report, cancel: CancelToken) -> str:

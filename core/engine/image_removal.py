@@ -14,6 +14,7 @@ from core.model.reference import parse_reference
 from core.state import journal
 from core.state.paths import Roots
 from core.storage import gc
+from core.storage.layers import read_layer
 
 
 class ImageRemoval:
@@ -137,7 +138,9 @@ class ImageRemoval:
                 keep.blobs.add(layer.blob)
                 keep.layers.add(layer.chain_id)
         for container in self._containers.all():
-            keep.layers.update(container.config.layers)
+            for chain in container.config.layers:
+                keep.layers.add(chain)
+                keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
         return keep
 
     def prune(self, *, every_unused: bool) -> tuple[list[Removed], int]:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import BinaryIO
 
-from core.engine import image_making
+from core.backend import CommitWish
+from core.engine import image_commit, image_making, image_transfer
+from core.engine.files import list_image_dir, read_image_file
 from core.engine.image_removal import ImageRemoval
 from core.engine.image_users import ContainerView, users_by_image
-from core.errors import EngineError, Integrity, NotFound
+from core.errors import EngineError, Integrity, NotFound, wrapped
 from core.images import wire
 from core.images.history import ancestry, history_entries
 from core.images.store import ImageRecord, ImageStore
 from core.model.container import Container
 from core.model.ids import short_id
-from core.model.image import HistoryEntry, Image, Removed
+from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.progress import CancelToken, Report
 from core.model.reference import parse_reference
+from core.model.volume import FileEntry
 from core.state import journal
 from core.state.paths import Roots
 from core.storage.blobs import read_blob
+from core.storage.compression import plain_pieces
 
 _Users = dict[str, list[Container]]
 
@@ -137,6 +142,69 @@ class EngineImages:
 
     # making
 
+    def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
+        """Read a docker-archive or OCI layout tar, plain, gzip or zstd."""
+        return image_transfer.load(self._roots, self._store, source, report, cancel)
+
+    def save(
+        self,
+        keys: Sequence[str],
+        sink: BinaryIO,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        format: str = "docker-archive",
+    ) -> None:
+        """Write images as one tar; formats docker-archive (readable as OCI too) and oci-archive."""
+        image_transfer.save(self._roots, self._store, keys, sink, report, cancel, format=format)
+
+    def import_tar(
+        self,
+        source: BinaryIO,
+        reference: str,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        message: str = "",
+        changes: Sequence[str] = (),
+    ) -> str:
+        """Make a one-layer image of a tar of a root file system; its id."""
+
+        def read(size: int) -> bytes:
+            cancel.check()
+            try:
+                return source.read(size)
+            except OSError as error:
+                raise wrapped(error, "read", "the archive") from error
+
+        return image_making.import_tar(
+            self._roots,
+            self._store,
+            lambda: plain_pieces(read, what="the archive"),
+            reference,
+            report,
+            cancel,
+            message=message or "Imported from -",
+            changes=changes,
+        )
+
+    def commit(self, container: str, wish: CommitWish, report: Report, cancel: CancelToken) -> str:
+        """Make an image of what a container has become; its id."""
+        return image_commit.commit(self._roots, self._store, self._containers, container, wish, report, cancel)
+
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         """Make a usable image from this host's own tools, no network needed; its id."""
         return image_making.make_starter(self._roots, self._store, reference, report, cancel)
+
+    # browsing
+
+    def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
+        """A directory of its file tree."""
+        record = self._store.get(self._store.resolve(key))
+        return list_image_dir(self._roots, [layer.chain_id for layer in record.layers], path, f"image {key}")
+
+    def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file of its tree."""
+        record = self._store.get(self._store.resolve(key))
+        layers = [layer.chain_id for layer in record.layers]
+        return read_image_file(self._roots, layers, path, offset, length, f"image {key}")

@@ -1,31 +1,265 @@
-"""Volumes: arrive with the next merge."""
+"""Volumes, as the seam offers them: directories that outlive containers.
+
+    volumes/<name>/          0700: what lies inside is for containers, and for root
+        volume.json
+        lock                 held while first content is copied in
+        POPULATING           there while it is: a crash then leaves content that is thrown away
+        _data/               what containers mount
+
+A volume appears by one rename and goes by one rename to trash. Whoever makes a container that will
+mount a volume holds a lease on `volume <name>` until its config is written.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import time_ns
 
-from core.model.volume import Volume
+import msgspec
+
+from core.engine.files import copy_image_tree, file_entries
+from core.errors import CorruptDocument, EngineError, InUse, InvalidInput, NotFound, Unsupported, wrapped
+from core.linux.files import sync_directory
+from core.linux.remove import remove_tree
+from core.model.container import Container
+from core.model.ids import NAME_RULE, is_name
+from core.model.volume import FileEntry, Volume
+from core.state import journal
+from core.state.documents import read_struct, write_struct
+from core.state.leases import live_holds
+from core.state.locks import Rank, locked
 from core.state.paths import Roots
+from core.storage.layers import remove_directory
+from core.storage.usage import tree_bytes
+from core.trees import copy
+from core.trees.faults import TreeFault
+from core.trees.launch import to_engine_error
+
+_POPULATING = "POPULATING"
+Names = list[str]
 
 
 class EngineVolumes:
-    """core.backend.Volumes over one data root."""
+    """core.backend.Volumes over one data root.
 
-    def __init__(self, roots: Roots, containers: Any) -> None:
+    Args: containers: gives every container; called under the store lock, takes none of its own.
+    """
+
+    def __init__(self, roots: Roots, containers: Callable[[], Sequence[Container]]) -> None:
         self._roots = roots
+        self._containers = containers
 
-    def exists(self, name: str) -> bool:
-        """Whether there is one."""
-        raise NotImplementedError
+    def create(
+        self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local", anonymous: bool = False
+    ) -> Volume:
+        """Make one, or return the one of that name; an empty name makes an anonymous one."""
+        if driver != "local":
+            raise Unsupported(
+                f'error looking up volume plugin {driver}: plugin "{driver}" not found', hint="the only driver is local"
+            )
+        anonymous = anonymous or not name
+        name = name or os.urandom(32).hex()
+        _check_name(name)
+        volume = Volume(name=name, created_ns=time_ns(), labels=labels or {}, anonymous=anonymous)
+        target = self._roots.volume(name)
+        building = self._roots.ingest / uuid.uuid4().hex
+        try:
+            if not target.exists():
+                building.mkdir(mode=0o700)
+                (building / "_data").mkdir(mode=0o755)
+                (building / "_data").chmod(0o755)
+                write_struct(building / "volume.json", "volume", volume)
+            with locked(self._roots.store_lock, Rank.STORE, shared=True, what="the store"):
+                if target.exists():
+                    return self.inspect(name)
+                os.rename(building, target)
+            sync_directory(self._roots.volumes)
+        except OSError as error:
+            raise wrapped(error, "create volume", target) from error
+        finally:
+            if building.exists():
+                remove_directory(building)
+        journal.append(self._roots.journal, "volume", "create", name, {"driver": driver})
+        return self.inspect(name)
 
-    def create(self, name: str = "") -> Volume:
-        """Make one."""
-        raise NotImplementedError
+    def list(self, *, sizes: bool = False) -> Sequence[Volume]:
+        """Sorted by name."""
+        users = self._users()
+        names = sorted(e.name for e in os.scandir(self._roots.volumes) if not e.name.startswith("."))
+        found = [self._read(name, users, sizes=sizes) for name in names]
+        return [volume for volume in found if volume is not None]
 
-    def copy_up(self, layers: tuple[str, ...], target: str, name: str) -> None:
-        """Fill it."""
-        raise NotImplementedError
+    def inspect(self, name: str) -> Volume:
+        """One volume."""
+        volume = self._read(name, self._users(), sizes=False) if is_name(name) else None
+        if volume is None:
+            raise _no_such_volume(name)
+        return volume
+
+    def _read(self, name: str, users: dict[str, tuple[str, ...]], *, sizes: bool) -> Volume | None:
+        directory = self._roots.volume(name)
+        try:
+            volume = read_struct(directory / "volume.json", "volume", Volume)
+        except (FileNotFoundError, CorruptDocument):
+            # what it holds matters more than its labels: a volume without a readable record is shown as a plain one
+            try:
+                created_ns = os.stat(directory / "_data").st_ctime_ns
+            except OSError:
+                return None
+            volume = Volume(name=name, created_ns=created_ns)
+        data = directory / "_data"
+        return msgspec.structs.replace(
+            volume,
+            name=name,
+            mountpoint=str(data),
+            used_by=users.get(name, ()),
+            size_bytes=tree_bytes(data) if sizes else None,
+        )
+
+    def _users(self) -> dict[str, tuple[str, ...]]:
+        users: dict[str, tuple[str, ...]] = {}
+        for container in self._containers():
+            for mount in container.config.mounts:
+                if mount.kind == "volume":
+                    users[mount.name] = (*users.get(mount.name, ()), container.id)
+        return users
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove it, unless a container uses it; `force` forgives a missing one."""
+        if not is_name(name) or not self._roots.volume(name).exists():
+            if force:
+                return
+            raise _no_such_volume(name)
+        self._remove(name)
 
     def remove_unused(self, name: str) -> None:
-        """Remove it."""
-        raise NotImplementedError
+        """Remove it if nothing uses it; gone already is fine."""
+        try:
+            self._remove(name)
+        except (InUse, NotFound):
+            pass
+
+    def _remove(self, name: str) -> None:
+        trash = self._roots.trash / uuid.uuid4().hex
+        with locked(self._roots.store_lock, Rank.STORE, what="the store", purpose=f"removes volume {name}"):
+            users = self._users().get(name, ())
+            if users:
+                raise InUse(
+                    f"remove {name}: volume is in use - [{', '.join(users)}]", hint="remove these containers first"
+                )
+            if f"volume {name}" in live_holds(self._roots.leases):
+                raise InUse(f"remove {name}: volume is in use by a container that is being made", hint="try again")
+            try:
+                os.rename(self._roots.volume(name), trash)
+            except FileNotFoundError:
+                raise _no_such_volume(name) from None
+            except OSError as error:
+                raise wrapped(error, "remove volume", name) from error
+        remove_directory(trash)
+        journal.append(self._roots.journal, "volume", "destroy", name, {"driver": "local"})
+
+    def prune(self, *, all: bool = False) -> tuple[Sequence[str], int]:
+        """Remove unused anonymous (or all unused) volumes: their names and the bytes freed."""
+        removed: Names = []
+        freed = 0
+        for volume in self.list():
+            if volume.used_by or not (volume.anonymous or all):
+                continue
+            size = tree_bytes(self._roots.volume(volume.name) / "_data")
+            try:
+                self._remove(volume.name)
+            except (InUse, NotFound):
+                continue  # somebody was faster
+            removed.append(volume.name)
+            freed += size
+        return removed, freed
+
+    def copy_up(self, name: str, layers: Sequence[str], target: str) -> bool:
+        """Fill an empty volume with what the image has at `target`, attributes included; whether that was done.
+
+        Raises: NoSpace …: the volume is empty again then.
+        """
+        directory = self._roots.volume(name)
+        data = directory / "_data"
+        with locked(directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="copies first content"):
+            try:
+                mark = directory / _POPULATING
+                if mark.exists():
+                    _empty(data)  # whoever was at it has died
+                elif any(os.scandir(data)):
+                    return False
+                mark.touch(mode=0o600)
+                try:
+                    return copy_image_tree(self._roots, layers, target, data, f"volume {name}")
+                except BaseException:
+                    _empty(data)
+                    raise
+                finally:
+                    mark.unlink()
+            except OSError as error:
+                raise wrapped(error, "copy into volume", data) from error
+
+    def list_dir(self, name: str, path: str) -> Sequence[FileEntry]:
+        """A directory inside it."""
+        root = self._open(name)
+        try:
+            return file_entries(copy.list_directory(root, os.fsencode(path)))
+        except TreeFault as fault:
+            raise to_engine_error(fault, f"volume {name}") from None
+        except OSError as error:
+            raise wrapped(error, "list", f"volume {name}") from error
+        finally:
+            os.close(root)
+
+    def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file inside it."""
+        root = self._open(name)
+        try:
+            return copy.read_file(root, os.fsencode(path), offset, length)
+        except TreeFault as fault:
+            raise to_engine_error(fault, f"volume {name}") from None
+        except OSError as error:
+            raise wrapped(error, "read", f"volume {name}") from error
+        finally:
+            os.close(root)
+
+    def _open(self, name: str) -> int:
+        if not is_name(name):
+            raise _no_such_volume(name)
+        try:
+            return os.open(self._roots.volume(name) / "_data", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise _no_such_volume(name) from None
+        except OSError as error:
+            raise wrapped(error, "open", f"volume {name}") from error
+
+
+def _check_name(name: str) -> None:
+    if len(name) == 1 and name.isalnum():
+        raise InvalidInput(
+            "volume name is too short, names should be at least two alphanumeric characters", hint="choose a longer one"
+        )
+    if not is_name(name):
+        raise InvalidInput(
+            f'create {name[:100]}: "{name[:100]}" includes invalid characters for a local volume name, '
+            f'only "{NAME_RULE}" are allowed',
+            hint="if you intended to pass a host directory, use absolute path",
+        )
+
+
+def _no_such_volume(name: str) -> EngineError:
+    return NotFound(
+        f"get {name}: no such volume", kind="volume", key=name, hint="list the volumes that are here with `volume ls`"
+    )
+
+
+def _empty(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for name in os.listdir(descriptor):
+            remove_tree(descriptor, name)
+    finally:
+        os.close(descriptor)

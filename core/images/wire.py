@@ -222,6 +222,16 @@ def format_stamp(at_ns: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
+def manifest_type(data: bytes) -> str:
+    """The media type a manifest gives itself, or OCI's where it gives none (OCI allows that)."""
+    return parse(data, Manifest, "a manifest").mediaType or OCI_MANIFEST
+
+
+def encode_list(rows: list[dict[str, Any]]) -> bytes:
+    """manifest.json of a docker-archive."""
+    return b"[" + b",".join(encode(row) for row in rows) + b"]"
+
+
 def encode(document: dict[str, Any]) -> bytes:
     """A document of ours: compact, in the order given, text as UTF-8."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")

@@ -212,7 +212,14 @@ def main(run_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (no_file[1], no_file[1]))
         hierarchies = driver.find_hierarchies()
         _settle(tag, hierarchies)
-        host = monitor.Host(hierarchies, caps.last_capability(), no_file, procfs.read_boot_id(), _compiled_filters())
+        host = monitor.Host(
+            hierarchies=hierarchies,
+            last_capability=caps.last_capability(),
+            bounding=caps.read_mask("CapBnd"),
+            no_file=no_file,
+            boot_id=procfs.read_boot_id(),
+            filters=_compiled_filters(),
+        )
         listener = proto.listen(f"{run_root}/spawner.sock")
         os.write(ready, b"1")
         os.close(ready)

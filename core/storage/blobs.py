@@ -80,23 +80,34 @@ class BlobWriter:
             raise DigestMismatch(f"content is {digest}, expected {expected}", hint="fetch or make it again")
         target = self._roots.blob(digest)
         lease.add(f"blob {digest}")
+        if self._published or has_blob(self._roots, digest):
+            return Blob(digest, self.size)
         try:
+            if self.descriptor < 0:
+                self.descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             os.fchmod(self.descriptor, 0o444)
             os.fsync(self.descriptor)
             with locked(self._roots.store_lock, Rank.STORE, shared=True, what="the store"):
                 target.parent.mkdir(mode=0o700, exist_ok=True)
-                if not target.exists():
-                    os.rename(self.path, target)
-                    sync_directory(target.parent)
+                os.rename(self.path, target)
+                self._published = True
+            sync_directory(target.parent)
         except OSError as error:
             raise wrapped(error, "write", target) from error
         return Blob(digest, self.size)
+
+    def set_aside(self) -> None:
+        """Close the file, which is whole, for now: an archive may have more members than we may have open."""
+        os.close(self.descriptor)
+        self.descriptor = -1
 
     def discard(self) -> None:
         """Let go; what was not published is deleted."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+        if not self._published:
+            self._published = True
             self.path.unlink(missing_ok=True)
 
 
@@ -149,8 +160,9 @@ def read_blob(roots: Roots, digest: str, *, most: int) -> bytes:
 
 
 def has_blob(roots: Roots, digest: str) -> bool:
-    """Whether content is there."""
-    return roots.blob(digest).exists()
+    """Whether content is there; it stays if a lease held it before this was asked (a sweep may be under way)."""
+    with locked(roots.store_lock, Rank.STORE, shared=True, what="the store"):
+        return roots.blob(digest).exists()
 
 
 def all_blobs(roots: Roots) -> Iterator[tuple[str, Path]]:

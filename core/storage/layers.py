@@ -201,8 +201,9 @@ def read_layer(roots: Roots, chain: str) -> Layer:
 
 
 def has_layer(roots: Roots, chain: str) -> bool:
-    """Whether a layer is unpacked and whole."""
-    return (roots.layer(chain) / "layer.json").exists()
+    """Whether a layer is unpacked and whole; it stays if a lease held it before this was asked."""
+    with locked(roots.store_lock, Rank.STORE, shared=True, what="the store"):
+        return (roots.layer(chain) / "layer.json").exists()
 
 
 def all_layers(roots: Roots) -> Iterator[tuple[str, Path]]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from core.linux.inroot import make_directories, open_in_root
 from core.linux.remove import remove_tree
 from core.trees import tarread
-from core.trees.faults import TreeFault, from_os_error, shown, unsafe
+from core.trees.faults import INVALID, TreeFault, from_os_error, shown, unsafe
 from core.trees.source import Source
 from core.trees.tarread import Entry, Limits, TarReader
 
@@ -53,9 +53,11 @@ def clean_name(raw: bytes) -> bytes:
 class Unpacker:
     """Applies entries below an open directory.
 
-    Args: root: the directory; it should be this process's root as well. whiteouts: a layer's tar;
-        else names beginning with `.wh.` are files like any other (cp, import of a plain tree).
-        owners: False gives everything to root (cp without -a). report: told the bytes read.
+    Args: root: the root that links are followed in; it should be this process's root as well.
+        below: a directory of it that entries are relative to. whiteouts: a layer's tar; else names
+        beginning with `.wh.` are files like any other. owners: False gives everything to root (cp
+        without -a). keep_kinds: a directory never replaces a file, nor the other way round (cp).
+        report: told the bytes read.
     """
 
     def __init__(
@@ -64,14 +66,18 @@ class Unpacker:
         *,
         limits: Limits,
         whiteouts: bool,
+        below: bytes = b"",
         owners: bool = True,
+        keep_kinds: bool = False,
         strict_end: bool = False,
         report: Callable[[int], None] | None = None,
     ) -> None:
         self._root = root
         self._limits = limits
         self._whiteouts = whiteouts
+        self._below = below
         self._owners = owners
+        self._keep_kinds = keep_kinds
         self._strict_end = strict_end
         self._report = report
         self._parent_path: bytes | None = None
@@ -104,11 +110,11 @@ class Unpacker:
         source.drain()
 
     def _apply(self, reader: TarReader, entry: Entry) -> None:
-        path = clean_name(entry.name)
+        path = self._place(clean_name(entry.name))
         directory, _, name = path.rpartition(b"/")
         if self._whiteouts and WHITEOUT in path and self._apply_whiteout(entry, directory, name):
             return
-        if not path:
+        if path == self._below:
             self._set_root(entry)
             return
         if len(name) > 255:
@@ -137,6 +143,10 @@ class Unpacker:
             os.chmod(name, entry.mode, dir_fd=parent)
         self._set_xattrs_by_name(entry, parent, name)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
+
+    def _place(self, path: bytes) -> bytes:
+        """A cleaned path, relative to the root."""
+        return self._below + b"/" + path if self._below and path else path or self._below
 
     # whiteouts
 
@@ -203,6 +213,10 @@ class Unpacker:
         except FileExistsError:
             there = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(there.st_mode):
+                if self._keep_kinds:
+                    raise TreeFault(
+                        INVALID, f"cannot overwrite non-directory {shown(entry.name)} with a directory"
+                    ) from None
                 hid_lower = stat.S_ISCHR(there.st_mode) and there.st_rdev == 0
                 os.unlink(name, dir_fd=parent)
                 os.mkdir(name, 0o700, dir_fd=parent)
@@ -217,9 +231,9 @@ class Unpacker:
     def _set_root(self, entry: Entry) -> None:
         if entry.kind is not tarread.DIRECTORY:
             raise unsafe(entry.name, "the root must be a directory")
-        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root)
+        descriptor = open_in_root(self._root, self._below or b".", os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._set_directory(entry, descriptor, b".")
+            self._set_directory(entry, descriptor, self._below or b".")
         finally:
             os.close(descriptor)
 
@@ -237,7 +251,7 @@ class Unpacker:
         self._directory_times += path + b"\0" + entry.mtime_ns.to_bytes(8, "little", signed=True)
 
     def _make_hardlink(self, entry: Entry, parent: int, name: bytes) -> None:
-        target = clean_name(entry.link)
+        target = self._place(clean_name(entry.link))
         directory, _, target_name = target.rpartition(b"/")
         try:
             where = open_in_root(self._root, directory or b".", _O_PARENT)
@@ -329,6 +343,8 @@ class Unpacker:
         if not stat.S_ISDIR(there.st_mode):
             os.unlink(name, dir_fd=parent)
             return
+        if self._keep_kinds:
+            raise TreeFault(INVALID, f"cannot overwrite directory {shown(name)} with a non-directory")
         remove_tree(parent, name)
 
     def _set_xattrs_by_name(self, entry: Entry, parent: int, name: bytes) -> None:

@@ -10,13 +10,17 @@ root changes.
 
 from __future__ import annotations
 
+import binascii
 import json
 import os
+import resource
 import sys
 from typing import Any
 
-from core.trees import confine
+from core.trees import confine, copy, view
+from core.trees.diff import Comparison
 from core.trees.faults import FAILED, TreeFault, from_os_error
+from core.trees.pack import Output, TreePacker
 from core.trees.source import BUFFER_BYTES, EndOfInput, Source
 from core.trees.tarread import Limits
 from core.trees.unpack import Unpacker
@@ -26,6 +30,7 @@ def main() -> None:
     """Serve the request in argv[1]; the exit code is 0 even for faults, which are answers."""
     request: dict[str, Any] = json.loads(sys.argv[1])
     answer: int = request["answer"]
+    _raise_limits()
     try:
         result = _OPERATIONS[request["operation"]](request)
         reply: dict[str, Any] = {"ok": result}
@@ -50,7 +55,7 @@ def _say(answer: int, message: dict[str, Any]) -> None:
 
 
 def _unpack(request: dict[str, Any]) -> dict[str, Any]:
-    """A layer's tar (stdin) into an open directory."""
+    """A tar (stdin) into an open directory: a layer, or the first content of a volume."""
     root, answer = request["root"], request["answer"]
     confine.close_others({0, 1, 2, root, answer})
     top = confine.detach(root)
@@ -78,4 +83,82 @@ def _standard_input(request: dict[str, Any]) -> Source:
     return Source(lambda size: os.read(0, min(size, BUFFER_BYTES)))
 
 
-_OPERATIONS = {"unpack": _unpack}
+def _changes(request: dict[str, Any]) -> list[list[str]]:
+    """What an upper directory changes of the layers in the view."""
+    lower = view.enter(request["view"], confine.READ_CAPABILITIES)
+    below = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=lower)
+    comparison = Comparison()
+    comparison.compare(request["upper"], below)
+    found = sorted(comparison.changes, key=lambda change: change[1])
+    return [[kind, os.fsdecode(path)] for kind, path in found]
+
+
+def _pack_layer(request: dict[str, Any]) -> None:
+    """An upper directory as a layer's tar on stdout; its root only where it is not as the image's is."""
+    root = view.enter({"lowers": [request["upper"]]}, confine.READ_CAPABILITIES)
+    packer = TreePacker(root, Output(1), whiteouts=True)
+    mine = os.stat(".", dir_fd=root)
+    if [mine.st_mode, mine.st_uid, mine.st_gid] != request["root_attributes"]:
+        packer.pack_root()
+    packer.pack_below()
+    packer.end()
+
+
+def _export(request: dict[str, Any]) -> None:
+    """A whole root as a tar on stdout, without what is mounted on it."""
+    root = view.enter_alone(request["view"], confine.READ_CAPABILITIES)
+    packer = TreePacker(root, Output(1), whiteouts=False)
+    packer.pack_below()
+    packer.end()
+
+
+def _stat(request: dict[str, Any]) -> dict[str, Any]:
+    root = view.enter(request["view"], confine.READ_CAPABILITIES)
+    return copy.stat_path(root, os.fsencode(request["path"]))
+
+
+def _list(request: dict[str, Any]) -> list[dict[str, Any]]:
+    root = view.enter(request["view"], confine.READ_CAPABILITIES)
+    return copy.list_directory(root, os.fsencode(request["path"]))
+
+
+def _read(request: dict[str, Any]) -> str:
+    root = view.enter(request["view"], confine.READ_CAPABILITIES)
+    data = copy.read_file(root, os.fsencode(request["path"]), request["offset"], request["length"])
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _copy_out(request: dict[str, Any]) -> None:
+    root = view.enter(request["view"], confine.READ_CAPABILITIES)
+    copy.copy_out(root, os.fsencode(request["path"]), 1)
+
+
+def _copy_in(request: dict[str, Any]) -> dict[str, int]:
+    root = view.enter(request["view"], confine.UNPACK_CAPABILITIES)
+    return copy.copy_in(
+        root,
+        os.fsencode(request["path"]),
+        _standard_input(request),
+        limits=Limits(**request["limits"]),
+        owners=request["owners"],
+    )
+
+
+_OPERATIONS = {
+    "unpack": _unpack,
+    "changes": _changes,
+    "pack-layer": _pack_layer,
+    "export": _export,
+    "stat": _stat,
+    "list": _list,
+    "read": _read,
+    "copy-out": _copy_out,
+    "copy-in": _copy_in,
+}
+
+
+def _raise_limits() -> None:
+    """Deep trees take a descriptor and some stack a level."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    sys.setrecursionlimit(10_000)
