@@ -1,5 +1,5 @@
 """`python -m app` is the same program as the installed command."""
 
-from app.main import main
+from app.main import program
 
-raise SystemExit(main())
+program()

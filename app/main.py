@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+import app.quick  # noqa: F401 - first: what follows imports msgspec
 from app.commands.io import Io, shell_io
 from core.about import NAME, ROOT_VARIABLE, RUN_ROOT_VARIABLE, VERSION
 from core.backend import Backend, Containers, Images, System, Volumes
 from core.errors import Denied, EngineError, InvalidInput
 
-_WITHOUT_ENGINE = ("completion", "man", "version", "help")
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 _UNEXPECTED = 70
@@ -141,6 +142,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _UNEXPECTED
 
 
+def program() -> NoReturn:
+    """Run the program and end the process, without taking the interpreter apart first.
+
+    That would cost as much as a container's start and free nothing that the kernel does not.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            code = _BROKEN_PIPE
+    os._exit(code)
+
+
 def _forget_output() -> None:
     """Nobody reads any more: keep the interpreter from failing once again at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -190,4 +205,4 @@ def _complete(words: list[str], backend: Backend, io: Io) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    program()

@@ -7,7 +7,7 @@ the answer it would get of a container without it.
 
 from __future__ import annotations
 
-from app.commands.template_functions import OpenMap
+from app.commands.template_functions import OpenMap, Record
 from app.format import rfc3339_nano
 from core.model.container import Container, Created, Exited, Running
 from core.model.image import Image, ImageConfig
@@ -203,18 +203,19 @@ def _host_config(container: Container) -> Document:
 
 
 def _mount(mount: Mount) -> Document:
+    is_volume = mount.kind == "volume"
     document: Document = {"Type": mount.kind}
-    if mount.kind == "volume":
+    if is_volume:
         document["Name"] = mount.name
     document |= {"Source": mount.source, "Destination": mount.target}
-    if mount.kind == "volume":
+    if is_volume:
         document["Driver"] = "local"
-    propagation = mount.propagation or ("rprivate" if mount.kind == "bind" else "")
-    return document | {
+    document |= {
         "Mode": "ro" if mount.read_only else "",
         "RW": not mount.read_only,
-        "Propagation": propagation,
+        "Propagation": mount.propagation or ("" if is_volume else "rprivate"),
     }
+    return Record(document, {} if is_volume else {"Name": "", "Driver": ""})
 
 
 def _network_settings(network: str) -> Document:

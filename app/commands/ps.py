@@ -59,7 +59,7 @@ def command_text(argv: Sequence[str]) -> str:
 
 def container_row(container: Container, now_ns: int, *, truncate: bool = True) -> Row:
     """A container's fields."""
-    from app.commands.template_functions import MethodMap, go_quote
+    from app.commands.template_functions import Record, go_quote
 
     config = container.config
     labels = config.labels
@@ -71,7 +71,7 @@ def container_row(container: Container, now_ns: int, *, truncate: bool = True) -
     image = config.image_name
     if truncate and image.startswith("sha256:"):
         image = short_id(image)
-    row = MethodMap(
+    row = Record(
         {
             "ID": short_id(container.id) if truncate else container.id,
             "Names": container.name,
@@ -89,7 +89,7 @@ def container_row(container: Container, now_ns: int, *, truncate: bool = True) -
             "Networks": config.spec.network,
         }
     )
-    row.methods["Label"] = lambda name: labels.get(name, "")
+    row.hidden["Label"] = lambda name: labels.get(name, "")
     return row
 
 

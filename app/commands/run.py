@@ -8,7 +8,7 @@ from app.commands.definition import Command, Invocation
 from app.commands.detach import DEFAULT, parse_detach_keys
 from app.commands.flags import flag
 from app.commands.wish import CREATE_FLAGS, read_wish
-from core.about import STARTER_IMAGE
+from core.about import NAME, STARTER_IMAGE
 from core.backend import AttachWish, CreateResult
 from core.errors import EngineError, InvalidInput, NotFound, wrapped
 from core.model.container import ContainerSpec
@@ -56,12 +56,12 @@ def _run(invocation: Invocation) -> int:
     flags, io = invocation.flags, invocation.io
     detach = flags.truth("detach")
     if detach and flags.given("attach"):
-        io.complain("wharf: conflicting options: cannot specify both --attach and --detach")
+        io.complain(f"{NAME}: conflicting options: cannot specify both --attach and --detach")
         return 1
     keys = parse_detach_keys(flags.text("detach-keys"))
     spec = read_wish(invocation, detach=detach)
     if spec.tty and spec.attach_stdin and not io.stdin_is_tty:
-        io.complain("the input device is not a TTY")
+        io.complain(f"{NAME}: the input device is not a TTY\nleave out -t, or run it in a terminal")
         return 1
     created = _create(invocation, spec)
     containers = invocation.backend.containers

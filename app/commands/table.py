@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from app.commands.io import Io
 
 Row = dict[str, object]
-"""Fields by docker's names; a MethodMap where a field takes an argument, as .Label does."""
+"""Fields by docker's names; a Record where a field takes an argument, as .Label does."""
 
 _PADDING = 3
 _LEAST_WIDTH = 10
@@ -65,7 +65,7 @@ def row_printer(
     if layout == "json":
         return _json_lines
     from app.commands.template import Template
-    from app.commands.template_functions import TITLE_FUNCTIONS, MethodMap
+    from app.commands.template_functions import TITLE_FUNCTIONS, Record
 
     is_table = layout.startswith(("table ", "table\t"))
     template = Template(layout.removeprefix("table").strip().replace("\\t", "\t").replace("\\n", "\n"))
@@ -75,8 +75,8 @@ def row_printer(
             io.line(template.render(row))
 
     def print_table(io: Io, rows: Iterable[Row]) -> None:
-        head = MethodMap(titles)
-        head.methods["Label"] = lambda name: name
+        head = Record(titles)
+        head.hidden["Label"] = lambda name: name
         lines = [template.render(head, TITLE_FUNCTIONS).split("\t")]
         lines += [_one_line(template.render(row)).split("\t") for row in rows]
         io.text(columns_of(lines))

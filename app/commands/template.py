@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import msgspec
 
-from app.commands.template_functions import FUNCTIONS, NO_VALUE, MethodMap, OpenMap, go_text, is_true
+from app.commands.template_functions import FUNCTIONS, NO_VALUE, OpenMap, Record, go_text, is_true
 from core.errors import InvalidInput
 
 
@@ -426,8 +426,8 @@ def _field(value: object, name: str, shown: str) -> object:
     if isinstance(value, dict):
         if name in value:
             return value[name]
-        if isinstance(value, MethodMap) and name in value.methods:
-            return value.methods[name]
+        if isinstance(value, Record) and name in value.hidden:
+            return value.hidden[name]
         if isinstance(value, OpenMap):
             return NO_VALUE
         known = ", ".join(str(key) for key in value)

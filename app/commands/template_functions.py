@@ -11,12 +11,15 @@ class OpenMap(dict[str, object]):
     """A map whose keys are the user's own, such as labels: a missing one has no value."""
 
 
-class MethodMap(dict[str, object]):
-    """A map with methods beside its fields, as `{{.Label "x"}}` calls one."""
+class Record(dict[str, object]):
+    """A map with fields that templates can ask for though JSON does not show them.
 
-    def __init__(self, fields: Mapping[str, object]) -> None:
+    Such as `{{.Label "x"}}`, a function, or a mount's empty name, which docker's JSON leaves out.
+    """
+
+    def __init__(self, fields: Mapping[str, object], hidden: Mapping[str, object] | None = None) -> None:
         super().__init__(fields)
-        self.methods: dict[str, Callable[[str], str]] = {}
+        self.hidden: dict[str, object] = dict(hidden or {})
 
 
 class NoValue:
@@ -192,13 +195,19 @@ def _urlquery(*values: object) -> str:
 
 
 def _json(value: object) -> str:
-    if isinstance(value, MethodMap):
+    if isinstance(value, Record):
         return row_json(value)
     return go_json(None if value is NO_VALUE else value)
 
 
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, got {go_text(value)}")
+    return value
+
+
 def _title(text: str) -> str:
-    return re.sub(r"(?<!\w)\w", lambda found: found.group().upper(), text)
+    return re.sub(r"(?<!\w)\w", lambda found: found.group().upper(), _string(text))
 
 
 def _pad(text: str, before: int, after: int) -> str:
@@ -222,13 +231,13 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "html": _html,
     "urlquery": _urlquery,
     "json": _json,
-    "split": lambda text, separator: text.split(separator),
+    "split": lambda text, separator: _string(text).split(separator),
     "join": lambda items, separator: separator.join(go_text(item) for item in items),
     "title": _title,
-    "lower": lambda text: text.lower(),
-    "upper": lambda text: text.upper(),
+    "lower": lambda text: _string(text).lower(),
+    "upper": lambda text: _string(text).upper(),
     "pad": _pad,
-    "truncate": lambda text, length: text[:length],
+    "truncate": lambda text, length: _string(text)[:length],
 }
 
 TITLE_FUNCTIONS = FUNCTIONS | {

@@ -29,9 +29,9 @@ _FILTERS = ("dangling", "driver", "label", "name")
 
 def volume_row(volume: Volume) -> Row:
     """A volume's fields."""
-    from app.commands.template_functions import MethodMap
+    from app.commands.template_functions import Record
 
-    row = MethodMap(
+    row = Record(
         {
             "Driver": volume.driver,
             "Name": volume.name,
@@ -45,7 +45,7 @@ def volume_row(volume: Volume) -> Row:
             "Status": "N/A",
         }
     )
-    row.methods["Label"] = lambda name: volume.labels.get(name, "")
+    row.hidden["Label"] = lambda name: volume.labels.get(name, "")
     return row
 
 

@@ -179,9 +179,6 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
     interactive = flags.truth("interactive")
     if not attach and not detach:
         attach = {"stdout", "stderr"} | ({"stdin"} if interactive else set())
-    working_dir = flags.text("workdir")
-    if working_dir and not working_dir.startswith("/"):
-        raise InvalidSpec(f"the working directory '{working_dir}' is invalid, it needs to be an absolute path")
     limits = Limits(
         cpu_shares=flags.number("cpu-shares"),
         nano_cpus=parse_cpus(flags.text("cpus") or "0"),
@@ -202,7 +199,7 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         name=flags.text("name").removeprefix("/"),
         hostname=flags.text("hostname"),
         env=read_env(flags.many("env"), flags.many("env-file")),
-        working_dir=working_dir,
+        working_dir=flags.text("workdir"),
         user=flags.text("user"),
         tty=flags.truth("tty"),
         open_stdin=interactive,
@@ -264,8 +261,4 @@ def _read_mounts(volumes: Sequence[str], mounts: Sequence[str], tmpfs: Sequence[
     found = [parse_volume(text, cwd=cwd) for text in volumes]
     found += [parse_mount(text, cwd=cwd) for text in mounts]
     found += [parse_tmpfs(text) for text in tmpfs]
-    targets = [mount.target for mount in found]
-    for target in targets:
-        if targets.count(target) > 1:
-            raise InvalidSpec(f"duplicate mount point: {target}")
     return tuple(found)

@@ -7,7 +7,6 @@ nothing is raised into the UI.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from app.console.command_text import command_text
 from app.console.feed import Feed
 from app.console.jobs import Job
+from app.console.relay import Relay
 from app.console.store import Store
 from core.backend import Backend, CommitWish
 from core.errors import Cancelled, EngineError, wrapped
@@ -37,11 +37,11 @@ def sentence(error: EngineError) -> str:
 class Actions:
     """Everything the console can do to the engine."""
 
-    def __init__(self, backend: Backend, store: Store, feed: Feed, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, backend: Backend, store: Store, feed: Feed, relay: Relay) -> None:
         self.backend = backend
         self._store = store
         self._feed = feed
-        self._loop = loop
+        self._hand = relay
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="action")
 
     def close(self) -> None:
@@ -72,9 +72,7 @@ class Actions:
 
         self._pool.submit(work)
 
-    def do(
-        self, work: Callable[[], Any], done: str, *kinds: str, then: Callable[[Any], None] | None = None
-    ) -> None:
+    def do(self, work: Callable[[], Any], done: str, *kinds: str, then: Callable[[Any], None] | None = None) -> None:
         """A short action: `done` is said when it worked, and the kinds it touched are listed again."""
 
         def finished(answer: Any) -> None:
@@ -122,12 +120,6 @@ class Actions:
 
     def _complain(self, error: EngineError) -> None:
         self._store.put_notice(sentence(error), "fail")
-
-    def _hand(self, receive: Callable[..., Any], *values: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(receive, *values)
-        except RuntimeError:
-            pass  # the console has been closed while we worked; there is nobody left to tell
 
     # ------------------------------------------------------------------ containers
 
@@ -193,16 +185,8 @@ class Actions:
 
     # ------------------------------------------------------------------ images
 
-    def commit(self, container: Container, wish: CommitWish) -> None:
+    def commit(self, container: Container, wish: CommitWish, command: str) -> None:
         """Make an image of what a container has become."""
-        words = [
-            *(("-a", wish.author) if wish.author else ()),
-            *(("-m", wish.message) if wish.message else ()),
-        ]
-        words += [] if wish.pause else ["--pause=false"]
-        command = command_text(
-            "commit", *words, container.name, *([wish.reference] if wish.reference else [])
-        )
         self.long(
             f"commit {safe_text(container.name)}",
             command,

@@ -4,17 +4,17 @@
     lister    on an event, and every five seconds anyway: lists (events are hints, state is truth)
     watcher   blocks on the event stream, wakes the lister
 
-Nothing here blocks the UI: results arrive by call_soon_threadsafe, which never waits.
+Nothing here blocks the UI: results arrive by a relay, which never waits.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from app.console.relay import Relay
 from app.console.store import Store
 from app.console.track import KEPT_S
 from core.backend import Backend
@@ -32,10 +32,10 @@ _EVENTFUL = {"container": "containers", "image": "images", "volume": "volumes"}
 class Feed:
     """The pumps of one console; started once, stopped once."""
 
-    def __init__(self, backend: Backend, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, backend: Backend, store: Store, relay: Relay) -> None:
         self._backend = backend
         self._store = store
-        self._loop = loop
+        self._relay = relay
         self._stopping = CancelToken()
         self._wanted: set[str] = {"containers", "images", "volumes"}
         self._wake = threading.Condition()
@@ -123,7 +123,5 @@ class Feed:
                 return
 
     def _hand(self, receive: Callable[..., Any], *values: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(receive, *values)
-        except RuntimeError:  # the loop has closed: the console is gone
+        if not self._relay(receive, *values):
             self._stopping.cancel()

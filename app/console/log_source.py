@@ -6,12 +6,12 @@ blocks around what was looked at last, so a log of a million lines costs what a 
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from app.console.relay import Relay
 from core.backend import Backend, LogView
 from core.errors import EngineError
 from core.model.logs import LogLine
@@ -25,12 +25,10 @@ _POLL_S = 0.1
 class LogSource:
     """One container's log while somebody looks at it."""
 
-    def __init__(
-        self, backend: Backend, key: str, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, backend: Backend, key: str, relay: Relay, changed: Callable[[], None]) -> None:
         self._backend = backend
         self._key = key
-        self._loop = loop
+        self._relay = relay
         self._changed = changed
         self._blocks: OrderedDict[int, tuple[LogLine, ...]] = OrderedDict()
         self._partial: dict[int, int] = {}
@@ -123,9 +121,7 @@ class LogSource:
             self._tasks = []
         last = (count - 1) // BLOCK
         growing = self._open_end and count == self.count and last not in asked
-        fetched = {
-            block: tuple(view.lines(block * BLOCK, BLOCK)) for block in (asked | {last} if growing else asked)
-        }
+        fetched = {block: tuple(view.lines(block * BLOCK, BLOCK)) for block in (asked | {last} if growing else asked)}
         if growing and fetched[last] == self._blocks.get(last):
             del fetched[last]
         if fetched or count != self.count or not self.ready:
@@ -139,9 +135,7 @@ class LogSource:
             self._closed.wait(0.005)  # the answer must arrive before we look at what is still asked
 
     def _hand(self, receive: Callable[..., Any], *values: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(receive, *values)
-        except RuntimeError:
+        if not self._relay(receive, *values):
             self._closed.cancel()
 
     # ------------------------------------------------------------------ on the UI thread

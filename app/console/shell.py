@@ -6,13 +6,13 @@ that `cat /dev/zero` in a shell costs the console no memory and no responsivenes
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from app.console.relay import Relay
 from core.backend import Attachment
 from core.errors import EngineError
 
@@ -27,12 +27,12 @@ class ShellSession:
     def __init__(
         self,
         open_attachment: Callable[[], Attachment],
-        loop: asyncio.AbstractEventLoop,
+        relay: Relay,
         draw: Callable[[bytes], None],
         ended: Callable[[str], None],
     ) -> None:
         self._open = open_attachment
-        self._loop = loop
+        self._relay = relay
         self._draw = draw
         self._ended = ended
         self._attachment: Attachment | None = None
@@ -115,9 +115,7 @@ class ShellSession:
             self._hand(self._ended, said)
 
     def _hand(self, receive: Callable[..., Any], *values: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(receive, *values)
-        except RuntimeError:
+        if not self._relay(receive, *values):
             self._closed = True
 
     # ------------------------------------------------------------------ on the UI thread
@@ -133,4 +131,4 @@ class ShellSession:
         if not self._closed:
             self._draw(bytes(data))
         if more:
-            self._loop.call_later(0.001, self._drain)
+            self._relay.later(0.001, self._drain)

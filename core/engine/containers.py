@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from core.backend import AttachWish, CreateResult, PathStat
-from core.engine import creating, files, processes
+from core.engine import creating, files, launch, processes
 from core.engine.attachments import LocalAttachment, ask
 from core.engine.image_users import HeldContainer
 from core.engine.images import EngineImages
@@ -40,9 +40,9 @@ from core.model.progress import CancelToken, Report
 from core.model.signals import parse_signal
 from core.model.stats import StatsSample
 from core.model.volume import FileEntry
-from core.monitor import launch
 from core.state import journal
 from core.state.paths import Roots
+from core.storage.usage import tree_bytes
 
 _GRACE_S = 10
 _KILL_S = 10.0
@@ -89,7 +89,7 @@ class EngineContainers:
         try:
             spec = msgspec.json.encode(build_sandbox(self._roots, container))
             wish = msgspec.to_builtins(attach) if attach else None
-            connection, _ = launch.request_start(self._roots.run, self._roots.tag, self._roots.log, spec, wish)
+            connection, _ = launch.request_start(self._roots, spec, wish)
         except EngineError as error:
             self._note_failure(container, error)
             raise
@@ -103,7 +103,7 @@ class EngineContainers:
         if isinstance(error, SandboxFailed):
             return
         if container.config.spec.auto_remove:
-            self._erase(container, volumes=True)
+            self._erase(container)
         else:
             self._records.write_state_quietly(container.id, Created(error=error.message, exit_code=125))
 
@@ -265,20 +265,23 @@ class EngineContainers:
             self._kill_hard(container)
         try:
             with self._records.lock(container_id, "remove"):
-                self._erase(self._records.load(container_id), volumes=volumes)
+                self._erase(self._records.load(container_id))
         except NotFound:
             if not container.config.spec.auto_remove:
                 raise  # else its monitor was faster
+        if volumes:
+            self._remove_anonymous_volumes(container)
 
-    def _erase(self, container: Container, *, volumes: bool) -> None:
+    def _erase(self, container: Container) -> None:
         if isinstance(container.state, Running):
             raise WrongState(f"container {container.name} was started meanwhile", hint="try again")
         self._records.erase(container)
         self._note(container, "destroy")
-        if volumes:
-            for mount in container.config.mounts:
-                if mount.kind == "volume" and mount.anonymous:
-                    self.volumes.remove_unused(mount.name)
+
+    def _remove_anonymous_volumes(self, container: Container) -> None:
+        for mount in container.config.mounts:
+            if mount.kind == "volume" and mount.anonymous:
+                self.volumes.remove_unused(mount.name)
 
     def prune(self) -> tuple[Sequence[str], int]:
         """Remove all stopped ones."""
@@ -287,7 +290,7 @@ class EngineContainers:
         for container in self._records.all():
             if container.status not in ("created", "exited", "dead"):
                 continue
-            size = files.written_bytes(self._tree(container))
+            size = tree_bytes(self._roots.container(container.id) / "upper")
             try:
                 self.remove(container.id)
             except (WrongState, NotFound):
@@ -363,7 +366,7 @@ class EngineContainers:
             root = self.images.inspect(container.config.image_id).size_bytes
         except NotFound:
             root = 0  # the image was removed by force: only what it wrote itself is known
-        written = files.written_bytes(self._tree(container))
+        written = tree_bytes(self._roots.container(container.id) / "upper")
         return msgspec.structs.replace(container, size_rw_bytes=written, size_root_bytes=root + written)
 
     def logs(self, key: str, query: LogQuery, cancel: CancelToken | None = None) -> Iterator[LogLine]:

@@ -34,7 +34,7 @@ def create(
     warnings = _check(spec)
     name = records.choose_name(spec.name)
     image_id = images.resolve(spec.image)
-    with Lease(roots.leases, f"image {image_id}"):
+    with Lease(roots.leases, f"image {image_id}") as lease:
         image = images.inspect(image_id)
         merged = merge(image.config, spec)
         container_id = os.urandom(32).hex()
@@ -42,7 +42,7 @@ def create(
         made: list[str] = []
         try:
             with records.building(container_id) as hidden:
-                mounts = tuple(_mount(roots, volumes, mount, image.layers, made) for mount in merged.mounts)
+                mounts = tuple(_mount(roots, volumes, lease, mount, image.layers, made) for mount in merged.mounts)
                 config = ContainerConfig(
                     id=container_id,
                     created_ns=time.time_ns(),
@@ -67,6 +67,7 @@ def create(
                 records.publish(hidden, config, ContainerSettings(name=name, limits=spec.limits))
         except BaseException:
             for volume in made:
+                lease.drop(f"volume {volume}")
                 volumes.remove_unused(volume)
             raise
     attributes = {"image": spec.image, "name": name, **merged.labels}
@@ -74,7 +75,9 @@ def create(
     return CreateResult(id=container_id, warnings=warnings)
 
 
-def _mount(roots: Roots, volumes: EngineVolumes, wish: MountSpec, layers: tuple[str, ...], made: list[str]) -> Mount:
+def _mount(
+    roots: Roots, volumes: EngineVolumes, lease: Lease, wish: MountSpec, layers: tuple[str, ...], made: list[str]
+) -> Mount:
     """Look a wished mount up; volumes are made, and an empty one gets what the image has in its place."""
     if wish.kind != "volume":
         source = os.path.normpath(wish.source) if wish.source else ""
@@ -88,7 +91,7 @@ def _mount(roots: Roots, volumes: EngineVolumes, wish: MountSpec, layers: tuple[
             create_source=wish.create_source,
         )
     existed = bool(wish.source) and volumes.exists(wish.source)
-    volume = volumes.create(wish.source)
+    volume = volumes.create(wish.source, lease=lease)
     if not existed:
         made.append(volume.name)
     if not wish.no_copy:

@@ -23,6 +23,7 @@ from core.linux.inroot import filesystem_magic
 from core.monitor import init, process, proto
 from core.monitor.process import StageError
 from core.monitor.steps import open_slave
+from core.monitor.streams import window_of
 
 _DEVPTS_MAGIC = 0x1CD1
 _NAMESPACES = (
@@ -97,7 +98,7 @@ def _become(
         if stdio is None:
             master, slave = _open_terminal()
             proto.send(channel, {"event": "terminal"}, (master,))
-            init.take_terminal(slave)
+            init.take_terminal(slave, window_of(request))
         else:
             for number, descriptor in enumerate(stdio):
                 os.dup2(descriptor if descriptor >= 0 else os.open("/dev/null", os.O_RDWR), number)

@@ -19,6 +19,7 @@ from core.cgroups.driver import Cgroup
 from core.monitor import process, proto
 from core.monitor.process import StageError
 from core.monitor.steps import Place, Step
+from core.monitor.streams import set_size
 
 
 def run(
@@ -31,10 +32,12 @@ def run(
     program: bytes | None,
     last_capability: int,
     no_file: tuple[int, int],
+    window: tuple[int, int],
 ) -> NoReturn:
     """Never returns, and never lets an exception out.
 
-    Args: stdio: descriptors for 0, 1, 2 (-1 for the container's /dev/null); None with a terminal.
+    Args: window: rows and columns of the terminal, if there is one.
+        stdio: descriptors for 0, 1, 2 (-1 for the container's /dev/null); None with a terminal.
         cgroup: the group to join, None if we were born in it.
     """
     report_to = channel.fileno()
@@ -54,7 +57,7 @@ def run(
         process.seal_imports()
         if place.terminal_slave >= 0:
             proto.send(channel, {"event": "terminal"}, (place.terminal_master,))
-            take_terminal(place.terminal_slave)
+            take_terminal(place.terminal_slave, window)
         elif pipes:
             for target, descriptor in enumerate(pipes):
                 os.dup2(descriptor if descriptor >= 0 else _null(), target)
@@ -108,8 +111,12 @@ def _null() -> int:
     return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
 
-def take_terminal(slave: int) -> None:
-    """Make a terminal the controlling one of this (new) session, and standard input and output."""
+def take_terminal(slave: int, window: tuple[int, int]) -> None:
+    """Make a terminal the controlling one of this (new) session, and standard input and output.
+
+    Its size is set here, before the command can ask for it.
+    """
+    set_size(slave, *window)
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     for target in (0, 1, 2):
         os.dup2(slave, target)

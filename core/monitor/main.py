@@ -28,6 +28,7 @@ from core.monitor import init, plan, proto, records
 from core.monitor.log import LogWriter
 from core.monitor.loop import READ, Loop
 from core.monitor.session import Session
+from core.monitor.streams import window_of
 
 _START_TIMEOUT_S = 10.0
 _ALIVE_WAIT_S = 5.0
@@ -38,6 +39,8 @@ class Host(NamedTuple):
 
     hierarchies: driver.Hierarchies
     last_capability: int
+    bounding: int
+    """Our own capabilities: nobody inside can have more."""
     no_file: tuple[int, int]
     """The limit containers get: the one the spawner was born with."""
     boot_id: str
@@ -76,7 +79,7 @@ class Monitor:
     def run(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start, serve and end; the connection is the engine's, waiting for the answer."""
         try:
-            self._start(request.get("attach"))
+            self._start(window_of(request.get("attach") or {}))
         except StartFailed as failed:
             self._undo(failed.report)
             self._answer(connection, failed.report)
@@ -99,7 +102,7 @@ class Monitor:
 
     # ── start ──────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self, wish: dict[str, Any] | None) -> None:
+    def _start(self, window: tuple[int, int]) -> None:
         spec = self._spec
         self._take_alive_lock()
         os.makedirs(f"{spec['runtime_dir']}/rootfs", mode=0o711, exist_ok=True)
@@ -114,7 +117,7 @@ class Monitor:
         steps = plan.build(spec, controllers)
         ours, theirs = _socket_pair()
         pipes = None if spec["tty"] else _Pipes(spec["open_stdin"])
-        self._clone(steps, theirs, pipes)
+        self._clone(steps, theirs, pipes, window)
         theirs.close()
         if pipes:
             pipes.close_theirs()
@@ -143,7 +146,9 @@ class Monitor:
                     raise StartFailed(_failure("alive lock", text)) from None
                 time.sleep(0.001)
 
-    def _clone(self, steps: tuple[Any, ...], channel: proto.Socket, pipes: _Pipes | None) -> None:
+    def _clone(
+        self, steps: tuple[Any, ...], channel: proto.Socket, pipes: _Pipes | None, window: tuple[int, int]
+    ) -> None:
         flags = inside.CLONE_NEWNS | inside.CLONE_NEWPID | inside.CLONE_NEWUTS | inside.CLONE_NEWIPC
         if self._spec["own_network"]:
             flags |= inside.CLONE_NEWNET
@@ -163,6 +168,7 @@ class Monitor:
                 program=self._program,
                 last_capability=self._host.last_capability,
                 no_file=self._host.no_file,
+                window=window,
             )
         self._pidfd = os.pidfd_open(self._pid)
         if group is None:
@@ -331,7 +337,7 @@ class Monitor:
     def _exec(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start one more process; its streams go to the connection, its exit code too."""
         privileged = bool(request.get("privileged"))
-        bounding = (1 << self._host.last_capability + 1) - 1 if privileged else self._spec["bounding"]
+        bounding = self._host.bounding if privileged else self._spec["bounding"]
         ours, theirs = _socket_pair()
         pipes = None if request.get("tty") else _Pipes(bool(request.get("stdin")))
         between = execution.spawn(
@@ -340,7 +346,7 @@ class Monitor:
             self._cgroup,
             theirs,
             pipes.theirs if pipes else None,
-            bounding=bounding & self._host_bounding(),
+            bounding=bounding,
             program=None if privileged else self._program,
             last_capability=self._host.last_capability,
             no_file=self._host.no_file,
@@ -373,9 +379,6 @@ class Monitor:
             session.attach(connection, request)
         pidfd = os.pidfd_open(pid)
         self._loop.add(pidfd, READ, lambda _events: self._exec_ended(pid, pidfd, session, attributes))
-
-    def _host_bounding(self) -> int:
-        return (1 << self._host.last_capability + 1) - 1
 
     def _await_entry(self, channel: proto.Socket, session: Session, stdin: bool) -> tuple[int, dict[str, Any] | None]:
         pid, failure = 0, None

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.monitor import proto
 from core.monitor.loop import READ, Loop
-from core.monitor.streams import Client, Input, Output, set_size
+from core.monitor.streams import Client, Input, Output, set_size, window_of
 
 
 class Session:
@@ -54,7 +54,7 @@ class Session:
     def resize(self, message: dict[str, Any]) -> None:
         """Set the terminal's size, if there is a terminal."""
         if self._terminal >= 0 and self._outputs[0].is_open:
-            set_size(self._terminal, int(message.get("rows") or 0), int(message.get("columns") or 0))
+            set_size(self._terminal, *window_of(message))
 
     def _client_ready(self, client: Client, events: int) -> None:
         if events & ~READ:

@@ -257,6 +257,11 @@ class Input:
         self.descriptor = -1
 
 
+def window_of(message: dict[str, Any]) -> tuple[int, int]:
+    """Rows and columns that a message carries, 0 for none."""
+    return int(message.get("rows") or 0), int(message.get("columns") or 0)
+
+
 def set_size(terminal: int, rows: int, columns: int) -> None:
     """Tell a terminal its window's size; sends SIGWINCH to its foreground processes."""
     if 0 < rows < 65536 and 0 < columns < 65536:

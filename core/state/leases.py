@@ -43,8 +43,15 @@ class Lease:
         self._holds.extend(holds)
         self._write()
 
+    def drop(self, *holds: str) -> None:
+        """Protect these no longer."""
+        self._holds = [hold for hold in self._holds if hold not in holds]
+        self._write()
+
     def _write(self) -> None:
-        os.pwrite(self._descriptor, "".join(f"{hold}\n" for hold in self._holds).encode(), 0)
+        data = "".join(f"{hold}\n" for hold in self._holds).encode()
+        os.pwrite(self._descriptor, data, 0)
+        os.ftruncate(self._descriptor, len(data))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

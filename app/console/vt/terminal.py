@@ -466,9 +466,7 @@ class Terminal:
         grid.dirty.add(self.y)
 
     def _erase_line(self, numbers: list[int]) -> None:
-        first, last = {0: (self.x, self.columns), 1: (0, self.x + 1), 2: (0, self.columns)}.get(
-            numbers[0], (0, 0)
-        )
+        first, last = {0: (self.x, self.columns), 1: (0, self.x + 1), 2: (0, self.columns)}.get(numbers[0], (0, 0))
         self.wrap_pending = False
         self.grid.lines[self.y].erase(first, last, self._blank())
         self.grid.dirty.add(self.y)

@@ -41,9 +41,7 @@ class JobLines(Bar):
         job = jobs[line]
         quiet = palette.style("muted", "raised")
         cells.put(" ◐ ", palette.style("accent", "raised", "bold"))
-        cells.put(
-            job.title, palette.style("text", "raised", "bold"), cells=min(34, max(14, cells.width // 4))
-        )
+        cells.put(job.title, palette.style("text", "raised", "bold"), cells=min(34, max(14, cells.width // 4)))
         share = job.share()
         bar = max(8, cells.width // 5)
         cells.gap(1)

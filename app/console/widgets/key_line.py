@@ -24,6 +24,8 @@ class KeyLine(Bar):
         seen: set[str] = set()
         bindings = [active.binding for active in self.screen.active_bindings.values()]
         cells.gap()
+        for key, words in getattr(self.screen.focused, "KEY_WORDS", ()):
+            cells.put(key, key_style).put(f" {words}  ", words_style)
         for binding in sorted(bindings, key=_rank):
             if not binding.show or binding.action in seen:
                 continue

@@ -7,7 +7,6 @@ through core.model.display; only its colours are kept.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import ClassVar
 
@@ -22,6 +21,7 @@ from textual.widget import Widget
 
 from app.console import keymap, short
 from app.console.log_source import LogSource
+from app.console.relay import Relay
 from app.console.seat import seat
 from app.console.widgets.prompt import Prompt
 from app.console.widgets.strips import Cells
@@ -30,9 +30,7 @@ from core.model.ink import PLAIN
 from core.model.logs import LogLine
 from core.model.progress import CancelToken
 
-_LEVELS = re.compile(
-    r"\b(?:(FATAL|CRITICAL|PANIC|ERROR|ERR)|(WARNING|WARN)|(INFO|NOTICE))\b|\b(DEBUG|TRACE)\b"
-)
+_LEVELS = re.compile(r"\b(?:(FATAL|CRITICAL|PANIC|ERROR|ERR)|(WARNING|WARN)|(INFO|NOTICE))\b|\b(DEBUG|TRACE)\b")
 _LEVEL_TONES = ("fail", "warn", "ok", "faint")
 
 
@@ -42,9 +40,7 @@ class LogLines(Widget, can_focus=True):
     DEFAULT_CSS = """
     LogLines { width: 1fr; height: 1fr; }
     """
-    BINDINGS: ClassVar = [
-        Binding(key.keys, key.action, key.words, show=key.on_line) for key in keymap.LOG_KEYS
-    ]
+    BINDINGS: ClassVar = [Binding(key.keys, key.action, key.words, show=key.on_line) for key in keymap.LOG_KEYS]
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +68,7 @@ class LogLines(Widget, can_focus=True):
         self._top, self._left, self.following = 0, 0, True
         self._hit, self._search_note = None, ""
         console = seat(self)
-        self._source = LogSource(console.actions.backend, key, asyncio.get_running_loop(), self._changed)
+        self._source = LogSource(console.actions.backend, key, Relay(), self._changed)
         self._forget_strips()
 
     def shut(self) -> None:
@@ -270,9 +266,7 @@ class LogLines(Widget, can_focus=True):
             cuts = range(0, whole.cell_length, room)
             indent = [Segment(" " * (width - 1 - room), base)]
             return [
-                Strip([*(indent if at else prefix), *whole.crop(at, at + room)]).extend_cell_length(
-                    width, base
-                )
+                Strip([*(indent if at else prefix), *whole.crop(at, at + room)]).extend_cell_length(width, base)
                 for at in cuts
             ]
         cut = whole.crop(self._left, self._left + room)

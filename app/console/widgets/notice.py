@@ -20,9 +20,7 @@ class NoticeLine(Bar):
     def draw(self, cells: Cells, line: int) -> None:
         palette, store = self.seat.palette, self.seat.store
         notice = store.notice
-        if notice is not None and (
-            notice.kind == "fail" or time.monotonic() - notice.at_monotonic < _SHOWN_S
-        ):
+        if notice is not None and (notice.kind == "fail" or time.monotonic() - notice.at_monotonic < _SHOWN_S):
             tone = notice.kind
             cells.put(f" {_SIGNS[tone]} ", palette.style(tone, "surface", "bold"))
             cells.put(notice.text, palette.style("text", "surface"), cells=max(0, cells.room - 12))

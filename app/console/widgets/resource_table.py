@@ -78,9 +78,7 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
             self.key = key
             self.at = (x, y)
 
-    def __init__(
-        self, columns: Sequence[Column[Item]], key: Callable[[Item], str], *, id: str | None = None
-    ) -> None:
+    def __init__(self, columns: Sequence[Column[Item]], key: Callable[[Item], str], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._columns = list(columns)
         self._key = key
@@ -175,11 +173,7 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
         if self._test is not None:
             named = [column for column in self._columns if column.text is not None]
             test = self._test
-            items = [
-                item
-                for item in items
-                if test({column.key: column.text(item) for column in named if column.text})
-            ]
+            items = [item for item in items if test({column.key: column.text(item) for column in named if column.text})]
         if self._sort is not None:
             by = {column.key: column.sort_by for column in self._columns}[self._sort[0]]
             items = sorted(items, key=by, reverse=self._sort[1])
@@ -304,9 +298,7 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
         columns = [column for column in self._columns if self.size.width >= column.from_width]
         spare = width - sum(column.cells + 1 for column in columns)
         growing = sum(column.grows for column in columns) or 1
-        return columns, [
-            column.cells + (max(0, spare) // growing if column.grows else 0) for column in columns
-        ]
+        return columns, [column.cells + (max(0, spare) // growing if column.grows else 0) for column in columns]
 
     def _line_cells(self, y: int) -> tuple[object, ...]:
         place = self._top + y - 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from rich.segment import Segment
@@ -12,6 +11,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from app.console.relay import Relay
 from app.console.seat import seat
 from app.console.shell import ShellSession
 from app.console.vt.grid import Row
@@ -27,6 +27,8 @@ _FRAME_S = 1 / 30
 
 class TerminalPane(Widget, can_focus=True):
     """One session. Every key goes to the program, save Ctrl-] which leaves the pane."""
+
+    KEY_WORDS = (("^]", "leave the shell"), ("⇧PgUp", "scroll back"))
 
     DEFAULT_CSS = """
     TerminalPane { width: 1fr; height: 1fr; }
@@ -60,8 +62,7 @@ class TerminalPane(Widget, can_focus=True):
         columns, rows = max(2, self.size.width), max(1, self.size.height)
         self.terminal = Terminal(columns, rows)
         self._back, self.ended = 0, ""
-        loop = asyncio.get_running_loop()
-        self._session = ShellSession(lambda: attach(rows, columns), loop, self._draw, self._over)
+        self._session = ShellSession(lambda: attach(rows, columns), Relay(), self._draw, self._over)
         self.refresh()
 
     def shut(self) -> None:
@@ -86,9 +87,7 @@ class TerminalPane(Widget, can_focus=True):
             self._session.write(reply)
         if self._back:  # what is being read stays where it is
             history = self.terminal.grid.history
-            self._back = min(
-                self._back + self.terminal.grid.scrolled_off - before, len(history) if history else 0
-            )
+            self._back = min(self._back + self.terminal.grid.scrolled_off - before, len(history) if history else 0)
         if not self._frame_due:
             self._frame_due = True
             self.set_timer(_FRAME_S if len(data) > 4096 else 0.002, self._frame)

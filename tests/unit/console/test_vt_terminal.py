@@ -217,8 +217,8 @@ def test_random_screens_match_pyte(seed: int) -> None:
         told.append(piece)
         terminal.feed(piece.encode())
         stream.feed(piece)
-        assert [row.text() for row in terminal.grid.lines] == [line.rstrip(" ") for line in oracle.display], (
-            repr("".join(told))
+        assert [row.text() for row in terminal.grid.lines] == [line.rstrip(" ") for line in oracle.display], repr(
+            "".join(told)
         )
 
 

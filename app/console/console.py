@@ -1,0 +1,190 @@
+"""The Textual app: places as modes, what every place can ask for, theme and keymap."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding
+from textual.screen import Screen
+
+from app.console import keymap
+from app.console.actions import Actions
+from app.console.dialogs.command_line import CommandLine, CommandOutput
+from app.console.dialogs.image_files import LoadDialog
+from app.console.dialogs.keys import KeysDialog
+from app.console.dialogs.run import RunDialog
+from app.console.feed import Feed
+from app.console.relay import Relay
+from app.console.screens.container import ContainerPlace
+from app.console.screens.containers import ContainersPlace
+from app.console.screens.host import HostPlace
+from app.console.screens.images import ImagesPlace
+from app.console.screens.place import Place
+from app.console.screens.volumes import VolumesPlace
+from app.console.settings import Settings, read_settings, settings_dir
+from app.console.store import Store
+from app.console.theme import DEFAULT_THEME, Palette, ThemeFile, load_themes, textual_theme
+from core.about import NAME, STARTER_IMAGE
+from core.backend import Backend
+from core.errors import InvalidInput
+
+
+class Console(App[int], inherit_bindings=False):
+    """The whole console over one backend."""
+
+    TITLE = NAME
+    ENABLE_COMMAND_PALETTE = False
+    ESCAPE_TO_MINIMIZE = False
+    ALLOW_SELECT = False
+    MODES: ClassVar = {
+        "containers": ContainersPlace,
+        "images": ImagesPlace,
+        "volumes": VolumesPlace,
+        "host": HostPlace,
+    }
+    BINDINGS: ClassVar = [Binding("ctrl+c", "nothing", show=False, system=True)]
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__()
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+        self._backend = backend
+        self.store = Store()
+        self.cpu_of_host = False
+        self._settings = Settings()
+        self._complaints: list[str] = []
+        self._own_keys: dict[str, str] = {}
+        self._last_place = "containers"
+        self._themes: dict[str, ThemeFile] = {}
+        self._load_settings()
+        self.actions: Actions
+        self._feed: Feed
+
+    # ------------------------------------------------------------------ life
+
+    def _load_settings(self) -> None:
+        try:
+            self._settings = read_settings(settings_dir())
+        except InvalidInput as error:
+            self._complaints.append(error.message)
+        self._themes, complaints = load_themes(settings_dir() / "themes")
+        self._complaints += complaints
+        for theme in self._themes.values():
+            self.register_theme(textual_theme(theme))
+        wanted = self._settings.theme or DEFAULT_THEME
+        if wanted not in self._themes:
+            self._complaints.append(f"theme {wanted}: there is none of that name")
+            wanted = DEFAULT_THEME
+        self._use_theme(wanted)
+        self.cpu_of_host = self._settings.cpu == "host"
+        self._own_keys = keymap.overrides(self._settings.preset, self._settings.keys)
+
+    def _use_theme(self, name: str) -> None:
+        self.palette = Palette(self._themes[name])
+        self.theme = name
+
+    def on_mount(self) -> None:
+        relay = Relay()
+        self._feed = Feed(self._backend, self.store, relay)
+        self.actions = Actions(self._backend, self.store, self._feed, relay)
+        self.set_keymap(self._own_keys)
+        self._feed.start()
+        self.switch_mode("containers")
+        if self._complaints:
+            self.store.put_notice("; ".join(self._complaints), "fail")
+        self.set_interval(1.0, lambda: self.store.tell("notice"))
+
+    def on_unmount(self) -> None:
+        self._feed.stop()
+        self.actions.close()
+
+    # ------------------------------------------------------------------ places
+
+    def action_tab(self, place: str) -> None:
+        if place != self.current_mode:
+            self._last_place = self.current_mode
+            self.switch_mode(place)
+
+    def action_last_place(self) -> None:
+        self.action_tab(self._last_place)
+
+    def action_why(self) -> None:
+        if self.store.problems:
+            key = self.store.problems[0].container_id
+            self.action_tab("containers")
+            self.push_screen(ContainerPlace(key))
+
+    def action_dismiss(self) -> None:
+        if self.store.notice is not None and self.store.notice.kind == "fail":
+            self.store.notice = None
+            self.store.tell("notice")
+        elif self.store.problems:
+            self.store.dismiss(self.store.problems[0])
+
+    # ------------------------------------------------------------------ dialogs
+
+    def action_run_dialog(self, image: str = "") -> None:
+        first = next((tag for one in self.store.images for tag in one.tags), "")
+        self.push_screen(RunDialog(image or first))
+
+    def action_load_dialog(self) -> None:
+        self.push_screen(LoadDialog())
+
+    def action_make_starter(self) -> None:
+        if any(job.title.endswith(STARTER_IMAGE) for job in self.store.jobs):
+            return
+        self.actions.starter(STARTER_IMAGE, lambda _id: self.action_run_dialog(STARTER_IMAGE))
+
+    def action_keys(self) -> None:
+        place = self.screen.PLACE if isinstance(self.screen, Place) else ""
+        self.push_screen(KeysDialog(place, self._own_keys))
+
+    def action_command_line(self) -> None:
+        def run(line: str | None) -> None:
+            if line in ("q", "quit", "exit"):
+                self.action_leave()
+            elif line:
+                self.push_screen(CommandOutput(line))
+
+        self.push_screen(CommandLine(), run)
+
+    def action_cancel_job(self) -> None:
+        if self.store.jobs:
+            self.store.jobs[0].cancel.cancel()
+            self.store.put_notice(f"cancelling {self.store.jobs[0].title} …", "warn")
+
+    # ------------------------------------------------------------------ the rest
+
+    def copy(self, text: str, what: str) -> None:
+        """Put text on the person's clipboard (OSC 52) and say so."""
+        self.copy_to_clipboard(text)
+        self.store.put_notice(f"copied {what}: {text if len(text) < 60 else text[:57] + '…'}")
+
+    def action_cpu_base(self) -> None:
+        self.cpu_of_host = not self.cpu_of_host
+        of = "of all the host's cores" if self.cpu_of_host else "of one core"
+        self.store.put_notice(f"CPU % is now {of}")
+        self.store.tell("stats")
+
+    def action_next_theme(self) -> None:
+        names = sorted(self._themes)
+        following = names[(names.index(self.theme) + 1) % len(names)]
+        self._use_theme(following)
+        self.store.put_notice(f"theme {following}")
+        for screen in self.screen_stack:
+            self._redraw(screen)
+
+    def _redraw(self, screen: Screen[object]) -> None:
+        for widget in screen.walk_children():
+            if hasattr(widget, "refresh"):
+                widget.refresh()
+        screen.refresh()
+
+    def action_repaint(self) -> None:
+        self._redraw(self.screen)
+
+    def action_nothing(self) -> None:
+        self.store.put_notice("q quits; a shell is left with Ctrl-]")
+
+    def action_leave(self) -> None:
+        self.exit(0)

@@ -1,0 +1,172 @@
+"""Delete: asked once, with the names of everything that goes along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from app.console.command_text import command_text
+from app.console.dialogs.dialog import Dialog, Field
+from app.console.dialogs.tick import Tick
+from core.errors import InvalidSpec
+from core.model.container import Container
+from core.model.display import safe_text
+from core.model.ids import is_name, short_id
+from core.model.image import Image
+from core.model.volume import Volume
+
+_MOST_NAMED = 8
+
+
+class DeleteDialog(Dialog[bool]):
+    """A question with a red frame; Enter on the button does it."""
+
+    DO_WORDS = "Delete  ⏎"
+    DANGEROUS = True
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#do").focus()
+
+
+class DeleteContainers(DeleteDialog):
+    """Containers, running ones only by force, anonymous volumes on request."""
+
+    def __init__(self, containers: Sequence[Container]) -> None:
+        super().__init__()
+        self._containers = list(containers)
+        self._live = [one for one in containers if one.status in ("running", "paused")]
+        self._anonymous = sum(mount.anonymous for one in containers for mount in one.config.mounts)
+
+    def title_words(self) -> str:
+        return f" Delete {_count(len(self._containers), 'container')} "
+
+    def fields(self) -> Iterable[Widget]:
+        yield Label(_named(one.name for one in self._containers), markup=False, classes="words")
+        yield Label("With it goes all that was written inside and its log.", markup=False, classes="quiet")
+        if self._live:
+            words = f"still running: {_named(one.name for one in self._live)}"
+            yield Tick(f"kill first (--force)  {words}", True, id="force")
+        if self._anonymous:
+            yield Tick(f"and {_count(self._anonymous, 'anonymous volume')} (-v)", id="volumes")
+
+    def _is(self, name: str) -> bool:
+        return any(box.value for box in self.query(f"#{name}").results(Tick))
+
+    def command(self) -> str:
+        flags = [*(["-f"] if self._is("force") else []), *(["-v"] if self._is("volumes") else [])]
+        return command_text("rm", *flags, *(safe_text(one.name) for one in self._containers))
+
+    def act(self) -> None:
+        self.seat.actions.remove(self._containers, force=self._is("force"), volumes=self._is("volumes"))
+        self.dismiss(True)
+
+
+class DeleteImages(DeleteDialog):
+    """Images by all their names."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        super().__init__()
+        self._images = list(images)
+        self._keys = [key for image in images for key in (image.tags or (image.id,))]
+
+    def title_words(self) -> str:
+        return f" Delete {_count(len(self._images), 'image')} "
+
+    def fields(self) -> Iterable[Widget]:
+        yield Label(_named(key if "sha256:" not in key else short_id(key) for key in self._keys), markup=False)
+        users = [key for image in self._images for key in image.used_by]
+        containers = self.seat.store.containers
+        names = [containers[key].name if key in containers else short_id(key) for key in users]
+        if names:
+            yield Label(f"Used by {_named(names)}.", markup=False, classes="words")
+        yield Label("Layers that other images share stay.", markup=False, classes="quiet")
+        yield Tick("even if a stopped container uses it (--force)", id="force")
+
+    def command(self) -> str:
+        return command_text("rmi", *(["-f"] if self.ticked("force") else []), *self._keys)
+
+    def act(self) -> None:
+        self.seat.actions.remove_images(self._keys, force=self.ticked("force"))
+        self.dismiss(True)
+
+
+class DeleteVolumes(DeleteDialog):
+    """Volumes, and every file in them."""
+
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        super().__init__()
+        self._volumes = list(volumes)
+
+    def title_words(self) -> str:
+        return f" Delete {_count(len(self._volumes), 'volume')} "
+
+    def fields(self) -> Iterable[Widget]:
+        yield Label(_named(volume.name for volume in self._volumes), markup=False, classes="words")
+        yield Label("Every file in it goes; this can't be undone.", markup=False, classes="quiet")
+
+    def command(self) -> str:
+        return command_text("volume", "rm", *(volume.name for volume in self._volumes))
+
+    def act(self) -> None:
+        self.seat.actions.remove_volumes([volume.name for volume in self._volumes])
+        self.dismiss(True)
+
+
+class KillDialog(DeleteDialog):
+    """SIGKILL, or another signal."""
+
+    DO_WORDS = "Kill  ⏎"
+
+    def __init__(self, containers: Sequence[Container]) -> None:
+        super().__init__()
+        self._containers = list(containers)
+
+    def title_words(self) -> str:
+        return f" Kill {_count(len(self._containers), 'container')} "
+
+    def fields(self) -> Iterable[Widget]:
+        yield Label(_named(one.name for one in self._containers), markup=False, classes="words")
+        yield Field("Signal", "signal", value="KILL")
+
+    def command(self) -> str:
+        signal = self.value("signal") or "KILL"
+        flags = [] if signal == "KILL" else ["-s", signal]
+        return command_text("kill", *flags, *(safe_text(one.name) for one in self._containers))
+
+    def act(self) -> None:
+        self.seat.actions.kill(self._containers, self.value("signal") or "KILL")
+        self.dismiss(True)
+
+
+class NewVolume(Dialog[str]):
+    """A volume by name, or an anonymous one."""
+
+    TITLE_WORDS = " New volume "
+    DO_WORDS = "Create  ⏎"
+
+    def fields(self) -> Iterable[Widget]:
+        yield Field("Name", "name", hint="empty: an anonymous one")
+
+    def command(self) -> str:
+        return command_text("volume", "create", *([self.value("name")] if self.value("name") else []))
+
+    def act(self) -> None:
+        name = self.query_one("#name", Input).value.strip()
+        if name and not is_name(name):
+            raise InvalidSpec(f"name {name!r}: letters, digits, _ . and - only, two at least")
+        self.seat.actions.create_volume(name)
+        self.dismiss(name)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _named(names: Iterable[str]) -> str:
+    all_names = [safe_text(name) for name in names]
+    shown = ", ".join(all_names[:_MOST_NAMED])
+    more = len(all_names) - _MOST_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown

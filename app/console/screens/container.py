@@ -1,0 +1,237 @@
+"""One container: log, meters, processes, changed files, inspect, and a shell below or full-screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher
+
+from app.console import copy_entries
+from app.console.dialogs.commit import CommitDialog
+from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.dialogs.menu import Menu
+from app.console.inspection import change_lines, document_lines, process_lines
+from app.console.screens.place import Place
+from app.console.widgets.container_side import ContainerTitle, why_no_log
+from app.console.widgets.log_view import LogPane
+from app.console.widgets.pager import Line, Pager
+from app.console.widgets.stats_graph import StatsGraphs
+from app.console.widgets.terminal import TerminalPane
+from app.console.widgets.view_bar import ViewBar
+from core.backend import Attachment, AttachWish
+from core.errors import EngineError, WrongState
+from core.model.container import Container, ExecSpec, Running
+from core.model.display import safe_text
+
+VIEWS = (
+    ("logs", "l", "Logs"),
+    ("stats", "m", "Stats"),
+    ("processes", "t", "Processes"),
+    ("changes", "f", "Changes"),
+    ("inspect", "i", "Inspect"),
+)
+_SHELL = "command -v bash >/dev/null 2>&1 && exec bash; exec sh"
+_PROCESSES_EVERY_S = 2.0
+
+
+class ContainerPlace(Place):
+    """Opened on a container by Enter; Escape leads back to the list."""
+
+    PLACE = "container"
+    TAB = "containers"
+    DEFAULT_CSS = """
+    ContainerPlace #upper { height: 1fr; }
+    ContainerPlace #stats-side { width: 38%; border-left: tall $line; }
+    ContainerPlace.-narrow #stats-side { display: none; }
+    ContainerPlace.stats-view #stats-side { display: none; }
+    ContainerPlace #shell { display: none; height: 45%; border-top: solid $border-blurred; }
+    ContainerPlace.shell #shell { display: block; }
+    ContainerPlace.shell #shell:focus-within { border-top: solid $accent; }
+    ContainerPlace.zoomed #upper, ContainerPlace.zoomed ContainerTitle, ContainerPlace.zoomed ViewBar,
+    ContainerPlace.zoomed Header, ContainerPlace.zoomed TabBar, ContainerPlace.zoomed NoticeLine,
+    ContainerPlace.zoomed JobLines { display: none; }
+    ContainerPlace.zoomed #shell, ContainerPlace.zoomed #shell:focus-within { height: 1fr; border-top: none; }
+    """
+
+    def __init__(self, key: str, view: str = "logs") -> None:
+        super().__init__()
+        self._key = key
+        self._first_view = view
+        self._view = "logs"
+
+    def body(self) -> Iterable[Widget]:
+        title = ContainerTitle()
+        title.key = self._key
+        yield title
+        yield ViewBar(VIEWS, "logs")
+        with Horizontal(id="upper"):
+            with ContentSwitcher(initial="logs"):
+                with Vertical(id="logs"):
+                    yield LogPane()
+                with Vertical(id="stats"):
+                    yield StatsGraphs()
+                for name in ("processes", "changes", "inspect"):
+                    yield Pager(id=name)
+            with Vertical(id="stats-side"):
+                yield StatsGraphs()
+        with Vertical(id="shell"):
+            yield TerminalPane()
+
+    def on_mount(self) -> None:
+        for graphs in self.query(StatsGraphs):
+            graphs.show(self._key)
+        log = self.query_one(LogPane).lines
+        log.why_empty = why_no_log(self.container)
+        log.open(self._key)
+        self.seat.store.listen(self, {"containers"}, self._changed)
+        self.set_interval(_PROCESSES_EVERY_S, self._tick)
+        if self._first_view == "shell":
+            self.action_show("logs")
+            self.call_after_refresh(self.action_shell)
+        else:
+            self.action_show(self._first_view)
+
+    def on_unmount(self) -> None:
+        self.seat.store.forget(self)
+
+    @property
+    def container(self) -> Container | None:
+        """What the store knows of it just now; None once it is gone."""
+        return self.seat.store.container(self._key)
+
+    def _changed(self) -> None:
+        if self.container is None and self.is_current:
+            self.seat.store.put_notice("the container is gone", "warn")
+            self.app.pop_screen()
+
+    # ------------------------------------------------------------------ views
+
+    def action_show(self, view: str) -> None:
+        self._view = view
+        self.query_one(ContentSwitcher).current = view
+        self.query_one(ViewBar).choose(view)
+        self.set_class(view == "stats", "stats-view")
+        if view == "logs":
+            self.query_one(LogPane).lines.focus()
+        elif view == "stats":
+            self.set_focus(None)
+        else:
+            self.query_one(f"#{view}", Pager).focus()
+            self._load(view)
+
+    def _tick(self) -> None:
+        if self._view == "processes" and self.is_current and not self.has_class("zoomed"):
+            self._load("processes", keep_place=True)
+
+    def _load(self, view: str, *, keep_place: bool = False) -> None:
+        pager = self.query_one(f"#{view}", Pager)
+        containers = self.seat.actions.backend.containers
+
+        def show(lines: list[Line], titles: int = 0) -> None:
+            if pager.is_mounted:
+                pager.show(lines, titles=titles, keep_place=keep_place)
+
+        def failed(error: EngineError) -> None:
+            show([[(error.message, "warn")], [(error.hint or "", "muted")]])
+
+        ask = self.seat.actions.ask
+        if view == "processes":
+            ask(lambda: containers.top(self._key), lambda table: show(process_lines(table), 1), failed)
+        elif view == "changes":
+            ask(lambda: containers.changes(self._key), lambda found: show(change_lines(found)), failed)
+        else:
+            ask(lambda: containers.inspect(self._key), lambda found: show(document_lines(found)), failed)
+
+    # ------------------------------------------------------------------ shell
+
+    def action_shell(self) -> None:
+        container = self.container
+        if container is None or not isinstance(container.state, Running):
+            name = safe_text(container.name) if container else "it"
+            self.seat.store.put_notice(f"{name} is not running: s starts it", "warn")
+            return
+        pane = self._show_shell()
+        if not pane.is_open:
+            self.call_after_refresh(pane.open, self._exec)
+
+    def action_attach(self) -> None:
+        container = self.container
+        if container is None or not isinstance(container.state, Running):
+            self.seat.store.put_notice("it is not running: s starts it", "warn")
+            return
+        self.call_after_refresh(self._show_shell().open, self._join)
+
+    def action_zoom(self) -> None:
+        if self.has_class("shell"):
+            self.toggle_class("zoomed")
+            self.query_one(TerminalPane).focus()
+        else:
+            self.action_shell()
+            if self.has_class("shell"):
+                self.add_class("zoomed")
+
+    def _show_shell(self) -> TerminalPane:
+        self.add_class("shell")
+        pane = self.query_one(TerminalPane)
+        pane.focus()
+        return pane
+
+    def _exec(self, rows: int, columns: int) -> Attachment:
+        spec = ExecSpec(argv=("/bin/sh", "-c", _SHELL), tty=True, attach_stdin=True, env=("TERM=xterm-256color",))
+        wish = AttachWish(stdin=True, rows=rows, columns=columns)
+        attachment = self.seat.actions.backend.containers.exec(self._key, spec, wish)
+        if attachment is None:
+            raise WrongState("the shell started without streams")
+        return attachment
+
+    def _join(self, rows: int, columns: int) -> Attachment:
+        wish = AttachWish(stdin=True, rows=rows, columns=columns)
+        return self.seat.actions.backend.containers.attach(self._key, wish)
+
+    def on_terminal_pane_left(self) -> None:
+        self.remove_class("zoomed")
+        self.query_one(ViewBar).refresh()
+        self.action_show(self._view)
+
+    def on_terminal_pane_ended(self, event: TerminalPane.Ended) -> None:
+        self.remove_class("zoomed")
+        if event.why.startswith(("ended with 0", "detached")):
+            self.remove_class("shell")
+        self.action_show(self._view)
+
+    # ------------------------------------------------------------------ keys
+
+    def action_stop(self) -> None:
+        if self.container is not None:
+            act = self.seat.actions
+            (act.stop if self.container.status in ("running", "paused") else act.start)([self.container])
+
+    def action_restart(self) -> None:
+        if self.container is not None:
+            self.seat.actions.restart([self.container])
+
+    def action_pause(self) -> None:
+        if self.container is not None and self.container.status in ("running", "paused"):
+            self.seat.actions.toggle_pause([self.container])
+
+    def action_kill(self) -> None:
+        if self.container is not None and self.container.status in ("running", "paused"):
+            self.app.push_screen(KillDialog([self.container]))
+
+    def action_delete(self) -> None:
+        if self.container is not None:
+            self.app.push_screen(DeleteContainers([self.container]))
+
+    def action_commit(self) -> None:
+        if self.container is not None:
+            self.app.push_screen(CommitDialog(self.container))
+
+    def action_copy_menu(self) -> None:
+        if self.container is not None:
+            self.app.push_screen(Menu(" Copy ", copy_entries.for_container(self.container)), self._copied)
+
+    def _copied(self, text: str | None) -> None:
+        if text is not None:
+            self.seat.copy(text, "that")

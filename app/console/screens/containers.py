@@ -1,0 +1,268 @@
+"""Containers: the list, and beside it the one under the cursor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from app.console import copy_entries, short
+from app.console.dialogs.commit import CommitDialog
+from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.screens.container import ContainerPlace
+from app.console.screens.list_place import ListPlace
+from app.console.widgets.container_side import ContainerSide
+from app.console.widgets.first_run import FirstRun
+from app.console.widgets.resource_table import Column, ResourceTable
+from app.console.widgets.strips import sparkline
+from core.model.container import Container, Created, Exited, Running
+from core.model.display import safe_text
+
+if TYPE_CHECKING:
+    from app.console.track import Point
+
+_SPARK = 8
+
+
+class ContainersPlace(ListPlace):
+    """Where the console opens."""
+
+    PLACE = "containers"
+    TAB = "containers"
+
+    def body(self) -> Iterable[Widget]:
+        with Horizontal(classes="body"):
+            yield FirstRun()
+            yield ResourceTable(self._columns(), lambda container: container.id)
+            yield ContainerSide()
+        yield self.filter_prompt()
+
+    def on_mount(self) -> None:
+        self.seat.store.listen(self, {"containers", "images", "stats"}, self._changed)
+        self.query_one(FirstRun).display = False
+        self._changed()
+        self.table.focus()
+
+    def on_unmount(self) -> None:
+        self.seat.store.forget(self)
+
+    def _changed(self) -> None:
+        if not self.is_current:
+            return
+        store, table, first_run = self.seat.store, self.table, self.query_one(FirstRun)
+        nothing = {"containers", "images"} <= store.loaded and not store.containers and not store.images
+        if first_run.display != nothing:
+            first_run.display, table.display = nothing, not nothing
+            self.query_one(ContainerSide).display = not nothing
+            self.call_after_refresh((first_run if nothing else table).focus)
+        if "containers" in store.loaded:
+            table.empty_words = (
+                "nothing fits the filter" if table.filter_text else "No containers yet.  n runs one, : takes commands."
+            )
+        table.set_items(store.containers.values())
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self._changed()
+
+    def on_resource_table_highlighted(self, event: ResourceTable.Highlighted) -> None:
+        self.query_one(ContainerSide).show(event.key)
+
+    # ------------------------------------------------------------------ columns
+
+    def _columns(self) -> list[Column[Container]]:
+        return [
+            Column("state", "", 1, short.glyph, lambda one: short.glyph(one)[1]),
+            Column(
+                "name",
+                "NAME",
+                12,
+                lambda one: (safe_text(one.name), "text"),
+                lambda one: one.name,
+                grows=True,
+                text=lambda one: safe_text(one.name),
+            ),
+            Column(
+                "image",
+                "IMAGE",
+                14,
+                lambda one: (safe_text(one.config.image_name), "muted"),
+                lambda one: one.config.image_name,
+                grows=True,
+                from_width=84,
+                text=lambda one: safe_text(one.config.image_name),
+            ),
+            Column(
+                "status",
+                "STATE",
+                10,
+                self._state,
+                _since,
+                text=lambda one: f"{one.status} {short.state(one, time.time_ns())}",
+            ),
+            Column("cpu", "CPU%", 5, self._cpu, lambda one: self._point_value(one, "cpu"), align=">"),
+            Column("spark", "60s", _SPARK, self._spark, lambda one: self._point_value(one, "cpu"), from_width=56),
+            Column(
+                "memory",
+                "MEM",
+                5,
+                self._memory,
+                lambda one: self._point_value(one, "memory_bytes"),
+                align=">",
+            ),
+            Column("limit", "LIMIT", 6, self._limit, lambda one: one.settings.limits.memory_bytes, align=">"),
+            Column(
+                "pressure",
+                "PSI",
+                4,
+                self._pressure,
+                lambda one: self._pressure_value(one) or -1.0,
+                align=">",
+                from_width=64,
+            ),
+            Column(
+                "pids",
+                "PIDS",
+                4,
+                self._pids,
+                lambda one: self._point_value(one, "pids"),
+                align=">",
+                from_width=104,
+            ),
+        ]
+
+    def _point(self, container: Container) -> Point | None:
+        if not isinstance(container.state, Running):
+            return None
+        track = self.seat.store.tracks.get(container.id)
+        return track.now if track else None
+
+    def _point_value(self, container: Container, name: str) -> float:
+        point = self._point(container)
+        return float(getattr(point, name)) if point is not None else -1.0
+
+    def _divisor(self) -> int:
+        host = self.seat.store.host.now
+        return host.cpu_count if self.seat.cpu_of_host and host else 1
+
+    def _state(self, container: Container) -> tuple[str, str]:
+        return short.state(container, time.time_ns()), short.glyph(container)[1]
+
+    def _cpu(self, container: Container) -> tuple[str, str]:
+        point = self._point(container)
+        if point is None:
+            return "–", "faint"
+        return short.percent(point.cpu / self._divisor()), "text" if point.cpu >= 0.05 else "muted"
+
+    def _spark(self, container: Container) -> tuple[str, str]:
+        track = self.seat.store.tracks.get(container.id)
+        if track is None or self._point(container) is None:
+            return "", "faint"
+        recent = [track.points[at].cpu for at in range(-min(60, len(track.points)), 0)]
+        peak = max(recent, default=0.0)
+        return sparkline(recent, _SPARK, max(peak * 1.2, 25.0)), "cpu"
+
+    def _memory(self, container: Container) -> tuple[str, str]:
+        point = self._point(container)
+        if point is None:
+            return "–", "faint"
+        share = point.memory_bytes / point.limit_bytes if point.limit_bytes else 0.0
+        return short.size(point.memory_bytes), "fail" if share > 0.97 else "warn" if share > 0.9 else "text"
+
+    def _limit(self, container: Container) -> tuple[str, str]:
+        limit = container.settings.limits.memory_bytes
+        if not limit:
+            return "–", "faint"
+        point = self._point(container)
+        near = point is not None and point.memory_bytes > 0.9 * limit
+        return ("▲" if near else "") + short.size(limit), "warn" if near else "muted"
+
+    def _pressure_value(self, container: Container) -> float | None:
+        point = self._point(container)
+        if point is None:
+            return None
+        known = [value for value in (point.pressure.cpu, point.pressure.memory, point.pressure.io) if value is not None]
+        return max(known, default=None)
+
+    def _pressure(self, container: Container) -> tuple[str, str]:
+        value = self._pressure_value(container)
+        if value is None:
+            return "–", "faint"
+        return (
+            f"{value:.1f}" if value < 99.5 else "100",
+            "fail" if value > 60 else "warn" if value > 20 else "muted",
+        )
+
+    def _pids(self, container: Container) -> tuple[str, str]:
+        point = self._point(container)
+        return (str(point.pids), "muted") if point else ("–", "faint")
+
+    # ------------------------------------------------------------------ keys
+
+    def _open(self, view: str) -> None:
+        container = self.table.current
+        if container is not None:
+            self.app.push_screen(ContainerPlace(container.id, view))
+
+    def action_open(self) -> None:
+        self._open("logs")
+
+    def action_logs(self) -> None:
+        self._open("logs")
+
+    def action_processes(self) -> None:
+        self._open("processes")
+
+    def action_changes(self) -> None:
+        self._open("changes")
+
+    def action_inspect(self) -> None:
+        self._open("inspect")
+
+    def action_shell(self) -> None:
+        self._open("shell")
+
+    def action_stop(self) -> None:
+        chosen: list[Container] = self.table.chosen()
+        live = [one for one in chosen if one.status in ("running", "paused")]
+        if live:
+            self.seat.actions.stop(live)
+        elif chosen:
+            self.seat.actions.start(chosen)
+
+    def action_restart(self) -> None:
+        if chosen := self.table.chosen():
+            self.seat.actions.restart(chosen)
+
+    def action_pause(self) -> None:
+        if chosen := [one for one in self.table.chosen() if one.status in ("running", "paused")]:
+            self.seat.actions.toggle_pause(chosen)
+
+    def action_kill(self) -> None:
+        if chosen := [one for one in self.table.chosen() if one.status in ("running", "paused")]:
+            self.app.push_screen(KillDialog(chosen))
+
+    def action_delete(self) -> None:
+        if chosen := self.table.chosen():
+            self.app.push_screen(DeleteContainers(chosen))
+
+    def action_commit(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.app.push_screen(CommitDialog(container))
+
+    def copy_entries(self, item: Container) -> Sequence[tuple[str, str]]:
+        return copy_entries.for_container(item)
+
+
+def _since(container: Container) -> int:
+    """When the present state began: what the state column sorts by."""
+    match container.state:
+        case Running(started_ns=moment) | Exited(finished_ns=moment):
+            return -moment
+        case Created():
+            return -container.config.created_ns
+    return 0

@@ -1,0 +1,520 @@
+"""A backend out of thin air for screen tests: seeded, lively enough, and it remembers its calls.
+
+Only tests use it; what it does is what the seam promises, as far as screens can see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import msgspec
+
+from core.backend import AttachWish, CommitWish, CreateResult, EngineInfo
+from core.errors import Cancelled, EngineError, InUse, NotFound
+from core.model.container import (
+    Change,
+    Container,
+    ContainerConfig,
+    ContainerSettings,
+    ContainerSpec,
+    Created,
+    Exited,
+    ProcessTable,
+    Running,
+)
+from core.model.events import Event
+from core.model.image import HistoryEntry, Image, ImageConfig, Loaded, Removed
+from core.model.limits import Limits
+from core.model.logs import LogLine
+from core.model.mounts import Mount
+from core.model.progress import CancelToken, Progress, Report
+from core.model.stats import HostSample, Pressure, StatsSample
+from core.model.volume import FileEntry, Volume
+
+SECOND = 1_000_000_000
+MIB = 1024 * 1024
+
+
+def identity(seed: str) -> str:
+    """64 hex digits that belong to a name."""
+    return hashlib.sha256(seed.encode()).hexdigest()
+
+
+def make_container(
+    name: str,
+    image: str = "shop/api:9.2",
+    state: Any = None,
+    *,
+    limits: Limits | None = None,
+    argv: tuple[str, ...] = ("serve", "--port", "80"),
+    age_s: int = 3600,
+    mounts: tuple[Mount, ...] = (),
+    **spec: Any,
+) -> Container:
+    """A container as the engine lists it; running unless a state is given."""
+    now = time.time_ns()
+    limits = limits or Limits()
+    return Container(
+        config=ContainerConfig(
+            id=identity(name),
+            created_ns=now - age_s * SECOND,
+            spec=ContainerSpec(image=image, name=name, limits=limits, **spec),
+            image_id="sha256:" + identity(image),
+            image_name=image,
+            layers=(identity("layer"),),
+            entrypoint=(),
+            command=argv,
+            env=("PATH=/bin", "MODE=production"),
+            working_dir="/",
+            user="",
+            hostname=identity(name)[:12],
+            stop_signal="SIGTERM",
+            labels={"team": "shop"},
+            mounts=mounts,
+        ),
+        settings=ContainerSettings(name=name, limits=limits),
+        state=state or Running(pid=4711, start_ticks=1, boot_id="b", started_ns=now - (age_s - 5) * SECOND),
+    )
+
+
+def make_image(tag: str, *, size_mib: int = 12, age_s: int = 7200, used_by: tuple[str, ...] = ()) -> Image:
+    """An image as the engine lists it."""
+    return Image(
+        id="sha256:" + identity(tag),
+        tags=(tag,) if tag else (),
+        created_ns=time.time_ns() - age_s * SECOND,
+        size_bytes=size_mib * MIB,
+        architecture="amd64",
+        os="linux",
+        config=ImageConfig(cmd=("sh",), env=("PATH=/bin",)),
+        layers=(identity("layer"), identity(tag + "layer")),
+        diff_ids=(identity("diff"),),
+        used_by=used_by,
+    )
+
+
+def seeded() -> FakeBackend:
+    """The scene of most tests: five containers, three images, two volumes."""
+    backend = FakeBackend()
+    now = time.time_ns()
+    limit = Limits(memory_bytes=256 * MIB)
+    data = Mount(kind="volume", name="db-data", source="/x", target="/data")
+    for container in (
+        make_container("api-1", argv=("serve", "\x1b[31m--evil[red]")),
+        make_container("db", "postgres:16", limits=Limits(memory_bytes=512 * MIB), mounts=(data,)),
+        make_container("worker-3", "shop/worker:2"),
+        make_container(
+            "cron",
+            "shop/cron:1",
+            Exited(exit_code=137, started_ns=now - 900 * SECOND, finished_ns=now - 180 * SECOND, oom_killed=True),
+            limits=limit,
+        ),
+        make_container("old-job", "busybox:latest", Created()),
+    ):
+        backend.all_containers[container.id] = container
+    backend.all_images = [
+        make_image("shop/api:9.2", size_mib=212, used_by=(identity("api-1"),)),
+        make_image("postgres:16", size_mib=390, used_by=(identity("db"),)),
+        make_image("busybox:latest", size_mib=4),
+    ]
+    backend.all_volumes = [
+        Volume(name="db-data", created_ns=now, mountpoint="/v/db-data/_data", used_by=(identity("db"),)),
+        Volume(name="scratch", created_ns=now, mountpoint="/v/scratch/_data"),
+    ]
+    backend.log_lines["api-1"] = [
+        f"2026-11-21 INFO GET /v1/items/{n} 200 {n % 30}ms\n".encode() for n in range(5_000)
+    ] + [b"ERROR pool exhausted (waited 5 s)\n", b"\x1b[32mgreen\x1b[0m \x1b]52;c;eA==\x07 [bold]markup[/]\n"]
+    return backend
+
+
+class FakeBackend:
+    """All four groups of the seam in one object."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.all_containers: dict[str, Container] = {}
+        self.all_images: list[Image] = []
+        self.all_volumes: list[Volume] = []
+        self.log_lines: dict[str, list[bytes]] = {}
+        self.files: dict[str, bytes] = {
+            "/readme.txt": b"first line\nsecond\x1b[2J line\n",
+            "/blob.bin": bytes(range(256)) * 3,
+            "/sub/deep.txt": b"deep\n",
+        }
+        self.fail_with: EngineError | None = None
+        """The next action raises this."""
+        self.slow = threading.Event()
+        """Set: long work stands still until it is cancelled."""
+        self.shells: list[FakeAttachment] = []
+        self._events = threading.Condition()
+        self._event_log: list[Event] = []
+        self._began_ns = time.time_ns()
+        self.containers = FakeContainers(self)
+        self.images = FakeImages(self)
+        self.volumes = FakeVolumes(self)
+        self.system = FakeSystem(self)
+
+    def close(self) -> None:
+        pass
+
+    def note(self, *call: Any) -> None:
+        """Remember a call; raise what the test wants raised."""
+        self.calls.append(call)
+        if self.fail_with is not None:
+            error, self.fail_with = self.fail_with, None
+            raise error
+
+    def tell(self, kind: str, action: str, actor: str) -> None:
+        """Make an event."""
+        with self._events:
+            self._event_log.append(Event(at_ns=time.time_ns(), kind=kind, action=action, actor=actor))
+            self._events.notify_all()
+
+    def named(self, key: str) -> Container:
+        """By id, id prefix or name."""
+        for container in self.all_containers.values():
+            if container.id.startswith(key) or container.name == key:
+                return container
+        raise NotFound(f"no such container: {key}", kind="container", key=key)
+
+    def change(self, key: str, **fields: Any) -> None:
+        """Replace parts of a container and tell."""
+        container = self.named(key)
+        self.all_containers[container.id] = msgspec.structs.replace(container, **fields)
+        self.tell("container", "change", container.id)
+
+    def sample(self, name: str, at_ns: int) -> StatsSample:
+        """Counters that move at a pace of the name's own."""
+        seconds = max(0, at_ns - self._began_ns + 600 * SECOND) / SECOND
+        pace = 0.05 + (sum(name.encode()) % 60) / 100
+        wave = math.sin(seconds / 7) + math.sin(seconds / 2.3) / 2  # the integral's derivative is lively
+        limit = self.named(name).settings.limits.memory_bytes
+        return StatsSample(
+            at_ns=at_ns,
+            cpu_ns=int((seconds * pace + wave * pace) * SECOND),
+            memory_bytes=int((20 + 40 * pace + 3 * wave) * MIB),
+            memory_limit_bytes=limit,
+            pids=3,
+            read_bytes=int(seconds * 1000),
+            write_bytes=int(seconds * 5000),
+            pressure=Pressure(1.5, 0.0, 0.2),
+        )
+
+
+class FakeAttachment:
+    """A shell that echoes what is typed; `feed` makes it print."""
+
+    def __init__(self) -> None:
+        self.typed = bytearray()
+        self.size = (0, 0)
+        self.closed = False
+        self._out: list[bytes] = [b"/ # "]
+        self._wake = threading.Condition()
+        self._ended = False
+
+    def fileno(self) -> int:
+        raise NotImplementedError
+
+    def feed(self, data: bytes) -> None:
+        with self._wake:
+            self._out.append(data)
+            self._wake.notify_all()
+
+    def end(self) -> None:
+        with self._wake:
+            self._ended = True
+            self._wake.notify_all()
+
+    def read(self) -> tuple[int, bytes] | None:
+        with self._wake:
+            while not self._out and not self._ended:
+                self._wake.wait()
+            return (1, self._out.pop(0)) if self._out else None
+
+    def write(self, data: bytes) -> None:
+        self.typed += data
+        self.feed(data.replace(b"\r", b"\r\n"))
+
+    def close_stdin(self) -> None:
+        pass
+
+    def resize(self, rows: int, columns: int) -> None:
+        self.size = (rows, columns)
+
+    def exit_code(self) -> int | None:
+        return 0
+
+    def close(self) -> None:
+        self.closed = True
+        self.end()
+
+
+class FakeLogView:
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = lines
+
+    def line_count(self) -> int:
+        return len(self._lines)
+
+    def lines(self, first: int, count: int) -> Sequence[LogLine]:
+        return [
+            LogLine(1_700_000_000 * SECOND + number * 1_000_000, 1 + (number % 50 == 49), data)
+            for number, data in enumerate(self._lines[first : first + count], first)
+        ]
+
+    def line_at(self, at_ns: int) -> int:
+        return max(0, (at_ns - 1_700_000_000 * SECOND) // 1_000_000)
+
+    def search(
+        self, pattern: bytes, *, first: int, backwards: bool, ignore_case: bool, cancel: CancelToken
+    ) -> int | None:
+        compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+        numbers = range(first, -1, -1) if backwards else range(first, len(self._lines))
+        return next((number for number in numbers if compiled.search(self._lines[number])), None)
+
+    def close(self) -> None:
+        pass
+
+
+class FakeContainers:
+    def __init__(self, backend: FakeBackend) -> None:
+        self._b = backend
+
+    def list(self, *, all: bool = False, size: bool = False) -> Sequence[Container]:
+        return [one for one in self._b.all_containers.values() if all or one.status == "running"]
+
+    def inspect(self, key: str, *, size: bool = False) -> Container:
+        return self._b.named(key)
+
+    def create(self, spec: ContainerSpec) -> CreateResult:
+        self._b.note("create", spec)
+        made = make_container(spec.name or "quiet_crane", spec.image, Created(), argv=spec.command)
+        self._b.all_containers[made.id] = made
+        self._b.tell("container", "create", made.id)
+        return CreateResult(made.id)
+
+    def start(self, key: str, attach: AttachWish | None = None) -> None:
+        self._b.note("start", self._b.named(key).name)
+        now = time.time_ns()
+        self._b.change(key, state=Running(pid=99, start_ticks=1, boot_id="b", started_ns=now))
+
+    def stop(self, key: str, timeout_s: int | None = None) -> None:
+        self._b.note("stop", self._b.named(key).name)
+        now = time.time_ns()
+        self._b.change(key, state=Exited(exit_code=0, started_ns=now, finished_ns=now))
+
+    def restart(self, key: str, timeout_s: int | None = None) -> None:
+        self._b.note("restart", self._b.named(key).name)
+
+    def kill(self, key: str, signal: str = "KILL") -> None:
+        self._b.note("kill", self._b.named(key).name, signal)
+
+    def pause(self, key: str) -> None:
+        self._b.note("pause", self._b.named(key).name)
+        self._b.change(key, state=msgspec.structs.replace(self._b.named(key).state, paused=True))
+
+    def unpause(self, key: str) -> None:
+        self._b.note("unpause", self._b.named(key).name)
+        self._b.change(key, state=msgspec.structs.replace(self._b.named(key).state, paused=False))
+
+    def remove(self, key: str, *, force: bool = False, volumes: bool = False) -> None:
+        container = self._b.named(key)
+        self._b.note("remove", container.name, force, volumes)
+        if container.status == "running" and not force:
+            raise InUse(f"container {container.name} is running", hint="stop it first")
+        del self._b.all_containers[container.id]
+        self._b.tell("container", "destroy", container.id)
+
+    def rename(self, key: str, name: str) -> None:
+        self._b.note("rename", key, name)
+
+    def exec(self, key: str, spec: Any, wish: AttachWish | None = None) -> FakeAttachment:
+        self._b.note("exec", self._b.named(key).name, spec)
+        self._b.shells.append(FakeAttachment())
+        return self._b.shells[-1]
+
+    def attach(self, key: str, wish: AttachWish) -> FakeAttachment:
+        self._b.note("attach", self._b.named(key).name)
+        self._b.shells.append(FakeAttachment())
+        return self._b.shells[-1]
+
+    def log_view(self, key: str) -> FakeLogView:
+        return FakeLogView(self._b.log_lines.setdefault(self._b.named(key).name, []))
+
+    def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
+        return ProcessTable(("PID", "USER", "CMD"), (("4711", "root", "serve --port 80"), ("4712", "root", "sh")))
+
+    def stats(self, keys: Sequence[str] = ()) -> dict[str, StatsSample]:
+        now = time.time_ns()
+        return {one.id: self._b.sample(one.name, now) for one in self.list()}
+
+    def stats_history(self, key: str, since_ns: int = 0) -> Sequence[StatsSample]:
+        now, name = time.time_ns(), self._b.named(key).name
+        return [self._b.sample(name, now - back * SECOND) for back in range(120, 0, -1)]
+
+    def changes(self, key: str) -> Sequence[Change]:
+        return [Change("/app", "C"), Change("/app/pool.py", "A"), Change("/etc/old\u202ename", "D")]
+
+
+class FakeImages:
+    def __init__(self, backend: FakeBackend) -> None:
+        self._b = backend
+
+    def list(self, *, all: bool = False) -> Sequence[Image]:
+        return list(self._b.all_images)
+
+    def inspect(self, key: str) -> Image:
+        return next(one for one in self._b.all_images if key in one.tags or one.id == key)
+
+    def history(self, key: str) -> Sequence[HistoryEntry]:
+        now = time.time_ns()
+        return [
+            HistoryEntry(image_id=key, created_ns=now, created_by="CMD [sh]", comment="", size_bytes=0, empty=True),
+            HistoryEntry(image_id="", created_ns=now, created_by="COPY . /app", comment="", size_bytes=2 * MIB),
+        ]
+
+    def tag(self, key: str, reference: str) -> None:
+        self._b.note("tag", key, reference)
+
+    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
+        self._b.note("rmi", key, force)
+        self._b.all_images = [one for one in self._b.all_images if key not in one.tags]
+        return [Removed(untagged=key)]
+
+    def _work(self, report: Report, cancel: CancelToken, what: str) -> None:
+        for done in range(0, 41, 8):
+            report(Progress(what=what, done_bytes=done * MIB, total_bytes=40 * MIB))
+            while self._b.slow.is_set():
+                if cancel.wait(0.01):
+                    raise Cancelled("cancelled")
+            cancel.check()
+
+    def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
+        self._b.note("load", source.read(5))
+        self._work(report, cancel, "unpacking")
+        return [Loaded(reference="loaded:1")]
+
+    def save(
+        self, keys: Sequence[str], sink: BinaryIO, report: Report, cancel: CancelToken, *, format: str = ""
+    ) -> None:
+        self._b.note("save", tuple(keys), format)
+        sink.write(b"first half")
+        self._work(report, cancel, "layer 1")
+        sink.write(b" second half")
+
+    def commit(self, container: str, wish: CommitWish, report: Report, cancel: CancelToken) -> str:
+        self._b.note("commit", self._b.named(container).name, wish)
+        self._work(report, cancel, "layer")
+        return "sha256:" + identity("made")
+
+    def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
+        self._b.note("starter", reference)
+        self._work(report, cancel, "copying")
+        self._b.all_images.append(make_image(reference))
+        self._b.tell("image", "tag", reference)
+        return self._b.all_images[-1].id
+
+    def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
+        return self._b.volumes.list_dir(key, path)
+
+    def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        return self._b.volumes.read_file(key, path, offset, length)
+
+
+class FakeVolumes:
+    def __init__(self, backend: FakeBackend) -> None:
+        self._b = backend
+
+    def list(self, *, sizes: bool = False) -> Sequence[Volume]:
+        return list(self._b.all_volumes)
+
+    def create(self, name: str = "", *, labels: Any = None, driver: str = "local") -> Volume:
+        self._b.note("volume create", name)
+        self._b.all_volumes.append(Volume(name=name or identity("v"), created_ns=time.time_ns()))
+        return self._b.all_volumes[-1]
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        self._b.note("volume rm", name)
+        self._b.all_volumes = [one for one in self._b.all_volumes if one.name != name]
+
+    def list_dir(self, name: str, path: str) -> Sequence[FileEntry]:
+        prefix = path.rstrip("/") + "/"
+        entries: dict[str, FileEntry] = {}
+        for full, data in self._b.files.items():
+            if not full.startswith(prefix):
+                continue
+            first, slash, _rest = full[len(prefix) :].partition("/")
+            entries[first] = FileEntry(
+                name=first,
+                kind="dir" if slash else "file",
+                mode=0o755 if slash else 0o644,
+                uid=0,
+                gid=0,
+                size_bytes=0 if slash else len(data),
+                mtime_ns=time.time_ns(),
+            )
+        return [entries[name] for name in sorted(entries)]
+
+    def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        return self._b.files[path][offset : offset + length]
+
+
+class FakeSystem:
+    def __init__(self, backend: FakeBackend) -> None:
+        self._b = backend
+
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            version="0.1.0",
+            data_root="/d",
+            run_root="/r",
+            kernel="6.18",
+            operating_system="Debian",
+            architecture="x86_64",
+            hostname="node-a",
+            cpu_count=4,
+            memory_bytes=32 * 1024 * MIB,
+            cgroup_version="hybrid",
+            storage_driver="overlay",
+            containers_running=0,
+            containers_paused=0,
+            containers_stopped=0,
+            images=0,
+            security_options=(),
+            warnings=(),
+        )
+
+    def host(self) -> HostSample:
+        now = time.time_ns()
+        elapsed = now - self._b._began_ns
+        return HostSample(
+            at_ns=now,
+            cpu_count=4,
+            cpu_busy_ns=int(elapsed * 4 * 0.31),
+            cpu_total_ns=elapsed * 4,
+            memory_total_bytes=32 * 1024 * MIB,
+            memory_used_bytes=11 * 1024 * MIB,
+            disk_total_bytes=100 * 1024 * MIB,
+            disk_used_bytes=61 * 1024 * MIB,
+            load_1m=1.2,
+            pressure=Pressure(0.3, 0.0, 0.1),
+        )
+
+    def events(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, cancel: CancelToken
+    ) -> Iterator[Event]:
+        seen = len(self._b._event_log)
+        while not cancel.is_cancelled:
+            with self._b._events:
+                self._b._events.wait(0.05)
+                fresh, seen = self._b._event_log[seen:], len(self._b._event_log)
+            yield from fresh
+
+    def reset(self) -> None:
+        raise NotImplementedError
