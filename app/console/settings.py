@@ -46,4 +46,4 @@ def read_settings(directory: Path) -> Settings:
     except FileNotFoundError:
         return Settings()
     except (OSError, ValueError, msgspec.ValidationError, RecursionError) as error:
-        raise InvalidInput(f"{path}: {error}", hint="mend or remove the file") from error
+        raise InvalidInput(f"{path.name}: {error}", hint=f"mend or remove {path}") from error

@@ -137,7 +137,7 @@ def read_theme(path: Path) -> ThemeFile:
         if not theme.colors.series:
             raise ValueError("series is empty")
     except (OSError, ValueError, msgspec.ValidationError, RecursionError) as error:
-        raise InvalidInput(f"theme {path}: {error}", hint="compare it with a file in themes/") from error
+        raise InvalidInput(f"theme {path.name}: {error}", hint="compare it with a file in themes/") from error
     return theme
 
 
@@ -161,6 +161,7 @@ def textual_theme(theme: ThemeFile) -> Theme:
     from textual.theme import Theme
 
     colours = theme.colors
+    terminal_own = {"ansi-background": "ansi_black", "ansi-foreground": "ansi_white"} if theme.ansi else {}
     meanings = {name: getattr(colours, name) for name in ("raised", "selected", "line", "muted", "faint")}
     return Theme(
         name=theme.name,
@@ -178,6 +179,7 @@ def textual_theme(theme: ThemeFile) -> Theme:
         ansi=theme.ansi,
         variables={
             **meanings,
+            **terminal_own,
             "text": colours.text,
             "text-muted": colours.muted,
             "border": colours.accent,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from textual.widget import Widget
-from textual.widgets import Checkbox, Label
+from textual.widgets import Label
 
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
+from app.console.dialogs.tick import Tick
 from core.backend import CommitWish
 from core.model.container import Change, Container
 from core.model.display import clip, safe_text
@@ -32,7 +33,7 @@ class CommitDialog(Dialog[str]):
         yield Field("Message", "message", hint="what has changed")
         yield Field("Author", "author")
         yield Field("Change", "change", hint='CMD ["sh"]   (one Dockerfile line)')
-        yield Checkbox("pause it meanwhile", True, id="pause")
+        yield Tick("pause it meanwhile", True, id="pause")
         yield Label("looking for changed files …", id="changes", markup=False, classes="quiet")
 
     def on_mount(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from textual.widget import Widget
-from textual.widgets import Checkbox, Input, Label
+from textual.widgets import Input, Label
 
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
+from app.console.dialogs.tick import Tick
 from core.errors import InvalidSpec
 from core.model.container import Container
 from core.model.display import safe_text
@@ -47,12 +48,12 @@ class DeleteContainers(DeleteDialog):
         yield Label("With it goes all that was written inside and its log.", markup=False, classes="quiet")
         if self._live:
             words = f"still running: {_named(one.name for one in self._live)}"
-            yield Checkbox(f"kill first (--force)  {words}", True, id="force")
+            yield Tick(f"kill first (--force)  {words}", True, id="force")
         if self._anonymous:
-            yield Checkbox(f"and {_count(self._anonymous, 'anonymous volume')} (-v)", id="volumes")
+            yield Tick(f"and {_count(self._anonymous, 'anonymous volume')} (-v)", id="volumes")
 
     def _is(self, name: str) -> bool:
-        return any(box.value for box in self.query(f"#{name}").results(Checkbox))
+        return any(box.value for box in self.query(f"#{name}").results(Tick))
 
     def command(self) -> str:
         flags = [*(["-f"] if self._is("force") else []), *(["-v"] if self._is("volumes") else [])]
@@ -82,7 +83,7 @@ class DeleteImages(DeleteDialog):
         if names:
             yield Label(f"Used by {_named(names)}.", markup=False, classes="words")
         yield Label("Layers that other images share stay.", markup=False, classes="quiet")
-        yield Checkbox("even if a stopped container uses it (--force)", id="force")
+        yield Tick("even if a stopped container uses it (--force)", id="force")
 
     def command(self) -> str:
         return command_text("rmi", *(["-f"] if self.ticked("force") else []), *self._keys)

@@ -16,10 +16,19 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Input, Label
 
+from app.console.actions import sentence
 from app.console.seat import Seat, seat
 from core.errors import EngineError
 
 Answer = TypeVar("Answer")
+
+
+_FOLD_CELLS = 70
+
+
+def _folded(text: str) -> str:
+    """Text in lines of at most the box's width, broken anywhere: paths are longer than words."""
+    return "\n".join(text[at : at + _FOLD_CELLS] for at in range(0, len(text), _FOLD_CELLS))
 
 
 class Field(Horizontal):
@@ -63,15 +72,12 @@ class Dialog(ModalScreen[Answer]):
     Dialog .field Input:focus { background: $selected; }
     Dialog .words { height: auto; color: $text; }
     Dialog .quiet { height: auto; color: $muted; }
-    Dialog Checkbox {
-        height: 1; border: none; padding: 0; background: $surface; width: auto; margin: 0 2 0 0;
-    }
     Dialog .ticks {
         height: auto; margin: 0 0 0 12; layout: grid; grid-size: 2; grid-rows: 1; grid-gutter: 0 1;
     }
     Dialog #command { height: auto; max-height: 4; color: $accent; margin: 1 0 0 0; }
-    Dialog #error { height: auto; color: $error; }
-    Dialog #buttons { height: 1; margin: 1 0 0 0; }
+    Dialog #error { height: auto; min-height: 1; color: $error; }
+    Dialog #buttons { height: 1; }
     Dialog #buttons Button { margin: 0 2 0 0; min-width: 10; height: 1; border: none; }
     """
 
@@ -129,9 +135,12 @@ class Dialog(ModalScreen[Answer]):
         try:
             text, error = self.command(), ""
         except EngineError as problem:
-            text, error = "", problem.message
-        self.query_one("#command", Label).update(text)
-        self.query_one("#error", Label).update(error)
+            text, error = "", sentence(problem)
+        self.query_one("#command", Label).update(_folded(text))
+        self._say(error)
+
+    def _say(self, error: str) -> None:
+        self.query_one("#error", Label).update(_folded(error))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.refresh_command()
@@ -154,8 +163,7 @@ class Dialog(ModalScreen[Answer]):
         try:
             self.act()
         except EngineError as error:
-            words = f"{error.message}: {error.hint}" if error.hint else error.message
-            self.query_one("#error", Label).update(words)
+            self._say(sentence(error))
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -164,4 +172,4 @@ class Dialog(ModalScreen[Answer]):
         try:
             self.seat.copy(self.command(), "the command")
         except EngineError as error:
-            self.query_one("#error", Label).update(error.message)
+            self._say(sentence(error))

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from textual.widget import Widget
-from textual.widgets import Checkbox, Input, Label, OptionList
+from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from app.console import short
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
+from app.console.dialogs.tick import Tick
 from core.errors import AlreadyExists, InvalidInput
-from core.model.display import safe_text
+from core.model.display import clip, safe_text
 from core.model.reference import parse_reference
 
 _MOST_FOUND = 40
@@ -36,8 +37,8 @@ class SaveDialog(Dialog[str]):
 
     def fields(self) -> Iterable[Widget]:
         yield Field("File", "path", value=self._default)
-        yield Checkbox("OCI archive (else docker's format, which OCI tools read too)", id="oci")
-        yield Checkbox("replace the file if it is there", id="replace")
+        yield Tick("OCI archive (else docker's format, which OCI tools read too)", id="oci")
+        yield Tick("replace the file if it is there", id="replace")
 
     def command(self) -> str:
         format_words = ["--format", "oci-archive"] if self.ticked("oci") else []
@@ -59,7 +60,9 @@ class LoadDialog(Dialog[str]):
     TITLE_WORDS = " Load images from a file "
     DO_WORDS = "Load  ⏎"
     DEFAULT_CSS = """
-    LoadDialog OptionList { height: auto; max-height: 9; border: none; background: $raised; padding: 0; }
+    LoadDialog OptionList, LoadDialog OptionList:focus {
+        height: auto; max-height: 9; border: none; background: $raised; padding: 0;
+    }
     """
 
     def __init__(self) -> None:
@@ -81,10 +84,11 @@ class LoadDialog(Dialog[str]):
         words = "found here:" if found else "none found in ., ~, /mnt, /media and /tmp"
         self.query_one("#found", Label).update(words)
         self.query_one(OptionList).add_options(
-            Option(f"{short.size(size):>6}  {safe_text(str(path))}", id=f"f{number}")
-            for number, (path, size) in enumerate(found)
+            Option(clip(f"{short.size(size):>6}  {safe_text(path.name)}  in {safe_text(str(path.parent))}", 68))
+            for path, size in found
         )
         self._found = [path for path, _size in found]
+        self.query_one(OptionList).highlighted = 0 if found else None
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         box = self.query_one("#path", Input)

@@ -9,10 +9,10 @@ from decimal import Decimal, InvalidOperation
 from textual.containers import Container as Box
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
-from textual.widgets import Checkbox
 
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
+from app.console.dialogs.tick import Tick
 from core.errors import InvalidSpec
 from core.model.container import ContainerSpec
 from core.model.display import safe_text
@@ -46,10 +46,10 @@ class RunDialog(Dialog[str]):
         yield Field("User", "user", hint="the image's own")
         yield Field("Directory", "workdir", hint="the image's own")
         with_ticks = Box(
-            Checkbox("terminal (-it)", True, id="tty"),
-            Checkbox("remove when it ends (--rm)", id="rm"),
-            Checkbox("read-only root", id="readonly"),
-            Checkbox("privileged ⚠", id="privileged"),
+            Tick("terminal (-it)", True, id="tty"),
+            Tick("remove when it ends (--rm)", id="rm"),
+            Tick("read-only root", id="readonly"),
+            Tick("privileged ⚠", id="privileged"),
             classes="ticks",
         )
         yield with_ticks

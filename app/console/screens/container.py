@@ -52,7 +52,7 @@ class ContainerPlace(Place):
     ContainerPlace.zoomed #upper, ContainerPlace.zoomed ContainerTitle, ContainerPlace.zoomed ViewBar,
     ContainerPlace.zoomed Header, ContainerPlace.zoomed TabBar, ContainerPlace.zoomed NoticeLine,
     ContainerPlace.zoomed JobLines { display: none; }
-    ContainerPlace.zoomed #shell { height: 1fr; border-top: none; }
+    ContainerPlace.zoomed #shell, ContainerPlace.zoomed #shell:focus-within { height: 1fr; border-top: none; }
     """
 
     def __init__(self, key: str, view: str = "logs") -> None:

@@ -57,7 +57,7 @@ class ContainersPlace(ListPlace):
         if first_run.display != nothing:
             first_run.display, table.display = nothing, not nothing
             self.query_one(ContainerSide).display = not nothing
-            (first_run if nothing else table).focus()
+            self.call_after_refresh((first_run if nothing else table).focus)
         if "containers" in store.loaded:
             table.empty_words = (
                 "nothing fits the filter" if table.filter_text else "No containers yet.  n runs one, : takes commands."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from textual.containers import Vertical
@@ -13,11 +14,13 @@ from textual.widget import Widget
 from app.console import short
 from app.console.screens.place import Place
 from app.console.seat import seat
-from app.console.widgets.graph import braille, nice_top, spread
+from app.console.widgets.graph import nice_top
 from app.console.widgets.strips import Cells, meter
 from core.model.display import safe_text
 
 _MOST_NAMED = 8
+_FILLS = "█▓"
+"""Neighbours differ by shape too, for those who see no colours."""
 
 
 class Share(NamedTuple):
@@ -137,7 +140,7 @@ class HostShares(Widget):
             reached += value
             end = min(room, round(room * reached / whole)) if whole else 0
             last = number == len(parts)
-            fill = "░" if last else "█▓"[number % 2]
+            fill = "░" if last else _FILLS[int(tone[6:]) % 2]
             cells.put(fill * max(0, end - drawn), palette.style(tone, "raised"))
             drawn = max(drawn, end)
         return cells.put(" " * (room - drawn), palette.style("text", "raised")).strip()
@@ -153,9 +156,9 @@ class HostShares(Widget):
         title.put("CPU% OF HOST" if of_host else "CPU% OF CORE", cells=13, align=">")
         title.put("SHARES", cells=8, align=">").put("THROTTLED", cells=11, align=">").put("MEM", cells=8, align=">")
         rows = [title.strip()]
-        for number, share in enumerate(shares[:_MOST_NAMED]):
+        for share in shares[:_MOST_NAMED]:
             cells = Cells(width, palette.style("text"))
-            cells.gap(2).put("█▓"[number % 2] + " ", palette.style(share.tone))
+            cells.gap(2).put(_FILLS[int(share.tone[6:]) % 2] + " ", palette.style(share.tone))
             cells.put(share.name, cells=name_width)
             cells.put(short.percent(share.cpu / divisor), cells=13, align=">")
             cells.put(str(share.shares), palette.style("muted"), 8, ">")
@@ -171,24 +174,54 @@ class HostShares(Widget):
         return rows
 
     def _past(self, room: int, cores: int) -> list[Strip]:
-        """The host's CPU over the time that was seen, where there is room for it."""
-        if room < 4:
+        """Who took the CPU over time: stacked columns, where there is room for them."""
+        if room < 5:
             return []
-        console, width = seat(self), self.size.width
-        palette, values = console.palette, list(console.store.host.cpu)
-        rows = [
-            self._blank(),
-            self._head("CPU over time", "", f"{short.span(len(values))}, all {cores} cores"),
-        ]
-        top = nice_top(max(values, default=0.0), 20)
-        cells = max(8, width - 11)
-        height = min(room - 2, 10)
-        for number, text in enumerate(braille(spread(values, cells * 2), cells, height, top)):
+        palette, width = seat(self).palette, self.size.width
+        cells, height = max(8, width - 11), min(room - 2, 12)
+        columns, seconds = self._columns_of_time(cells)
+        top = nice_top(max((sum(column) for column in columns), default=0.0), 20)
+        words = f"{short.span(seconds)}, per cent of one core, {cores} cores"
+        rows = [self._blank(), self._head("History", "CPU by container", words)]
+        tones = [share.tone for share in self._by_age()]
+        for level in range(height):
             line = Cells(width, palette.style("faint"))
-            label = f"{top:.0f}%" if number == 0 else "0" if number == height - 1 else ""
+            label = f"{top:.0f}%" if level == 0 else "0" if level == height - 1 else ""
             line.put(label, cells=7, align=">").put("┤" if label else "│", palette.style("line"))
-            rows.append(line.put(text, palette.style("cpu")).strip())
+            line.gap(cells - len(columns))
+            for column in columns:
+                self._column_cell(line, column, tones, (height - level - 0.5) * top / height)
+            rows.append(line.strip())
         return rows
+
+    def _column_cell(self, line: Cells, column: list[float], tones: list[str], value: float) -> None:
+        """One cell of a stacked column: whose share lies at this value."""
+        reached = 0.0
+        for number, part in enumerate(column):
+            reached += part
+            if value <= reached:
+                line.put(_FILLS[number % 2], seat(self).palette.style(tones[number]))
+                return
+        line.gap()
+
+    def _columns_of_time(self, cells: int) -> tuple[list[list[float]], int]:
+        """The last quarter of an hour as at most `cells` columns of one value a container."""
+        tracks = [share.history for share in self._by_age()]
+        seconds = max((len(track) for track in tracks), default=0)
+        count = min(cells, seconds)
+        edges = [seconds * index // count for index in range(count + 1)] if count else []
+        columns = []
+        for first, last in pairwise(edges):
+            column = []
+            for track in tracks:
+                missing = seconds - len(track)
+                piece = track[max(0, first - missing) : max(0, last - missing)]
+                column.append(sum(piece) / len(piece) if piece else 0.0)
+            columns.append(column)
+        return columns, seconds
+
+    def _by_age(self) -> list[Share]:
+        return sorted(self._shares(), key=lambda share: int(share.tone.removeprefix("series")))
 
 
 class HostPlace(Place):

@@ -60,7 +60,7 @@ class ImagesPlace(ListPlace):
         if first_run.display != nothing:
             first_run.display, self.table.display = nothing, not nothing
             self.query_one(Pager).display = not nothing
-            (first_run if nothing else self.table).focus()
+            self.call_after_refresh((first_run if nothing else self.table).focus)
         self.table.set_items(store.images)
 
     def on_resource_table_highlighted(self, event: ResourceTable.Highlighted) -> None:

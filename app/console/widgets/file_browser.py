@@ -49,9 +49,8 @@ class FileBrowser(Widget):
     FileBrowser > Horizontal { height: 1fr; }
     FileBrowser ResourceTable { width: 1fr; }
     FileBrowser Pager { width: 50%; border-left: tall $line; }
-    .-narrow FileBrowser Pager { display: none; }
-    .-narrow FileBrowser.reading Pager { display: block; width: 100%; border-left: none; }
-    .-narrow FileBrowser.reading ResourceTable { display: none; }
+    FileBrowser.reading Pager { width: 100%; border-left: none; }
+    FileBrowser.reading ResourceTable { display: none; }
     """
 
     def __init__(
