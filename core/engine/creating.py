@@ -95,7 +95,7 @@ def _mount(
     if not existed:
         made.append(volume.name)
     if not wish.no_copy:
-        volumes.copy_up(volume.name, layers, wish.target)
+        volumes.copy_up(layers, wish.target, volume.name)
     return Mount(
         kind="volume",
         name=volume.name,
