@@ -8,7 +8,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
-from app.console import keymap
+from app.console import frame, keymap
 from app.console.actions import Actions
 from app.console.dialogs.command_line import CommandLine, CommandOutput
 from app.console.dialogs.image_files import LoadDialog
@@ -57,6 +57,7 @@ class Console(App[int], inherit_bindings=False):
         self._last_place = "containers"
         self._themes: dict[str, ThemeFile] = {}
         self._load_settings()
+        self._differ = frame.install(self.console)
         self.actions: Actions
         self._feed: Feed
 
@@ -88,6 +89,7 @@ class Console(App[int], inherit_bindings=False):
         self._feed = Feed(self._backend, self.store, relay)
         self.actions = Actions(self._backend, self.store, self._feed, relay)
         self.set_keymap(self._own_keys)
+        self.app_resume_signal.subscribe(self, lambda _app: self.action_repaint())
         self._feed.start()
         self.switch_mode("containers")
         if self._complaints:
@@ -181,7 +183,16 @@ class Console(App[int], inherit_bindings=False):
         screen.refresh()
 
     def action_repaint(self) -> None:
+        self._forget_frame()
+        self.screen.refresh(layout=True)
         self._redraw(self.screen)
+
+    def _forget_frame(self) -> None:
+        if self._differ is not None:
+            self._differ.forget()
+
+    def on_resize(self) -> None:
+        self._forget_frame()
 
     def action_nothing(self) -> None:
         self.store.put_notice("q quits; a shell is left with Ctrl-]")
