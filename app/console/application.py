@@ -35,6 +35,13 @@ class _Terminal:
         except termios.error:
             self._before = None
 
+    def hush(self) -> None:
+        """Keys typed before the console reads them must not be echoed into the first frame."""
+        if self._before is not None:
+            quiet = list(self._before)
+            quiet[3] &= ~(termios.ECHO | termios.ICANON)
+            termios.tcsetattr(self._fileno, termios.TCSANOW, quiet)
+
     def restore(self) -> None:
         """Put it back; safe to do twice, and when it has gone away."""
         try:
@@ -50,20 +57,25 @@ def run_console(backend: Backend) -> int:
 
     128 + n after signal n. Running containers are never touched by leaving.
     """
+    from app.console import first_frame
+
+    terminal = _Terminal()
+    terminal.hush()
+    try:
+        first_frame.paint(backend, 2)
+        return _run(backend)
+    finally:
+        terminal.restore()
+
+
+def _run(backend: Backend) -> int:
     # Before Textual is imported, which reads it once: Escape must not feel slow.
     os.environ.setdefault("ESCDELAY", "100" if "SSH_CONNECTION" in os.environ else "25")
     from app.console.console import Console
 
-    terminal = _Terminal()
     console = Console(backend)
     ended_by = _end_in_order(console)
-    whole = False
-    try:
-        code = console.run()
-        whole = True
-    finally:
-        if not whole or ended_by:
-            terminal.restore()
+    code = console.run()
     if ended_by:
         return 128 + ended_by[0]
     return code if code is not None else console.return_code or 0
