@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from core.backend import AttachWish, CreateResult, PathStat
-from core.engine import creating, files, processes
+from core.engine import creating, files, launch, processes
 from core.engine.attachments import LocalAttachment, ask
 from core.engine.image_users import HeldContainer
 from core.engine.images import EngineImages
@@ -40,7 +40,6 @@ from core.model.progress import CancelToken, Report
 from core.model.signals import parse_signal
 from core.model.stats import StatsSample
 from core.model.volume import FileEntry
-from core.monitor import launch
 from core.state import journal
 from core.state.paths import Roots
 from core.storage.usage import tree_bytes
@@ -90,7 +89,7 @@ class EngineContainers:
         try:
             spec = msgspec.json.encode(build_sandbox(self._roots, container))
             wish = msgspec.to_builtins(attach) if attach else None
-            connection, _ = launch.request_start(self._roots.run, self._roots.tag, self._roots.log, spec, wish)
+            connection, _ = launch.request_start(self._roots, spec, wish)
         except EngineError as error:
             self._note_failure(container, error)
             raise

@@ -90,14 +90,12 @@ def _mount(
             options=wish.options,
             create_source=wish.create_source,
         )
-    name = wish.source or os.urandom(32).hex()
-    lease.add(f"volume {name}")
-    existed = bool(wish.source) and roots.volume(name).exists()
-    volume = volumes.create(name, anonymous=not wish.source)
+    existed = bool(wish.source) and volumes.exists(wish.source)
+    volume = volumes.create(wish.source, lease=lease)
     if not existed:
-        made.append(name)
+        made.append(volume.name)
     if not wish.no_copy:
-        volumes.copy_up(name, layers, wish.target)
+        volumes.copy_up(layers, wish.target, volume.name)
     return Mount(
         kind="volume",
         name=volume.name,

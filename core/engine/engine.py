@@ -21,7 +21,7 @@ class Engine:
         records = ContainerRecords(roots)
         self.containers = EngineContainers(roots, records)
         self.images = EngineImages(roots, self.containers)
-        self.volumes = EngineVolumes(roots, self.containers.all)
+        self.volumes = EngineVolumes(roots, self.containers)
         self.containers.images = self.images
         self.containers.volumes = self.volumes
         self.system = EngineSystem(roots, self.containers, self.images)

@@ -24,6 +24,7 @@ from core.model.progress import CancelToken, Progress, Report
 from core.model.volume import FileEntry
 from core.state.paths import Roots
 from core.storage import overlay
+from core.storage.usage import tree_bytes
 from core.trees.launch import Worker, limits_argument
 from core.trees.tarread import DEFAULT_LIMITS, Limits
 
@@ -54,6 +55,11 @@ def changes(roots: Roots, tree: Tree) -> Sequence[Change]:
         view = _lowers_view(overlay.overlay_lowers(roots, tree.layers))
         found: list[list[str]] = _ask("changes", {"view": view, "upper": upper}, [upper], tree.what)
     return tuple(Change(path=path, kind=kind) for kind, path in found)
+
+
+def written_bytes(tree: Tree) -> int:
+    """Bytes of the files a container has written itself."""
+    return tree_bytes(tree.directory / "upper")
 
 
 def layer_tar(roots: Roots, tree: Tree, cancel: CancelToken) -> Iterator[bytes]:

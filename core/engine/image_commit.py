@@ -41,17 +41,17 @@ def commit(
     name = parse_reference(wish.reference) if wish.reference else None
     apply_changes({}, wish.changes)  # a line that can't be read is refused before anything is frozen
     with Lease(roots.leases) as lease:
-        with containers.held(key, pause=wish.pause) as held:
-            container = held.container
-            lease.add(f"image {container.config.image_id}", *(f"layer {c}" for c in container.config.layers))
-            below = base_layers(roots, store, container.config)
-            lease.add(*(f"blob {layer.blob}" for layer in below))
-            what = f"container {container.name}"
-            with BlobWriter(roots) as writer:
+        with BlobWriter(roots) as writer:
+            with containers.held(key, pause=wish.pause) as held:
+                container = held.container
+                lease.add(f"image {container.config.image_id}", *(f"layer {c}" for c in container.config.layers))
+                below = base_layers(roots, store, container.config)
+                lease.add(*(f"blob {layer.blob}" for layer in below))
+                what = f"container {container.name}"
                 for piece in layer_tar(roots, held.tree, cancel):
                     writer.write(piece)
                     report(Progress(what=f"committing {what}", done_bytes=writer.size))
-                blob = writer.publish(lease)
+            blob = writer.publish(lease)  # not before the container is let go: locks have an order
         is_empty = blob.digest == EMPTY_TAR
         layers = list(below)
         if not is_empty:

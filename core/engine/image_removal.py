@@ -126,8 +126,12 @@ class ImageRemoval:
                 pass  # the parent is still needed
         return freed
 
-    def _reachable(self) -> gc.Reachable:
+    def _reachable(self, holds: set[str]) -> gc.Reachable | None:
         """All that images and containers need; called under the exclusive store lock."""
+        if any(hold.startswith("image ") and not self._store.has(hold.partition(" ")[2]) for hold in holds):
+            return (
+                None  # somebody makes a container of an image that just lost its record: which layers, only they know
+            )
         keep = gc.Reachable(blobs=set(), layers=set())
         for image_id in self._store.ids():
             record = self._store.get(image_id)  # a record that can't be read stops the sweep: better dirt than loss

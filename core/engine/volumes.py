@@ -6,17 +6,18 @@
         POPULATING           there while it is: a crash then leaves content that is thrown away
         _data/               what containers mount
 
-A volume appears by one rename and goes by one rename to trash. Whoever makes a container that will
-mount a volume holds a lease on `volume <name>` until its config is written.
+A volume appears by one rename and goes by one rename to trash, under its own lock. Whoever makes a
+container that will mount it holds a lease on `volume <name>` until the container's config is written.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import time_ns
+from typing import Protocol
 
 import msgspec
 
@@ -29,7 +30,7 @@ from core.model.ids import NAME_RULE, is_name
 from core.model.volume import FileEntry, Volume
 from core.state import journal
 from core.state.documents import read_struct, write_struct
-from core.state.leases import live_holds
+from core.state.leases import Lease, live_holds
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.storage.layers import remove_directory
@@ -39,51 +40,82 @@ from core.trees.faults import TreeFault
 from core.trees.launch import to_engine_error
 
 _POPULATING = "POPULATING"
+_COPY_S = 600.0
+"""How long others wait while first content is copied."""
 Names = list[str]
+
+
+class AllContainers(Protocol):
+    """What volumes need to know of containers."""
+
+    def all(self) -> Sequence[Container]:
+        """Every container; takes no lock."""
 
 
 class EngineVolumes:
     """core.backend.Volumes over one data root.
 
-    Args: containers: gives every container; called under the store lock, takes none of its own.
+    Args: containers: asked who mounts what.
     """
 
-    def __init__(self, roots: Roots, containers: Callable[[], Sequence[Container]]) -> None:
+    def __init__(self, roots: Roots, containers: AllContainers) -> None:
         self._roots = roots
         self._containers = containers
 
+    def exists(self, name: str) -> bool:
+        """Whether there is one."""
+        return is_name(name) and self._roots.volume(name).exists()
+
     def create(
-        self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local", anonymous: bool = False
+        self,
+        name: str = "",
+        *,
+        labels: dict[str, str] | None = None,
+        driver: str = "local",
+        lease: Lease | None = None,
     ) -> Volume:
-        """Make one, or return the one of that name; an empty name makes an anonymous one."""
+        """Make one, or return the one of that name; an empty name makes an anonymous one.
+
+        Args: lease: holds the volume from before it can be seen.
+        """
         if driver != "local":
             raise Unsupported(
                 f'error looking up volume plugin {driver}: plugin "{driver}" not found', hint="the only driver is local"
             )
-        anonymous = anonymous or not name
+        anonymous = not name
         name = name or os.urandom(32).hex()
         _check_name(name)
+        if lease is not None:
+            lease.add(f"volume {name}")
         volume = Volume(name=name, created_ns=time_ns(), labels=labels or {}, anonymous=anonymous)
-        target = self._roots.volume(name)
+        if self._make(volume):
+            journal.append(self._roots.journal, "volume", "create", name, {"driver": driver})
+        return self.inspect(name)
+
+    def _make(self, volume: Volume) -> bool:
+        """Publish a new volume; False if there is one of that name, which is not being removed either."""
+        target = self._roots.volume(volume.name)
         building = self._roots.ingest / uuid.uuid4().hex
-        try:
-            if not target.exists():
+        while True:
+            try:
+                with locked(target / "lock", Rank.VOLUME, what=f"volume {volume.name}", wait_s=_COPY_S):
+                    return False
+            except FileNotFoundError:
+                pass  # there is none
+            try:
                 building.mkdir(mode=0o700)
-                (building / "_data").mkdir(mode=0o755)
+                (building / "_data").mkdir()
                 (building / "_data").chmod(0o755)
                 write_struct(building / "volume.json", "volume", volume)
-            with locked(self._roots.store_lock, Rank.STORE, shared=True, what="the store"):
-                if target.exists():
-                    return self.inspect(name)
                 os.rename(building, target)
-            sync_directory(self._roots.volumes)
-        except OSError as error:
-            raise wrapped(error, "create volume", target) from error
-        finally:
-            if building.exists():
-                remove_directory(building)
-        journal.append(self._roots.journal, "volume", "create", name, {"driver": driver})
-        return self.inspect(name)
+                sync_directory(self._roots.volumes)
+                return True
+            except OSError as error:
+                if not target.exists():
+                    raise wrapped(error, "create volume", target) from error
+            finally:
+                if building.exists():
+                    remove_directory(building)
 
     def list(self, *, sizes: bool = False) -> Sequence[Volume]:
         """Sorted by name."""
@@ -121,7 +153,7 @@ class EngineVolumes:
 
     def _users(self) -> dict[str, tuple[str, ...]]:
         users: dict[str, tuple[str, ...]] = {}
-        for container in self._containers():
+        for container in self._containers.all():
             for mount in container.config.mounts:
                 if mount.kind == "volume":
                     users[mount.name] = (*users.get(mount.name, ()), container.id)
@@ -136,28 +168,29 @@ class EngineVolumes:
         self._remove(name)
 
     def remove_unused(self, name: str) -> None:
-        """Remove it if nothing uses it; gone already is fine."""
+        """Remove it if nobody else uses it and it is there."""
         try:
             self._remove(name)
         except (InUse, NotFound):
-            pass
+            return
 
     def _remove(self, name: str) -> None:
+        directory = self._roots.volume(name)
         trash = self._roots.trash / uuid.uuid4().hex
-        with locked(self._roots.store_lock, Rank.STORE, what="the store", purpose=f"removes volume {name}"):
-            users = self._users().get(name, ())
-            if users:
-                raise InUse(
-                    f"remove {name}: volume is in use - [{', '.join(users)}]", hint="remove these containers first"
-                )
-            if f"volume {name}" in live_holds(self._roots.leases):
-                raise InUse(f"remove {name}: volume is in use by a container that is being made", hint="try again")
-            try:
-                os.rename(self._roots.volume(name), trash)
-            except FileNotFoundError:
-                raise _no_such_volume(name) from None
-            except OSError as error:
-                raise wrapped(error, "remove volume", name) from error
+        try:
+            with locked(directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="removes it"):
+                users = self._users().get(name, ())
+                if users:
+                    raise InUse(
+                        f"remove {name}: volume is in use - [{', '.join(users)}]", hint="remove these containers first"
+                    )
+                if f"volume {name}" in live_holds(self._roots.leases):
+                    raise InUse(f"remove {name}: volume is in use by a container that is being made", hint="try again")
+                os.rename(directory, trash)
+        except FileNotFoundError:
+            raise _no_such_volume(name) from None
+        except OSError as error:
+            raise wrapped(error, "remove volume", name) from error
         remove_directory(trash)
         journal.append(self._roots.journal, "volume", "destroy", name, {"driver": "local"})
 
@@ -177,14 +210,16 @@ class EngineVolumes:
             freed += size
         return removed, freed
 
-    def copy_up(self, name: str, layers: Sequence[str], target: str) -> bool:
+    def copy_up(self, layers: Sequence[str], target: str, name: str) -> bool:
         """Fill an empty volume with what the image has at `target`, attributes included; whether that was done.
 
         Raises: NoSpace …: the volume is empty again then.
         """
         directory = self._roots.volume(name)
         data = directory / "_data"
-        with locked(directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="copies first content"):
+        with locked(
+            directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="copies first content", wait_s=_COPY_S
+        ):
             try:
                 mark = directory / _POPULATING
                 if mark.exists():

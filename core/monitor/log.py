@@ -35,6 +35,7 @@ class LogWriter:
         self._index = os.open(f"{base}.idx", flags, 0o600)
         self._offset = os.fstat(self._data).st_size
         self._lines = 0
+        self._owed = b""
         self._recover()
 
     def _recover(self) -> None:
@@ -67,11 +68,24 @@ class LogWriter:
 
     def _record(self, stream: int, data: bytes) -> None:
         self._lines += data.count(b"\n")
-        os.write(self._index, RECORD.pack(self._offset, time.time_ns(), self._lines, len(data), stream))
+        self._owed += RECORD.pack(self._offset, time.time_ns(), self._lines, len(data), stream)
         self._offset += len(data)
+        self._pay()
+
+    def _pay(self) -> None:
+        """Write owed records; what a full disk refuses stays owed, and half a record is taken back."""
+        try:
+            written = os.write(self._index, self._owed)
+        except OSError:
+            return
+        if torn := written % RECORD.size:
+            os.ftruncate(self._index, os.fstat(self._index).st_size - torn)
+        self._owed = self._owed[written - torn :]
 
     def close(self) -> None:
-        """Make it durable and let go."""
+        """Make it durable and let go; records still owed are made up by the next writer."""
+        if self._owed:
+            self._pay()
         for descriptor in (self._data, self._index):
             os.fsync(descriptor)
             os.close(descriptor)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import gc
+import json
 import os
 import resource
 import sys
@@ -28,6 +29,7 @@ from core.monitor.ring import RingWriter
 
 _SAMPLE_EVERY_S = 1.0
 _IDLE_S = 30.0
+_LOG_BYTES = 1 << 20
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -35,14 +37,14 @@ _PR_SET_CHILD_SUBREAPER = 36
 class _Sampled:
     """A running container's counters and its ring, opened as soon as its group exists."""
 
-    def __init__(self, spec: dict[str, Any], hierarchies: driver.Hierarchies) -> None:
-        self._cgroup = driver.choose(hierarchies, spec["cgroup"])
-        self._path = f"{spec['container_dir']}/stats.ring"
+    def __init__(self, container_dir: str, cgroup: str, hierarchies: driver.Hierarchies) -> None:
+        self._cgroup = driver.choose(hierarchies, cgroup)
+        self._path = f"{container_dir}/stats.ring"
         self._sampler: driver.Sampler | None = None
         self._ring: RingWriter | None = None
 
-    def sample(self, at_ns: int) -> None:
-        """Take one sample; a group that is not there yet, or no more, gives none."""
+    def sample(self, at_ns: int) -> bool:
+        """Take one sample; False for a group that is not there yet, or no more."""
         try:
             if self._sampler is None or self._ring is None:
                 self._sampler = self._cgroup.sampler()
@@ -50,6 +52,8 @@ class _Sampled:
             self._ring.append(at_ns, self._sampler.read())
         except OSError:
             self.close()
+            return False
+        return True
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -63,14 +67,30 @@ class _Sampled:
 class Spawner:
     """Accepts start requests, forks, reaps, samples."""
 
-    def __init__(self, listener: proto.Socket, host: monitor.Host, log: str) -> None:
+    def __init__(self, listener: proto.Socket, lock: int, host: monitor.Host, log: str) -> None:
         self._listener = listener
+        self._lock = lock
         self._host = host
         self._log = log
         self._loop = Loop()
         self._monitors: dict[int, _Sampled] = {}
         """By pidfd."""
+        self._inherited: list[_Sampled] = []
+        """Containers that an earlier spawner's monitors keep."""
         self._idle_since = time.monotonic()
+
+    def inherit(self, containers_dir: str, run_root: str) -> None:
+        """Take over the sampling of what runs already: monitors outlive the spawner that forked them."""
+        for name in os.listdir(containers_dir):
+            try:
+                with open(f"{containers_dir}/{name}/state.json", "rb") as file:
+                    state = json.load(file)
+                if state.get("type") == "running" and _is_locked(f"{run_root}/c/{name[:16]}/alive.lock"):
+                    self._inherited.append(
+                        _Sampled(f"{containers_dir}/{name}", state["cgroup"], self._host.hierarchies)
+                    )
+            except (OSError, ValueError, KeyError, AttributeError):
+                continue  # not a container, or a damaged one: it is not sampled
 
     def run(self) -> None:
         """Serve until idle."""
@@ -84,7 +104,8 @@ class Spawner:
         at_ns = time.time_ns()
         for sampled in self._monitors.values():
             sampled.sample(at_ns)
-        if self._monitors:
+        self._inherited = [sampled for sampled in self._inherited if sampled.sample(at_ns)]
+        if self._monitors or self._inherited:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > _IDLE_S:
             self._loop.stop()
@@ -112,7 +133,7 @@ class Spawner:
                 os.close(descriptors[0])
                 self._start(connection, request, spec)
             case "quit":
-                if not self._monitors:
+                if not self._monitors and not self._inherited:
                     self._loop.stop()
                 proto.send(connection, {"event": "ok"})
             case _:
@@ -129,15 +150,18 @@ class Spawner:
         if pid == 0:
             self._become_monitor(connection, request, spec)
         pidfd = os.pidfd_open(pid)
-        self._monitors[pidfd] = _Sampled(spec, self._host.hierarchies)
+        self._monitors[pidfd] = _Sampled(spec["container_dir"], spec["cgroup"], self._host.hierarchies)
         self._loop.add(pidfd, READ, functools.partial(self._monitor_ended, pidfd, pid))
 
     def _become_monitor(self, connection: proto.Socket, request: dict[str, Any], spec: dict[str, Any]) -> NoReturn:
         try:
             self._loop.close()
             self._listener.close()
+            os.close(self._lock)  # shared by the fork: kept open, it would keep the next spawner out
             for pidfd, sampled in self._monitors.items():
                 os.close(pidfd)
+                sampled.close()
+            for sampled in self._inherited:
                 sampled.close()
             connection.setblocking(True)
             monitor.Monitor(spec, self._host).run(connection, request)
@@ -155,6 +179,17 @@ class Spawner:
         sampled.close()
 
 
+def _is_locked(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _read_all(descriptor: int) -> bytes:
     size = os.fstat(descriptor).st_size
     return os.pread(descriptor, size, 0)
@@ -164,6 +199,8 @@ def note_trouble(path: str, who: str, text: str) -> None:
     """Put a traceback where tracebacks go: wharf's own log, and nowhere else."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.fstat(descriptor).st_size > _LOG_BYTES:
+        os.rename(path, f"{path}.1")
     os.write(descriptor, f"{stamp} {who}\n{text}\n".encode())
     os.close(descriptor)
 
@@ -190,7 +227,7 @@ def _settle(tag: str, hierarchies: driver.Hierarchies) -> None:
         pass  # needs CAP_SYS_RESOURCE
 
 
-def main(run_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
+def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
     """Become the spawner of a run root, unless there is one already.
 
     Args: ready: a pipe to write one byte to when we listen. sealed: the descriptor this interpreter
@@ -223,7 +260,9 @@ def main(run_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
         listener = proto.listen(f"{run_root}/spawner.sock")
         os.write(ready, b"1")
         os.close(ready)
-        Spawner(listener, host, log).run()
+        spawner = Spawner(listener, lock, host, log)
+        spawner.inherit(f"{data_root}/containers", run_root)
+        spawner.run()
         os.unlink(f"{run_root}/spawner.sock")
     except Exception:
         # the boundary of this process: nobody above could read it

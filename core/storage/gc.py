@@ -42,19 +42,22 @@ class Swept(msgspec.Struct, frozen=True):
     freed_bytes: int
 
 
-def sweep(roots: Roots, reachable: Callable[[], Reachable]) -> Swept:
+def sweep(roots: Roots, reachable: Callable[[set[str]], Reachable | None]) -> Swept:
     """Remove what is not reachable.
 
-    Args: reachable: called under the exclusive store lock, so that nothing is published meanwhile;
-        it reads images and containers.
+    Args: reachable: called under the exclusive store lock, so that nothing is published meanwhile,
+        with all that living leases hold; it reads images and containers. None: it can't be told just
+        now, so nothing goes.
     """
     doomed: list[Path] = []
     layers: list[str] = []
     blobs: list[str] = []
     freed = 0
     with locked(roots.store_lock, Rank.STORE, what="the store", purpose="collects garbage"):
-        keep = reachable()
         holds = live_holds(roots.leases)
+        keep = reachable(holds)
+        if keep is None:
+            return Swept((), (), 0)
         kept_layers = keep.layers | _held(holds, "layer")
         kept_blobs = keep.blobs | _held(holds, "blob")
         for chain, path in all_layers(roots):

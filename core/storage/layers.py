@@ -21,6 +21,7 @@ import msgspec
 
 from core.errors import CorruptDocument, DigestMismatch, NotFound, wrapped
 from core.linux.files import sync_directory
+from core.linux.placement import spread_directories
 from core.linux.remove import remove_tree
 from core.model.progress import CancelToken
 from core.state.documents import read_struct, write_struct
@@ -74,6 +75,7 @@ class NewLayer:
         self.directory = roots.ingest / uuid.uuid4().hex
         self.diff = self.directory / "diff"
         try:
+            spread_directories(roots.ingest)
             self.directory.mkdir(mode=0o700)
             (self.directory / INCOMPLETE).touch()
             self.diff.mkdir(mode=0o755)

@@ -86,7 +86,7 @@ class Unpacker:
         self._directory_acls: list[tuple[bytes, bytes]] = []
         self.entries = 0
         self.size = 0
-        """Bytes of all regular files."""
+        """Bytes of all regular files and of the targets of links, as docker counts."""
 
     def unpack(self, source: Source) -> None:
         """Apply a whole archive. Raises: TreeFault: naming entry and rule."""
@@ -135,6 +135,7 @@ class Unpacker:
             if not entry.link:
                 raise unsafe(entry.name, "a symbolic link to nothing")
             replace_other(lambda: os.symlink(entry.link, name, dir_fd=parent))
+            self.size += len(entry.link)
         else:
             self._make_node(entry, parent, name, replace_other)
         if self._owners:

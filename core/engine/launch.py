@@ -10,24 +10,24 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from core.errors import EngineError, SandboxFailed, TimedOut
 from core.linux.mounts import MOUNT_ATTR_RDONLY, open_tree, set_attributes
 from core.monitor import proto
+from core.state.paths import Roots
 
 _READY_S = 15.0
 _ANSWER_S = 20.0
 _BOOTSTRAP = (
     "import sys; sys.path.append({parent!r}); sys.dont_write_bytecode = True;"
-    "from core.monitor.spawner import main; main({run!r}, {tag!r}, {log!r}, {ready}, {sealed})"
+    "from core.monitor.spawner import main; main({run!r}, {data!r}, {tag!r}, {log!r}, {ready}, {sealed})"
 )
 
 
-def request_start(
-    run_root: Path, tag: str, log: Path, spec: bytes, attach: dict[str, Any] | None
-) -> tuple[proto.Socket, dict[str, Any]]:
+def request_start(roots: Roots, spec: bytes, attach: dict[str, Any] | None) -> tuple[proto.Socket, dict[str, Any]]:
     """Start a container.
 
     Args: spec: a SandboxSpec as JSON. attach: an AttachWish's fields, None for none.
@@ -41,7 +41,7 @@ def request_start(
         os.write(document, spec)
         request: dict[str, Any] = {"op": "start", "protocol": proto.PROTOCOL, "attach": attach}
         for attempt in (1, 2):
-            connection = _connect(run_root, tag, log)
+            connection = _connect(roots)
             connection.settimeout(_ANSWER_S)
             try:
                 proto.send(connection, request, (document,))
@@ -50,7 +50,7 @@ def request_start(
                 connection.close()
                 raise TimedOut(
                     f"the monitor did not answer within {_ANSWER_S:.0f} s",
-                    hint=f"look into {log}, then start the container again",
+                    hint=f"look into {roots.log}, then start the container again",
                 ) from None
             except OSError:
                 packet = b""
@@ -58,7 +58,7 @@ def request_start(
                 break
             connection.close()  # an idle spawner that ended as we connected: once more with a new one
             if attempt == 2:
-                raise EngineError("the spawner ended without an answer", hint=f"look into {log}")
+                raise EngineError("the spawner ended without an answer", hint=f"look into {roots.log}")
     finally:
         os.close(document)
     connection.settimeout(None)
@@ -82,25 +82,36 @@ def _refused(answer: dict[str, Any]) -> SandboxFailed:
     return error
 
 
-def _connect(run_root: Path, tag: str, log: Path) -> proto.Socket:
-    path = run_root / "spawner.sock"
-    try:
-        return proto.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        _start_spawner(run_root, tag, log)
-    try:
-        return proto.connect(path)
-    except OSError as error:
-        raise EngineError(f"no spawner answers at {path}: {error.strerror}", hint=f"look into {log}") from error
+def _connect(roots: Roots) -> proto.Socket:
+    """Connect to the spawner, started by us or by somebody who was faster."""
+    path = roots.spawner_socket
+    deadline = time.monotonic() + _READY_S
+    while True:
+        try:
+            return proto.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    f"no spawner answers at {path}: {error.strerror}", hint=f"look into {roots.log}"
+                ) from error
+        _start_spawner(roots)
 
 
-def _start_spawner(run_root: Path, tag: str, log: Path) -> None:
+def _start_spawner(roots: Roots) -> None:
     """Start one and wait until it, or one that was faster, listens."""
     interpreter = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     sealed = _sealed(interpreter)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     parent = str(Path(__file__).resolve().parent.parent.parent)
-    code = _BOOTSTRAP.format(parent=parent, run=str(run_root), tag=tag, log=str(log), ready=writing, sealed=sealed)
+    code = _BOOTSTRAP.format(
+        parent=parent,
+        run=str(roots.run),
+        data=str(roots.data),
+        tag=roots.tag,
+        log=str(roots.log),
+        ready=writing,
+        sealed=sealed,
+    )
     try:
         process = subprocess.Popen(
             [interpreter, "-I", "-S", "-X", "utf8", "-c", code],
@@ -118,9 +129,9 @@ def _start_spawner(run_root: Path, tag: str, log: Path) -> None:
         writing = -1
         if not _wait_readable(reading, _READY_S):
             process.kill()
-            raise TimedOut(f"the spawner was not ready within {_READY_S:.0f} s", hint=f"look into {log}")
+            raise TimedOut(f"the spawner was not ready within {_READY_S:.0f} s", hint=f"look into {roots.log}")
         if not os.read(reading, 1) and process.wait():
-            raise EngineError("the spawner did not start", hint=f"look into {log}")
+            raise EngineError("the spawner did not start", hint=f"look into {roots.log}")
     finally:
         for descriptor in (sealed, reading, writing):
             if descriptor >= 0:

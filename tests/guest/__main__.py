@@ -1,0 +1,41 @@
+"""`python -m tests.guest [pytest arguments]`: the kernel tests on a machine with cgroup v2 only."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.guest.image import PROJECT, GuestError, project_drive, read_result, root_image
+from tests.guest.machine import boot
+
+DEFAULT_TESTS = ("tests/kernel", "tests/security")
+_TIMEOUT_S = float(os.environ.get("WHARF_GUEST_TIMEOUT_S", "900"))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the guest; pytest's exit code, or 3 if it never got that far."""
+    if os.geteuid() != 0:
+        print("the guest's file system is made by debootstrap, which needs root: run it with sudo", file=sys.stderr)
+        return 3
+    wanted = arguments or ["-q", *(name for name in DEFAULT_TESTS if (PROJECT / name).is_dir())]
+    try:
+        with tempfile.TemporaryDirectory(prefix="wharf-guest-", dir="/var/tmp") as name:
+            directory = Path(name)
+            root = root_image()
+            drive = project_drive(directory, wanted)
+            boot(root, drive, timeout_s=_TIMEOUT_S)
+            code = read_result(drive, "code", directory).strip()
+    except GuestError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        return 3
+    if not code.isdigit():
+        print("guest: it ended before the tests did: see its console above", file=sys.stderr)
+        return 3
+    print(f"guest: pytest ended with {code}", flush=True)
+    return int(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
