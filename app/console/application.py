@@ -18,6 +18,7 @@ from core.backend import Backend
 if TYPE_CHECKING:
     from app.console.console import Console
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _RESTORE = (
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l"  # mouse
     "\x1b[?2004l\x1b[?1004l\x1b[?2048l\x1b[<u"  # paste brackets, focus, resize reports, keyboard
@@ -59,6 +60,8 @@ def run_console(backend: Backend) -> int:
     """
     from app.console import first_frame
 
+    for number in _ENDING:
+        signal.signal(number, _leave)
     terminal = _Terminal()
     terminal.hush()
     try:
@@ -91,6 +94,11 @@ def _end_in_order(console: Console) -> list[int]:
         came.append(number)
         console.call_later(console.exit, 128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, end)
     return came
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Before the app runs: unwind, so that the terminal is put back on the way."""
+    raise SystemExit(128 + number)

@@ -55,12 +55,11 @@ def compose(
     paint: _Paint,
 ) -> str:
     """All lines of the frame, each put in its place."""
-    lines = [_header(columns, paint), _tabs(counts, columns, paint)]
+    lines = [_header(columns, paint), _tabs(counts, paint)]
     width = columns - int(columns * _SIDE_SHARE) if columns >= _WIDE else columns
-    lines += _table(containers, samples, width, columns, max(0, rows - 4), paint)
-    blank = paint("text", "background", " " * columns)
-    lines += [blank] * (rows - len(lines))
-    return "".join(f"\x1b[{number};1H{line}" for number, line in enumerate(lines[:rows], 1)) + "\x1b[0m"
+    lines += _table(containers, samples, width, max(0, rows - 4), paint)
+    placed = (f"\x1b[{number};1H{line}" for number, line in enumerate(lines[:rows], 1))
+    return paint("text", "background", "\x1b[2J") + "".join(placed) + "\x1b[0m"
 
 
 def _header(columns: int, paint: _Paint) -> str:
@@ -70,8 +69,8 @@ def _header(columns: int, paint: _Paint) -> str:
     return mark + paint("text", "raised", f" {host} ", bold=True) + paint("muted", "raised", filler)
 
 
-def _tabs(counts: dict[str, int], columns: int, paint: _Paint) -> str:
-    text, used = "", 0
+def _tabs(counts: dict[str, int], paint: _Paint) -> str:
+    text = ""
     for number, (title, count) in enumerate([*counts.items(), ("Host", None)], 1):
         tail = f" {count}" if count is not None else ""
         here = number == 1
@@ -80,21 +79,18 @@ def _tabs(counts: dict[str, int], columns: int, paint: _Paint) -> str:
         text += paint("text" if here else "muted", "background", f" {title}", bold=here)
         text += paint("accent" if here else "faint", "background", tail)
         text += paint("accent", "background", "▌ " if here else "  ", bold=True)
-        used += 5 + len(title) + len(tail)
-    return text + paint("muted", "background", " " * max(0, columns - used))
+    return text
 
 
 def _table(
     containers: Sequence[Container],
     samples: dict[str, StatsSample],
     width: int,
-    columns: int,
     most: int,
     paint: _Paint,
 ) -> list[str]:
     shapes = [shape for shape in SHAPES.values() if width >= shape.from_width]
     widths = share_width(shapes, width)
-    rest = paint("text", "background", " " * (columns - EDGE_CELLS - sum(widths) - len(widths)))
     edge = paint("text", "background", " " * EDGE_CELLS)
     now_ns = time.time_ns()
 
@@ -105,7 +101,7 @@ def _table(
             blanks = " " * (cell_width - text_width(text))
             text = blanks + text if shape.align == ">" else text + blanks
             drawn += paint(tone, "background", text + " ", bold=bold)
-        return edge + drawn + rest
+        return edge + drawn
 
     lines = [line([(shape.title, "faint") for shape in shapes], bold=True)]
     for container in containers[: most - 1]:
