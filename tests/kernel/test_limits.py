@@ -86,3 +86,11 @@ def test_SR7_kill_takes_everything(run: Runner) -> None:
     from core.linux.procfs import read_state
 
     assert [read_state(pid) for pid in pids] == [""] * len(pids)
+
+
+def test_SR5_oom_score_and_descriptor_limit_are_the_containers_own(run: Runner) -> None:
+    result = run.sh("cat /proc/self/oom_score_adj; ulimit -n")
+    assert result.lines[0] == "0"
+    assert int(result.lines[1]) >= 1024
+    container = run.background("sleep", "100")
+    assert run.exec(container, "cat", "/proc/self/oom_score_adj").out == "0\n"
