@@ -13,6 +13,7 @@ away whenever the terminal may show something else: resize, resume, a repaint by
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -24,9 +25,13 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
+from app.console.terminal_facts import erases_in_colour
+
 OFF_SWITCH = "WHARF_CONSOLE_DIFF"
 _BRIDGE = 4
 """Unchanged cells between two changed ones that are sent again rather than jumped over."""
+_LONG_BLANK = 12
+_BLANKS = re.compile(f" {{{_LONG_BLANK},}}")
 
 _ATTRIBUTES = (
     ("bold", "1"),
@@ -63,8 +68,10 @@ Cell = tuple[str, Pen] | None
 class FrameDiffer:
     """The shadow of one terminal."""
 
-    def __init__(self, console: RichConsole) -> None:
+    def __init__(self, console: RichConsole, *, erases: bool = False) -> None:
         self._colour_system = console._color_system
+        self._erases = erases
+        """Whether erasing paints the background: then long blanks are erased, not sent."""
         self._rows: dict[int, list[Cell]] = {}
         self._pens: dict[Style, Pen] = {}
 
@@ -168,9 +175,17 @@ class FrameDiffer:
             if wanted != pen:
                 out.append(_change_pen(pen, wanted))
                 pen = wanted
-            out.append("".join([one[0] for one in cells[start:end] if one is not None]))
+            text = "".join([one[0] for one in cells[start:end] if one is not None])
+            if self._erases and not wanted.attributes and len(text) >= _LONG_BLANK:
+                text = _BLANKS.sub(_erased, text)
+            out.append(text)
             start = end
         return pen
+
+
+def _erased(blanks: re.Match[str]) -> str:
+    count = blanks.end() - blanks.start()
+    return f"\x1b[{count}X\x1b[{count}C"
 
 
 def _changed_runs(old: Sequence[Cell], new: Sequence[Cell]) -> list[tuple[int, int]]:
@@ -235,7 +250,7 @@ def install(console: RichConsole) -> FrameDiffer | None:
         return None
     LayoutUpdate.render_segments = _render_layout  # type: ignore[assignment]
     ChopsUpdate.render_segments = _render_chops  # type: ignore[assignment]
-    differ = _differs[console] = FrameDiffer(console)
+    differ = _differs[console] = FrameDiffer(console, erases=erases_in_colour())
     return differ
 
 

@@ -12,7 +12,9 @@ from textual.screen import Screen
 
 from app.console import frame
 from app.console.console import Console
+from app.console.vt.grid import Row
 from app.console.vt.terminal import Terminal
+from core.model.ink import REVERSE, STRIKE, UNDERLINE, Ink
 
 
 class BothWays(Console):
@@ -20,7 +22,7 @@ class BothWays(Console):
 
     def prepare(self, columns: int, rows: int) -> None:
         self.console._color_system = ColorSystem.TRUECOLOR
-        self.differ = frame.FrameDiffer(self.console)
+        self.differ = frame.FrameDiffer(self.console, erases=True)
         self.stock, self.ours = Terminal(columns, rows), Terminal(columns, rows)
         self.frames = self.stock_bytes = self.our_bytes = 0
         self.wrong: list[str] = []
@@ -45,9 +47,19 @@ class BothWays(Console):
         for y, (theirs, mine) in enumerate(zip(self.stock.grid.lines, self.ours.grid.lines, strict=True)):
             if theirs.chars != mine.chars:
                 self.wrong.append(f"frame {self.frames} row {y}: {theirs.text()!r} / {mine.text()!r}")
-            elif theirs.inks != mine.inks:
-                x = next(x for x, ink in enumerate(theirs.inks) if ink != mine.inks[x])
+                continue
+            seen, drawn = visible(theirs), visible(mine)
+            if seen != drawn:
+                x = next(x for x, ink in enumerate(seen) if ink != drawn[x])
                 self.wrong.append(f"frame {self.frames} cell {x},{y}: {theirs.inks[x]} / {mine.inks[x]}")
+
+
+def visible(row: Row) -> list[Ink]:
+    """The inks of a row's cells, as far as one sees them: a blank has no foreground."""
+    return [
+        Ink(-1, ink.background) if char == " " and not ink.attributes & (REVERSE | UNDERLINE | STRIKE) else ink
+        for char, ink in zip(row.chars, row.inks, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
