@@ -73,6 +73,7 @@ def unpack_stored(
             chunks=None,
             parent=parent,
             expected_diff_id=None,
+            what=what,
             strict_end=strict_end,
             report=lambda done: report(Progress(what=what, done_bytes=done, total_bytes=blob.size)),
             cancel=cancel,

@@ -185,6 +185,7 @@ def _unpack(
             chunks=(lambda: plain_pieces(lambda size: os.read(descriptor, size), what=what)) if packed else None,
             parent=parent,
             expected_diff_id=planned.diff_id,
+            what=what,
             report=lambda done: report(Progress(what=f"unpacking {what}", done_bytes=done)),
             cancel=cancel,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from core.backend import CommitWish
@@ -144,7 +145,8 @@ class EngineImages:
 
     def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
         """Read a docker-archive or OCI layout tar, plain, gzip or zstd."""
-        return image_transfer.load(self._roots, self._store, source, report, cancel)
+        with self._leaving_nothing():
+            return image_transfer.load(self._roots, self._store, source, report, cancel)
 
     def save(
         self,
@@ -177,24 +179,37 @@ class EngineImages:
             except OSError as error:
                 raise wrapped(error, "read", "the archive") from error
 
-        return image_making.import_tar(
-            self._roots,
-            self._store,
-            lambda: plain_pieces(read, what="the archive"),
-            reference,
-            report,
-            cancel,
-            message=message or "Imported from -",
-            changes=changes,
-        )
+        with self._leaving_nothing():
+            return image_making.import_tar(
+                self._roots,
+                self._store,
+                lambda: plain_pieces(read, what="the archive"),
+                reference,
+                report,
+                cancel,
+                message=message or "Imported from -",
+                changes=changes,
+            )
 
     def commit(self, container: str, wish: CommitWish, report: Report, cancel: CancelToken) -> str:
         """Make an image of what a container has become; its id."""
-        return image_commit.commit(self._roots, self._store, self._containers, container, wish, report, cancel)
+        with self._leaving_nothing():
+            return image_commit.commit(self._roots, self._store, self._containers, container, wish, report, cancel)
 
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         """Make a usable image from this host's own tools, no network needed; its id."""
-        return image_making.make_starter(self._roots, self._store, reference, report, cancel)
+        with self._leaving_nothing():
+            return image_making.make_starter(self._roots, self._store, reference, report, cancel)
+
+    @contextmanager
+    def _leaving_nothing(self) -> Iterator[None]:
+        """What a failed operation has stored already goes at once, not with the next sweep."""
+        try:
+            yield
+        except BaseException:
+            with suppress(EngineError):
+                self._removal.sweep()
+            raise
 
     # browsing
 

@@ -130,6 +130,7 @@ def unpack_layer(
     chunks: Callable[[], Iterator[bytes]] | None,
     parent: str,
     expected_diff_id: str | None,
+    what: str,
     diff_id: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     strict_end: bool = False,
@@ -140,13 +141,14 @@ def unpack_layer(
 
     Args: chunks: gives the plain tar where the blob is compressed; None reads the blob itself,
         whose digest is then the diff id. expected_diff_id: what the image's config promises.
+        what: how errors name it.
     Raises: UnsafeArchive, Integrity, LimitExceeded, NoSpace, Cancelled: nothing is left behind.
     """
     if chunks is None:
         diff_id = blob
         if expected_diff_id is not None and expected_diff_id != diff_id:
             raise DigestMismatch(
-                f"layer {blob} is not {expected_diff_id}, which the image's config promises",
+                f"{what} is not {expected_diff_id}, which the image's config promises",
                 hint="fetch or make the archive again",
             )
     new = NewLayer(roots, parent)
@@ -164,14 +166,14 @@ def unpack_layer(
             with Worker("unpack", arguments, descriptors=(root,), stdin="pipe" if chunks else source) as worker:
                 if chunks is not None:
                     diff_id = _feed(worker, chunks(), cancel)
-                result = worker.finish(what=f"layer {blob}", cancel=cancel, report=report)
+                result = worker.finish(what=what, cancel=cancel, report=report)
         finally:
             os.close(source)
             os.close(root)
         assert diff_id is not None
         if expected_diff_id is not None and expected_diff_id != diff_id:
             raise DigestMismatch(
-                f"layer {blob} unpacks to {diff_id}, the image's config promises {expected_diff_id}",
+                f"{what} unpacks to {diff_id}, the image's config promises {expected_diff_id}",
                 hint="fetch or make the archive again",
             )
         return new.publish(lease, diff_id=diff_id, blob=blob, size_bytes=result["size"], entries=result["entries"])
