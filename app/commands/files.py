@@ -70,15 +70,26 @@ def _copy_out(invocation: Invocation, name: str, path: str, target: str) -> int:
             io.out.write(piece)
         io.out.flush()
         return 0
-    contents_only = posixpath.basename(path.rstrip("/") if path.strip("/") else "") in (".", "..")
-    directory, rename = _local_target(target, source_is_dir=stat.S_ISDIR(found.mode), name=found.name)
-    strip = contents_only or path.endswith("/.") or not path.strip("/.")
-    if strip and rename is None and stat.S_ISDIR(found.mode):
-        rename = ""
+    is_dir = stat.S_ISDIR(found.mode)
+    directory, rename = _local_target(target, source_is_dir=is_dir, name=found.name)
+    if is_dir and posixpath.basename(path.rstrip("/")) in ("", ".", ".."):
+        # `dir/.` and `/` are what is inside: their tar's top has no name to keep or to change
+        directory, rename = _made_directory(directory, rename), None
     unpack(pieces, directory, rename=rename, keep_owner=invocation.flags.truth("archive"))
     if not invocation.flags.truth("quiet") and io.err_is_tty:
         io.complain(f"Successfully copied {name}:{path} to {target}")
     return 0
+
+
+def _made_directory(directory: str, name: str | None) -> str:
+    if name is None:
+        return directory
+    path = os.path.join(directory, name)
+    try:
+        os.mkdir(path)
+    except OSError as error:
+        raise wrapped(error, "make", path) from None
+    return path
 
 
 def _local_target(target: str, *, source_is_dir: bool, name: str) -> tuple[str, str | None]:

@@ -32,10 +32,10 @@ def each(invocation: Invocation, names: Iterable[str], action: Callable[[str], o
 
 def _timeout(invocation: Invocation) -> int | None:
     """Seconds, or None for the container's own; -1 waits for ever, as docker's does."""
-    if not (invocation.flags.given("timeout") or invocation.flags.given("time")):
-        return None
-    seconds = invocation.flags.number("timeout" if invocation.flags.given("timeout") else "time")
-    return seconds if seconds >= 0 else 10**9
+    for name in ("timeout", "time"):
+        if invocation.flags.given(name):
+            return invocation.flags.number(name)
+    return None
 
 
 def _stop(invocation: Invocation) -> int:

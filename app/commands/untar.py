@@ -47,8 +47,8 @@ class _Pieces(io.RawIOBase):
 def unpack(pieces: Iterable[bytes], directory: str, *, rename: str | None, keep_owner: bool) -> None:
     """Unpack a tar below a directory.
 
-    Args: rename: what the first part of every name becomes; empty: it is dropped, its contents go
-        straight into the directory; None: it stays. keep_owner: set uid and gid from the tar.
+    Args: rename: what the first part of every name becomes; None: it stays. keep_owner: set uid
+        and gid from the tar.
     Raises: UnsafeArchive: an entry would leave the directory. EngineError: the host refused.
     """
     try:
@@ -96,7 +96,7 @@ class _Unpacker:
         if ".." in parts:
             raise UnsafeArchive(f"the entry {name!r} would leave the target directory")
         if self._rename is not None and parts:
-            parts[:1] = [self._rename] if self._rename else []
+            parts[0] = self._rename
         return parts
 
     def _open_parent(self, parts: list[str]) -> int:

@@ -18,6 +18,7 @@ from core.backend import Backend
 if TYPE_CHECKING:
     from app.console.console import Console
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _RESTORE = (
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l"  # mouse
     "\x1b[?2004l\x1b[?1004l\x1b[?2048l\x1b[<u"  # paste brackets, focus, resize reports, keyboard
@@ -35,6 +36,13 @@ class _Terminal:
         except termios.error:
             self._before = None
 
+    def hush(self) -> None:
+        """Keys typed before the console reads them must not be echoed into the first frame."""
+        if self._before is not None:
+            quiet = list(self._before)
+            quiet[3] &= ~(termios.ECHO | termios.ICANON)
+            termios.tcsetattr(self._fileno, termios.TCSANOW, quiet)
+
     def restore(self) -> None:
         """Put it back; safe to do twice, and when it has gone away."""
         try:
@@ -50,20 +58,27 @@ def run_console(backend: Backend) -> int:
 
     128 + n after signal n. Running containers are never touched by leaving.
     """
+    from app.console import first_frame
+
+    for number in _ENDING:
+        signal.signal(number, _leave)
+    terminal = _Terminal()
+    terminal.hush()
+    try:
+        first_frame.paint(backend, 2)
+        return _run(backend)
+    finally:
+        terminal.restore()
+
+
+def _run(backend: Backend) -> int:
     # Before Textual is imported, which reads it once: Escape must not feel slow.
     os.environ.setdefault("ESCDELAY", "100" if "SSH_CONNECTION" in os.environ else "25")
     from app.console.console import Console
 
-    terminal = _Terminal()
     console = Console(backend)
     ended_by = _end_in_order(console)
-    whole = False
-    try:
-        code = console.run()
-        whole = True
-    finally:
-        if not whole or ended_by:
-            terminal.restore()
+    code = console.run()
     if ended_by:
         return 128 + ended_by[0]
     return code if code is not None else console.return_code or 0
@@ -79,6 +94,11 @@ def _end_in_order(console: Console) -> list[int]:
         came.append(number)
         console.call_later(console.exit, 128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, end)
     return came
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Before the app runs: unwind, so that the terminal is put back on the way."""
+    raise SystemExit(128 + number)

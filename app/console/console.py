@@ -8,7 +8,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
-from app.console import keymap
+from app.console import frame, keymap
 from app.console.actions import Actions
 from app.console.dialogs.command_line import CommandLine, CommandOutput
 from app.console.dialogs.image_files import LoadDialog
@@ -24,7 +24,8 @@ from app.console.screens.place import Place
 from app.console.screens.volumes import VolumesPlace
 from app.console.settings import Settings, read_settings, settings_dir
 from app.console.store import Store
-from app.console.theme import DEFAULT_THEME, Palette, ThemeFile, load_themes, textual_theme
+from app.console.theme import Palette, textual_theme
+from app.console.theme_file import DEFAULT_THEME, ThemeFile, load_themes
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.errors import InvalidInput
@@ -57,6 +58,7 @@ class Console(App[int], inherit_bindings=False):
         self._last_place = "containers"
         self._themes: dict[str, ThemeFile] = {}
         self._load_settings()
+        self._differ = frame.install(self.console)
         self.actions: Actions
         self._feed: Feed
 
@@ -88,6 +90,7 @@ class Console(App[int], inherit_bindings=False):
         self._feed = Feed(self._backend, self.store, relay)
         self.actions = Actions(self._backend, self.store, self._feed, relay)
         self.set_keymap(self._own_keys)
+        self.app_resume_signal.subscribe(self, lambda _app: self.action_repaint())
         self._feed.start()
         self.switch_mode("containers")
         if self._complaints:
@@ -181,7 +184,16 @@ class Console(App[int], inherit_bindings=False):
         screen.refresh()
 
     def action_repaint(self) -> None:
+        self._forget_frame()
+        self.screen.refresh(layout=True)
         self._redraw(self.screen)
+
+    def _forget_frame(self) -> None:
+        if self._differ is not None:
+            self._differ.forget()
+
+    def on_resize(self) -> None:
+        self._forget_frame()
 
     def action_nothing(self) -> None:
         self.store.put_notice("q quits; a shell is left with Ctrl-]")

@@ -1,60 +1,22 @@
-"""Themes: TOML files in `themes/`, and in a person's own `wharf/themes/`; drop one in to add it.
+"""Themes in use: one theme file becomes the console's own styles and Textual's CSS variables.
 
-A file names its colours by what they mean (ok, warn, fail, muted …). From it come both the
-console's own styles and Textual's CSS variables, so that nothing else in the console names a
-colour. A broken file is reported in one line and left out.
+A theme names its colours by what they mean (ok, warn, fail, muted …); nothing else in the
+console names a colour.
 """
 
 from __future__ import annotations
 
-import tomllib
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from rich.color import Color
 from rich.style import Style
 
-from core.errors import InvalidInput
+from app.console.theme_file import ThemeFile
 from core.model.ink import BOLD, CONCEAL, DIM, ITALIC, REVERSE, STRIKE, UNDERLINE, Ink, as_rgb
 
 if TYPE_CHECKING:
     from textual.theme import Theme
-
-DEFAULT_THEME = "harbour-night"
-SHIPPED = Path(__file__).resolve().parents[2] / "themes"
-
-
-class Colours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every theme must name: `#rrggbb`, or `ansi_…` for the terminal's own sixteen."""
-
-    background: str
-    surface: str
-    raised: str
-    selected: str
-    line: str
-    text: str
-    muted: str
-    faint: str
-    accent: str
-    ok: str
-    warn: str
-    fail: str
-    cpu: str
-    memory: str
-    io: str
-    series: tuple[str, ...]
-    """One colour a container in the shared charts; used in turn."""
-
-
-class ThemeFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One theme as its file says it."""
-
-    name: str
-    dark: bool = True
-    ansi: bool = False
-    colors: Colours
 
 
 class Palette:
@@ -120,40 +82,6 @@ def _colour(text: str) -> Color:
 def _ink_colour(colour: int) -> Color:
     parts = as_rgb(colour)
     return Color.from_rgb(*parts) if parts else Color.from_ansi(colour)
-
-
-def read_theme(path: Path) -> ThemeFile:
-    """One theme file.
-
-    Raises: InvalidInput: it can't be read, is not TOML, or names a colour wrongly; says where.
-    """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        theme = msgspec.convert(document, ThemeFile)
-        for name in Colours.__struct_fields__:
-            value = getattr(theme.colors, name)
-            for text in value if isinstance(value, tuple) else (value,):
-                _colour(text)
-        if not theme.colors.series:
-            raise ValueError("series is empty")
-    except (OSError, ValueError, msgspec.ValidationError, RecursionError) as error:
-        raise InvalidInput(f"theme {path.name}: {error}", hint="compare it with a file in themes/") from error
-    return theme
-
-
-def load_themes(own: Path) -> tuple[dict[str, ThemeFile], list[str]]:
-    """All themes by name, a person's own winning over ours, and what was wrong with the rest."""
-    themes: dict[str, ThemeFile] = {}
-    complaints: list[str] = []
-    for directory in (SHIPPED, own):
-        for path in sorted(directory.glob("*.toml")) if directory.is_dir() else ():
-            try:
-                theme = read_theme(path)
-            except InvalidInput as error:
-                complaints.append(error.message)
-            else:
-                themes[theme.name] = theme
-    return themes, complaints
 
 
 def textual_theme(theme: ThemeFile) -> Theme:

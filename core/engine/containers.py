@@ -202,7 +202,9 @@ class EngineContainers:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             connection, answer = ask(
-                self._roots.monitor_socket(container.id), {"op": "wait"}, timeout_s=timeout_s or None
+                self._roots.monitor_socket(container.id),
+                {"op": "wait"},
+                timeout_s=None if timeout_s is None else max(timeout_s, 0.001),
             )
             connection.close()
             return int(answer["code"])

@@ -10,6 +10,7 @@ from core.engine.images import EngineImages
 from core.engine.records import ContainerRecords
 from core.engine.system import EngineSystem
 from core.engine.volumes import EngineVolumes
+from core.host.settings import read_settings
 from core.state.paths import Roots, open_roots
 
 
@@ -34,6 +35,8 @@ class Engine:
 def open_engine(root: Path | None = None, run_root: Path | None = None) -> Engine:
     """Open the engine of a data root, making the root the first time.
 
-    Raises: Denied, Unsupported, Conflict: see core.state.paths.open_roots.
+    Raises: Denied, Unsupported, Conflict: see core.state.paths.open_roots. InvalidInput: a broken
+        settings file.
     """
-    return Engine(open_roots(root, run_root))
+    settings = read_settings()
+    return Engine(open_roots(root, run_root, configured_data=settings.data_root, configured_run=settings.exec_root))

@@ -66,6 +66,7 @@ def spawn(
     try:
         if group is None:
             cgroup.enter()
+        process.take_default_oom_score()
         inside.setns(target, _NAMESPACES)
         if group is None:
             pid = inside.clone(inside.CLONE_PARENT)

@@ -46,6 +46,7 @@ def run(
         os.umask(0)  # device nodes get the modes they are given; PivotRoot sets the container's
         if cgroup is not None:
             _attempt("cgroup", cgroup.enter)
+        _attempt("oom score", process.take_default_oom_score)
         place = Place(f"{spec['runtime_dir']}/rootfs")
         pipes = stdio and tuple(_hold_open(descriptor) for descriptor in stdio)
         for step in plan:

@@ -71,6 +71,8 @@ class Monitor:
         self._pidfd = -1
         self._started_ns = 0
         self._paused = False
+        self._freezers = 0
+        """How many askers want it frozen for a moment, as commit does."""
         self._warnings: list[str] = list(spec["warnings"])
         self._waiting: list[proto.Socket] = []
         self._listener: proto.Socket | None = None
@@ -283,6 +285,10 @@ class Monitor:
                 self._write_running()
                 return {"event": "ok"}
             case "exec":
+                if self._paused or self._freezers:  # a process that joins a frozen group would stop us too
+                    name = self._spec["attributes"]["name"]
+                    text = f"container {name} is paused, unpause the container before exec"
+                    return {"event": "error", "text": text, "errno": 0}
                 self._exec(connection, request)
                 return None
             case other:
@@ -318,11 +324,13 @@ class Monitor:
         """Frozen as long as the asker keeps the connection: its death thaws."""
         if not self._paused:
             self._cgroup.freeze()
+        self._freezers += 1
         self._answer(connection, {"event": "ok"})
 
         def thaw(_events: int) -> None:
             self._loop.remove(connection.fileno())
             connection.close()
+            self._freezers -= 1
             if not self._paused:
                 self._cgroup.thaw()
 

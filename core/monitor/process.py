@@ -43,6 +43,15 @@ class Identity(NamedTuple):
     home: str
 
 
+def take_default_oom_score() -> None:
+    """A monitor may be spared by the kernel's killer, a container's processes never (while /proc is the host's)."""
+    descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, b"0")
+    finally:
+        os.close(descriptor)
+
+
 def seal_imports() -> None:
     """Stop this interpreter from loading code: the files it would find are the container's."""
     sys.meta_path.clear()

@@ -308,9 +308,13 @@ class Mask(NamedTuple):
             return
         if stat.S_ISDIR(os.fstat(target).st_mode):
             if place.empty < 0:
+                # mounted over the first, cloned for the others: kernels before 6.15 clone no detached mount
                 place.empty = mounts.new_filesystem(
                     "tmpfs", {"mode": "755", "nr_inodes": "1"}, mounts.MOUNT_ATTR_RDONLY
                 )
+                mounts.move_mount(place.empty, target)
+                os.close(target)
+                return
             cover = mounts.open_tree("", at=place.empty)
         else:
             cover = mounts.open_tree("null", at=place.devices)

@@ -120,16 +120,24 @@ class Roots:
         return self.runtime(container_id) / "alive.lock"
 
 
-def open_roots(data: Path | None = None, run: Path | None = None) -> Roots:
+def open_roots(
+    data: Path | None = None,
+    run: Path | None = None,
+    *,
+    configured_data: Path | None = None,
+    configured_run: Path | None = None,
+) -> Roots:
     """Find (and the first time make) the data and run roots.
 
-    Args: data, run: None takes WHARF_ROOT, WHARF_RUN_ROOT or the defaults. Without a named run
-        root it follows the data root: /run/wharf for the default one, else /run/wharf-<identity>.
+    Args: data, run: None takes WHARF_ROOT, WHARF_RUN_ROOT, what is configured, or the defaults.
+        Without a named run root it follows the data root: /run/wharf for the default one, else
+        /run/wharf-<identity>. configured_run counts only with the configured data root.
     Raises: Denied: no permission. Unsupported: made by a newer version. Conflict: the run root
         belongs to another data root.
     """
-    data = Path(data or os.environ.get(about.ROOT_VARIABLE) or about.DATA_ROOT).absolute()
-    named_run = run or os.environ.get(about.RUN_ROOT_VARIABLE)
+    named = data or os.environ.get(about.ROOT_VARIABLE)
+    data = Path(named or configured_data or about.DATA_ROOT).absolute()
+    named_run = run or os.environ.get(about.RUN_ROOT_VARIABLE) or (None if named else configured_run)
     try:
         identity = _read_identity(data) or _make_data_root(data)
         if named_run:

@@ -20,6 +20,13 @@ TEST_NEEDS = ("pytest", "pytest-timeout", "pytest-asyncio", "hypothesis")
 _CARRIED = ("app", "core", "tests", "themes", "pyproject.toml")
 _ROOT_SIZE = "1700M"
 _DRIVE_SIZE = "256M"
+_INIT = """\
+#!/bin/sh
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mount -t ext4 /dev/vdb /project
+exec /bin/sh /project/inside.sh
+"""
+"""Process 1's first lines: what it does is carried by the other drive, so that this one can be kept."""
 
 
 class GuestError(Exception):
@@ -60,7 +67,7 @@ def root_image() -> Path:
     """The root file system as an image file, made once for each recipe."""
     _, _, modules = kernel()
     dependencies = _dependencies()
-    recipe = "\n".join([SUITE, *PACKAGES, *dependencies, modules.name, _ROOT_SIZE])
+    recipe = "\n".join([_INIT, SUITE, *PACKAGES, *dependencies, modules.name, _ROOT_SIZE])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wharf-guest"
     image = cache / f"root-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.img"
     if image.exists():
@@ -87,7 +94,8 @@ def root_image() -> Path:
         "/opt/wharf",
         "/usr/lib/python3.11",
     )
-    shutil.copy(Path(__file__).with_name("inside.sh"), tree / "guest-init")
+    (tree / "project").mkdir()
+    (tree / "guest-init").write_text(_INIT)
     (tree / "guest-init").chmod(0o755)
     for packages in (tree / "var/cache/apt/archives").glob("*.deb"):
         packages.unlink()
@@ -142,6 +150,7 @@ def project_drive(directory: Path, arguments: Sequence[str]) -> Path:
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tree / name)
+    shutil.copy(Path(__file__).with_name("inside.sh"), tree)
     # compiled here, so that the guest needs no compiler
     probe = str(PROJECT / "tests/probe/probe.c")
     run("gcc", "-O1", "-static", "-o", str(tree / "probe"), probe, "-lpthread")

@@ -1,11 +1,10 @@
 #!/bin/sh
-# Process 1 of the test guest: makes a usable system, runs the tests on the second drive, powers off.
+# Process 1 of the test guest, on the project's drive: makes a usable system, runs the tests, powers off.
 # It never exits: a first process that ends is a kernel panic.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys 2>/dev/null
-mount -t devtmpfs devtmpfs /dev 2>/dev/null
-mkdir -p /dev/pts /dev/shm /project
+mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts -o ptmxmode=0666,mode=0620,gid=5
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /tmp -o mode=1777
@@ -16,19 +15,21 @@ for module in overlay bridge veth nf_tables nft_chain_nat nft_masq erofs macvlan
 done
 ip link set lo up
 hostname guest
-mount -t ext4 /dev/vdb /project
 cd /project || echo o >/proc/sysrq-trigger
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
     echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
 export PYTHONPATH=/opt/wharf:/project WHARF_TEST_PROBE=/project/probe
-xargs -d '\n' -a arguments python3 -m pytest -p no:cacheprovider >log 2>&1 &
+set --
+while IFS= read -r argument; do
+    set -- "$@" "$argument"
+done <arguments
+python3 -m pytest -p no:cacheprovider "$@" >log 2>&1 &
 tests=$!
 tail -f -n +1 --pid=$tests log
 wait $tests
 echo $? >code
 sync
-cd /
-umount /project
+mount -o remount,ro /project
 echo o >/proc/sysrq-trigger
 while :; do sleep 1; done

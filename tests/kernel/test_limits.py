@@ -41,8 +41,9 @@ def test_A16_within_its_memory_it_is_not(run: Runner) -> None:
 
 
 def test_SR2_fork_bomb_ends_at_the_pids_limit(run: Runner) -> None:
-    container = run.background("sh", "-c", "bomb() { bomb | bomb & }; bomb; sleep 100", limits=Limits(pids_limit=40))
-    wait_for(lambda: len(run.engine.containers.top(container).rows) > 5, "the bomb to go off")
+    bomb = "(while :; do sleep 1000 & done); while :; do sleep 1000; done"
+    container = run.background("sh", "-c", bomb, limits=Limits(pids_limit=40))
+    wait_for(lambda: len(run.engine.containers.top(container).rows) > 30, "the bomb to go off")
     assert len(run.engine.containers.top(container).rows) <= 40
     run.engine.containers.stop(container, 1)
     assert run.engine.containers.inspect(container).status == "exited"
@@ -85,3 +86,11 @@ def test_SR7_kill_takes_everything(run: Runner) -> None:
     from core.linux.procfs import read_state
 
     assert [read_state(pid) for pid in pids] == [""] * len(pids)
+
+
+def test_SR5_oom_score_and_descriptor_limit_are_the_containers_own(run: Runner) -> None:
+    result = run.sh("cat /proc/self/oom_score_adj; ulimit -n")
+    assert result.lines[0] == "0"
+    assert int(result.lines[1]) >= 1024
+    container = run.background("sleep", "100")
+    assert run.exec(container, "cat", "/proc/self/oom_score_adj").out == "0\n"

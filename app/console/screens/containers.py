@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from textual.containers import Horizontal
 from textual.widget import Widget
 
 from app.console import copy_entries, short
+from app.console.container_columns import SHAPES
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
 from app.console.widgets.container_side import ContainerSide
 from app.console.widgets.first_run import FirstRun
-from app.console.widgets.resource_table import Column, ResourceTable
+from app.console.widgets.resource_table import Column, Piece, ResourceTable
 from app.console.widgets.strips import sparkline
 from core.model.container import Container, Created, Exited, Running
 from core.model.display import safe_text
@@ -24,7 +25,9 @@ from core.model.display import safe_text
 if TYPE_CHECKING:
     from app.console.track import Point
 
-_SPARK = 8
+Draw = Callable[[Container], Piece]
+SortBy = Callable[[Container], Any]
+Text = Callable[[Container], str]
 
 
 class ContainersPlace(ListPlace):
@@ -74,64 +77,40 @@ class ContainersPlace(ListPlace):
     # ------------------------------------------------------------------ columns
 
     def _columns(self) -> list[Column[Container]]:
+        def column(key: str, draw: Draw, sort_by: SortBy, text: Text | None = None) -> Column[Container]:
+            shape = SHAPES[key]
+            return Column(
+                key,
+                shape.title,
+                shape.cells,
+                draw,
+                sort_by,
+                align=shape.align,
+                grows=shape.grows,
+                from_width=shape.from_width,
+                text=text,
+            )
+
+        def by(name: str) -> SortBy:
+            return lambda one: self._point_value(one, name)
+
+        def name(one: Container) -> str:
+            return safe_text(one.name)
+
+        def image(one: Container) -> str:
+            return safe_text(one.config.image_name)
+
         return [
-            Column("state", "", 1, short.glyph, lambda one: short.glyph(one)[1]),
-            Column(
-                "name",
-                "NAME",
-                12,
-                lambda one: (safe_text(one.name), "text"),
-                lambda one: one.name,
-                grows=True,
-                text=lambda one: safe_text(one.name),
-            ),
-            Column(
-                "image",
-                "IMAGE",
-                14,
-                lambda one: (safe_text(one.config.image_name), "muted"),
-                lambda one: one.config.image_name,
-                grows=True,
-                from_width=84,
-                text=lambda one: safe_text(one.config.image_name),
-            ),
-            Column(
-                "status",
-                "STATE",
-                10,
-                self._state,
-                _since,
-                text=lambda one: f"{one.status} {short.state(one, time.time_ns())}",
-            ),
-            Column("cpu", "CPU%", 5, self._cpu, lambda one: self._point_value(one, "cpu"), align=">"),
-            Column("spark", "60s", _SPARK, self._spark, lambda one: self._point_value(one, "cpu"), from_width=56),
-            Column(
-                "memory",
-                "MEM",
-                5,
-                self._memory,
-                lambda one: self._point_value(one, "memory_bytes"),
-                align=">",
-            ),
-            Column("limit", "LIMIT", 6, self._limit, lambda one: one.settings.limits.memory_bytes, align=">"),
-            Column(
-                "pressure",
-                "PSI",
-                4,
-                self._pressure,
-                lambda one: self._pressure_value(one) or -1.0,
-                align=">",
-                from_width=64,
-            ),
-            Column(
-                "pids",
-                "PIDS",
-                4,
-                self._pids,
-                lambda one: self._point_value(one, "pids"),
-                align=">",
-                from_width=104,
-            ),
+            column("sign", short.glyph, lambda one: short.glyph(one)[1]),
+            column("name", lambda one: (name(one), "text"), name, name),
+            column("image", lambda one: (image(one), "muted"), image, image),
+            column("status", self._state, _since, lambda one: f"{one.status} {self._state(one)[0]}"),
+            column("cpu", self._cpu, by("cpu")),
+            column("spark", self._spark, by("cpu")),
+            column("memory", self._memory, by("memory_bytes")),
+            column("limit", self._limit, lambda one: one.settings.limits.memory_bytes),
+            column("pressure", self._pressure, lambda one: self._pressure_value(one) or -1.0),
+            column("pids", self._pids, by("pids")),
         ]
 
     def _point(self, container: Container) -> Point | None:
@@ -163,7 +142,7 @@ class ContainersPlace(ListPlace):
             return "", "faint"
         recent = [track.points[at].cpu for at in range(-min(60, len(track.points)), 0)]
         peak = max(recent, default=0.0)
-        return sparkline(recent, _SPARK, max(peak * 1.2, 25.0)), "cpu"
+        return sparkline(recent, SHAPES["spark"].cells, max(peak * 1.2, 25.0)), "cpu"
 
     def _memory(self, container: Container) -> tuple[str, str]:
         point = self._point(container)

@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from app.console.container_columns import share_width
 from app.console.filtering import Test, parse_filter
 from app.console.seat import seat
 from app.console.widgets.strips import Cells
@@ -294,11 +295,8 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
 
     def _fitting(self) -> tuple[list[Column[Item]], list[int]]:
         """The columns that there is room for, and their widths."""
-        width = self.size.width - 3
         columns = [column for column in self._columns if self.size.width >= column.from_width]
-        spare = width - sum(column.cells + 1 for column in columns)
-        growing = sum(column.grows for column in columns) or 1
-        return columns, [column.cells + (max(0, spare) // growing if column.grows else 0) for column in columns]
+        return columns, share_width(columns, self.size.width)
 
     def _line_cells(self, y: int) -> tuple[object, ...]:
         place = self._top + y - 1

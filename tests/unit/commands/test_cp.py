@@ -77,7 +77,7 @@ def test_C2_a_copy_may_get_another_name_or_only_the_contents(tree, tmp_path):
     assert seen(target / "renamed") == seen(tree)
     inner = target / "inner"
     inner.mkdir()
-    unpack(pack(str(tree), "tree", keep_owner=True), str(inner), rename="", keep_owner=False)
+    unpack(pack(str(tree), "", keep_owner=True), str(inner), rename=None, keep_owner=False)
     assert seen(inner) == seen(tree)
     packed = b"".join(pack(str(tree), "", keep_owner=True))
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:

@@ -1,0 +1,1 @@
+"""What this host is set up to be: settings, and later its features."""

@@ -1,0 +1,65 @@
+"""/etc/wharf/daemon.json: Docker's keys where Docker has one. A broken file stops everything and says where.
+
+data-root    where containers, images and volumes lie
+exec-root    where this boot's sockets lie
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from core import about
+from core.errors import InvalidInput, wrapped
+
+_KEYS = {"data-root", "exec-root"}
+
+
+class Settings(NamedTuple):
+    """What the file sets; None where it says nothing."""
+
+    data_root: Path | None = None
+    exec_root: Path | None = None
+
+
+def read_settings(path: Path | None = None) -> Settings:
+    """Read the file; without one everything has its default.
+
+    Raises: InvalidInput: naming the file, and the line and column or the key that is wrong.
+    """
+    path = path or Path(about.SETTINGS_DIR) / "daemon.json"
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return Settings()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path}: it is not UTF-8 text: byte {error.start}", hint="save it as UTF-8") from None
+    except OSError as error:
+        raise wrapped(error, "read", path) from error
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidInput(
+            f"{path}: line {error.lineno} column {error.colno}: {error.msg.lower()}", hint="correct it, or move it away"
+        ) from None
+    except RecursionError:
+        raise InvalidInput(f"{path}: it is nested too deeply", hint="correct it, or move it away") from None
+    if not isinstance(document, dict):
+        raise InvalidInput(f"{path}: it must hold one object, {{…}}", hint="correct it, or move it away")
+    if unknown := sorted(set(document) - _KEYS):
+        raise InvalidInput(
+            f"{path}: the following directives don't match any configuration option: {', '.join(unknown)}",
+            hint=f"this version knows {', '.join(sorted(_KEYS))}",
+        )
+    return Settings(_directory(path, document, "data-root"), _directory(path, document, "exec-root"))
+
+
+def _directory(path: Path, document: dict[str, object], key: str) -> Path | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not os.path.isabs(value):
+        raise InvalidInput(f"{path}: {key} must be an absolute path, not {value!r}", hint="begin it with /")
+    return Path(value)
