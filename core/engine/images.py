@@ -23,6 +23,7 @@ from core.model.reference import parse_reference
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.paths import Roots
+from core.storage import gc
 from core.storage.blobs import read_blob
 from core.storage.compression import plain_pieces
 
@@ -37,6 +38,9 @@ class EngineImages:
         self._containers = containers
         self._store = ImageStore(roots)
         self._removal = ImageRemoval(roots, self._store, containers)
+        if gc.has_crashed_operations(roots):
+            with suppress(EngineError):
+                self._removal.sweep()
         self._configs: dict[str, tuple[bytes, wire.ConfigDocument]] = {}
 
     # looking
