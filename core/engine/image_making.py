@@ -24,7 +24,8 @@ from core.state.paths import Roots
 from core.storage.blobs import Blob, BlobWriter, ingest, open_blob
 from core.storage.compression import HEAD_BYTES, compression_of
 from core.storage.gc import INGEST
-from core.storage.layers import Layer, chain_id, has_layer, read_layer, unpack_layer
+from core.storage.layers import Layer, chain_id, has_layer, read_layer
+from core.storage.unpacking import unpack_layer
 
 
 def store_layer(

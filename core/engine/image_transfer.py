@@ -23,7 +23,8 @@ from core.state.paths import Roots
 from core.storage.blobs import BlobWriter, has_blob, open_blob, read_blob
 from core.storage.compression import HEAD_BYTES, compression_of, plain_pieces
 from core.storage.gc import INGEST
-from core.storage.layers import MOST_LAYERS, Layer, chain_id, has_layer, read_layer, unpack_layer
+from core.storage.layers import MOST_LAYERS, Layer, chain_id, has_layer, read_layer
+from core.storage.unpacking import unpack_layer
 
 
 class _Spool:
