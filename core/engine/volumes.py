@@ -13,7 +13,6 @@ container that will mount it holds a lease on `volume <name>` until the containe
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from time import time_ns
@@ -91,7 +90,7 @@ class EngineVolumes:
     def _make(self, volume: Volume) -> bool:
         """Publish a new volume; False if there is one of that name, which is not being removed either."""
         target = self._roots.volume(volume.name)
-        building = self._roots.ingest / uuid.uuid4().hex
+        building = self._roots.ingest / os.urandom(16).hex()
         while True:
             try:
                 with locked(target / "lock", Rank.VOLUME, what=f"volume {volume.name}", wait_s=_COPY_S):
@@ -172,7 +171,7 @@ class EngineVolumes:
 
     def _remove(self, name: str) -> None:
         directory = self._roots.volume(name)
-        trash = self._roots.trash / uuid.uuid4().hex
+        trash = self._roots.trash / os.urandom(16).hex()
         try:
             with locked(directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="removes it"):
                 users = self._users().get(name, ())

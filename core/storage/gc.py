@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,7 +92,7 @@ def _is_old(entry: os.DirEntry[str]) -> bool:
 
 
 def _to_trash(roots: Roots, path: Path) -> Path:
-    target = roots.trash / uuid.uuid4().hex
+    target = roots.trash / os.urandom(16).hex()
     try:
         os.rename(path, target)
     except OSError as error:
