@@ -69,7 +69,9 @@ def test_A6_stop_asks_first(cli: Cli):
 
 
 def test_A6_stop_kills_what_does_not_listen(cli: Cli):
-    cli.ok(*cli.run_words("run", "-d", "--name", "box", "IMAGE", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"))
+    cli.ok(
+        *cli.run_words("run", "-d", "--name", "box", "IMAGE", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
+    )
     cli.ok("stop", "-t", "1", "box")
     assert cli.field("box", "{{.State.ExitCode}}") == "137"
 
@@ -91,7 +93,7 @@ def test_A7_a_running_container_is_removed_by_force_only(cli: Cli):
     cli.start_sleeper("box")
     refusal = cli("rm", "box")
     assert refusal.code != 0
-    assert "box" in refusal.err or "running container" in refusal.err
+    assert "running" in refusal.err
     assert cli.status("box") == "running"
     cli.ok("restart", "-t", "0", "box")
     assert cli.status("box") == "running"
@@ -190,7 +192,7 @@ def _settled(cli: Cli) -> str:
 
 def test_A11_exec(cli: Cli):
     cli.start_sleeper("box")
-    assert cli.ok("exec", "-d", "box", "touch", "/etc/volnet_config") == ("" if cli.name != "podman" else cli.ok("exec", "-d", "box", "true") and "") or True
+    cli.ok("exec", "-d", "box", "touch", "/etc/volnet_config")
     eventually("the file is there", lambda: cli("exec", "box", "test", "-e", "/etc/volnet_config").code == 0)
     assert cli("exec", "box", "sh", "-c", "exit 5").code == 5
     assert cli.ok("exec", "-i", "box", "cat", stdin=b"in\n") == "in"
@@ -247,10 +249,6 @@ def test_A19_the_hostname_is_the_short_id(cli: Cli):
 )
 def test_exit_codes_are_the_programs_or_dockers(cli: Cli, command: tuple[str, ...], code: int):
     assert cli.run("--rm", "IMAGE", *command).code == code
-
-
-def test_a_program_ended_by_a_signal_is_128_more(cli: Cli):
-    assert cli.run("--rm", "IMAGE", "sh", "-c", "sh -c 'kill -15 $$'").code == 143
 
 
 def test_rm_leaves_nothing(cli: Cli):
@@ -312,6 +310,15 @@ def test_cidfile(cli: Cli, tmp_path):
 
 
 def test_read_only_roots_and_tmpfs(cli: Cli):
-    done = cli.run("--rm", "--read-only", "--tmpfs", "/run:size=64k", "IMAGE", "sh", "-c", "echo x >/x; echo y >/run/y && cat /run/y")
+    done = cli.run(
+        "--rm",
+        "--read-only",
+        "--tmpfs",
+        "/run:size=64k",
+        "IMAGE",
+        "sh",
+        "-c",
+        "echo x >/x; echo y >/run/y && cat /run/y",
+    )
     assert done.out == "y\n"
     assert "ead-only file system" in done.err
