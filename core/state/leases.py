@@ -34,6 +34,9 @@ class Lease:
             self._write()
             os.rename(hidden, self._path)
         except OSError as error:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                hidden.unlink(missing_ok=True)
             raise wrapped(error, "make lease", self._path) from error
         return self
 
@@ -63,6 +66,8 @@ def live_holds(directory: Path) -> set[str]:
     """Everything that living leases protect; files of dead ones are removed on the way."""
     holds: set[str] = set()
     for entry in os.scandir(directory):
+        if entry.name.startswith("."):
+            continue  # being made: not locked yet, perhaps
         path = Path(entry.path)
         if is_locked(path):
             try:
