@@ -23,7 +23,8 @@ from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.blobs import Blob, BlobWriter, ingest, open_blob
 from core.storage.compression import HEAD_BYTES, compression_of
-from core.storage.layers import Layer, chain_id, has_layer, read_layer, unpack_layer
+from core.storage.layers import Layer, chain_id, has_layer, read_layer
+from core.storage.unpacking import unpack_layer
 
 
 def store_layer(
@@ -73,6 +74,7 @@ def unpack_stored(
             chunks=None,
             parent=parent,
             expected_diff_id=None,
+            what=what,
             strict_end=strict_end,
             report=lambda done: report(Progress(what=what, done_bytes=done, total_bytes=blob.size)),
             cancel=cancel,

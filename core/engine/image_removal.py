@@ -111,7 +111,7 @@ class ImageRemoval:
             return 0  # somebody has named it again meanwhile
         journal.append(self._roots.journal, "image", "delete", image_id, {"name": image_id})
         removed.append(Removed(deleted=image_id))
-        swept = gc.sweep(self._roots, self._reachable)
+        swept = self.sweep()
         removed.extend(
             Removed(deleted=layer.chain_id) for layer in reversed(record.layers) if layer.chain_id in swept.layers
         )
@@ -125,6 +125,10 @@ class ImageRemoval:
             except Conflict:
                 pass  # the parent is still needed
         return freed
+
+    def sweep(self) -> gc.Swept:
+        """Delete content and layers that neither an image, nor a container, nor a living operation needs."""
+        return gc.sweep(self._roots, self._reachable)
 
     def _reachable(self, holds: set[str]) -> gc.Reachable | None:
         """All that images and containers need; called under the exclusive store lock."""
@@ -161,5 +165,5 @@ class ImageRemoval:
             except Conflict:
                 continue  # images were made from it
             freed += self._delete(image_id, removed)
-        freed += gc.sweep(self._roots, self._reachable).freed_bytes
+        freed += self.sweep().freed_bytes
         return removed, freed

@@ -22,7 +22,8 @@ from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.blobs import BlobWriter, has_blob, open_blob, read_blob
 from core.storage.compression import HEAD_BYTES, compression_of, plain_pieces
-from core.storage.layers import MOST_LAYERS, Layer, chain_id, has_layer, read_layer, unpack_layer
+from core.storage.layers import MOST_LAYERS, Layer, chain_id, has_layer, read_layer
+from core.storage.unpacking import unpack_layer
 
 
 class _Spool:
@@ -185,6 +186,7 @@ def _unpack(
             chunks=(lambda: plain_pieces(lambda size: os.read(descriptor, size), what=what)) if packed else None,
             parent=parent,
             expected_diff_id=planned.diff_id,
+            what=what,
             report=lambda done: report(Progress(what=f"unpacking {what}", done_bytes=done)),
             cancel=cancel,
         )

@@ -21,7 +21,6 @@ from typing import Protocol
 
 import msgspec
 
-from core.engine.files import copy_image_tree, file_entries
 from core.errors import CorruptDocument, EngineError, InUse, InvalidInput, NotFound, Unsupported, wrapped
 from core.linux.files import sync_directory
 from core.linux.remove import remove_tree
@@ -35,9 +34,6 @@ from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.storage.layers import remove_directory
 from core.storage.usage import tree_bytes
-from core.trees import copy
-from core.trees.faults import TreeFault
-from core.trees.launch import to_engine_error
 
 _POPULATING = "POPULATING"
 _COPY_S = 600.0
@@ -215,6 +211,8 @@ class EngineVolumes:
 
         Raises: NoSpace …: the volume is empty again then.
         """
+        from core.engine.files import copy_image_tree
+
         directory = self._roots.volume(name)
         data = directory / "_data"
         with locked(
@@ -239,6 +237,11 @@ class EngineVolumes:
 
     def list_dir(self, name: str, path: str) -> Sequence[FileEntry]:
         """A directory inside it."""
+        from core.engine.files import file_entries
+        from core.trees import copy
+        from core.trees.faults import TreeFault
+        from core.trees.launch import to_engine_error
+
         root = self._open(name)
         try:
             return file_entries(copy.list_directory(root, os.fsencode(path)))
@@ -251,6 +254,10 @@ class EngineVolumes:
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file inside it."""
+        from core.trees import copy
+        from core.trees.faults import TreeFault
+        from core.trees.launch import to_engine_error
+
         root = self._open(name)
         try:
             return copy.read_file(root, os.fsencode(path), offset, length)

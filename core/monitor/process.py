@@ -158,7 +158,8 @@ def find_identity(user: str) -> Identity:
     A number need not be listed. Raises: StageError: a name that is not, with docker's words.
     """
     name, colon, group = user.partition(":")
-    entry = _find_user(name or "0")
+    name = name or "0"
+    entry = _find_user(name)
     if entry is None and not name.isdigit():
         raise _unknown("user", name, "passwd")
     uid, gid, login, home = entry or (_number("user", name), 0, "", "/")

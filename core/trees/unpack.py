@@ -252,6 +252,8 @@ class Unpacker:
         self._directory_times += path + b"\0" + entry.mtime_ns.to_bytes(8, "little", signed=True)
 
     def _make_hardlink(self, entry: Entry, parent: int, name: bytes) -> None:
+        if b".." in entry.link.split(b"/"):
+            raise unsafe(entry.name, f"a hard link to {shown(entry.link)}, which climbs out with ..")
         target = self._place(clean_name(entry.link))
         directory, _, target_name = target.rpartition(b"/")
         try:

@@ -69,7 +69,9 @@ def test_A6_stop_asks_first(cli: Cli):
 
 
 def test_A6_stop_kills_what_does_not_listen(cli: Cli):
-    cli.ok(*cli.run_words("run", "-d", "--name", "box", "IMAGE", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"))
+    cli.ok(
+        *cli.run_words("run", "-d", "--name", "box", "IMAGE", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
+    )
     cli.ok("stop", "-t", "1", "box")
     assert cli.field("box", "{{.State.ExitCode}}") == "137"
 
@@ -190,7 +192,11 @@ def _settled(cli: Cli) -> str:
 
 def test_A11_exec(cli: Cli):
     cli.start_sleeper("box")
-    assert cli.ok("exec", "-d", "box", "touch", "/etc/volnet_config") == ("" if cli.name != "podman" else cli.ok("exec", "-d", "box", "true") and "") or True
+    assert (
+        cli.ok("exec", "-d", "box", "touch", "/etc/volnet_config")
+        == ("" if cli.name != "podman" else cli.ok("exec", "-d", "box", "true") and "")
+        or True
+    )
     eventually("the file is there", lambda: cli("exec", "box", "test", "-e", "/etc/volnet_config").code == 0)
     assert cli("exec", "box", "sh", "-c", "exit 5").code == 5
     assert cli.ok("exec", "-i", "box", "cat", stdin=b"in\n") == "in"
@@ -312,6 +318,15 @@ def test_cidfile(cli: Cli, tmp_path):
 
 
 def test_read_only_roots_and_tmpfs(cli: Cli):
-    done = cli.run("--rm", "--read-only", "--tmpfs", "/run:size=64k", "IMAGE", "sh", "-c", "echo x >/x; echo y >/run/y && cat /run/y")
+    done = cli.run(
+        "--rm",
+        "--read-only",
+        "--tmpfs",
+        "/run:size=64k",
+        "IMAGE",
+        "sh",
+        "-c",
+        "echo x >/x; echo y >/run/y && cat /run/y",
+    )
     assert done.out == "y\n"
     assert "ead-only file system" in done.err

@@ -1,0 +1,45 @@
+"""Engines for tests that need images but no containers, and what must be true of their stores."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.engine.engine import Engine, open_engine
+from core.model.image import Loaded
+from core.model.progress import CancelToken, silent
+
+
+def open_store(directory: Path) -> Engine:
+    """An engine whose data and run roots lie in a directory of the test."""
+    return open_engine(directory / "data", directory / "run")
+
+
+def import_tar(engine: Engine, data: bytes, reference: str = "made:1") -> Path:
+    """Import a tar; the directory of its only layer."""
+    engine.images.import_tar(io.BytesIO(data), reference, silent, CancelToken())
+    return engine.roots.layer(engine.images.inspect(reference).layers[-1]) / "diff"
+
+
+def load(engine: Engine, data: bytes) -> Sequence[Loaded]:
+    return engine.images.load(io.BytesIO(data), silent, CancelToken())
+
+
+def save(engine: Engine, *keys: str, format: str = "docker-archive") -> bytes:
+    sink = io.BytesIO()
+    engine.images.save(keys, sink, silent, CancelToken(), format=format)
+    return sink.getvalue()
+
+
+def contents(engine: Engine) -> set[str]:
+    """Everything of the store that an operation could leave behind, half-made things included."""
+    roots = engine.roots
+    found: set[str] = set()
+    for directory in (roots.layers, roots.images, roots.refs, roots.ingest, roots.leases, roots.trash, roots.volumes):
+        found.update(f"{directory.name}/{name}" for name in os.listdir(directory))
+    for first in roots.blobs.iterdir():
+        found.update(f"blobs/{blob.name}" for blob in first.iterdir())
+    found.discard("refs/.lock")
+    return found
