@@ -1,4 +1,7 @@
-"""Containers, as the seam offers them: create, run, look, end. Each use case owns the order of its steps."""
+"""Containers, as the seam offers them: create, run, look, end. Each use case owns the order of its steps.
+
+What looks into files, logs and processes is imported by the call that needs it: a start does not.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,17 @@ from typing import Any
 
 import msgspec
 
-from core.backend import AttachWish, CreateResult, PathStat
-from core.engine import creating, files, launch, processes
+from core.backend import AttachWish, CreateResult, LogView, PathStat
+from core.engine import launch
 from core.engine.attachments import LocalAttachment, ask
 from core.engine.image_users import HeldContainer
 from core.engine.images import EngineImages
 from core.engine.records import ContainerRecords
 from core.engine.sandboxes import build_sandbox
+from core.engine.tree import Tree
 from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, WrongState
 from core.linux import pidfd
-from core.logs.reader import read_log
-from core.logs.view import FileLogView
 from core.model.container import (
     Change,
     Container,
@@ -62,6 +64,8 @@ class EngineContainers:
 
     def create(self, spec: ContainerSpec) -> CreateResult:
         """Make a container; nothing is left behind if that fails."""
+        from core.engine import creating
+
         return creating.create(self._roots, self._records, self.images, self.volumes, spec)
 
     def start(self, key: str, attach: AttachWish | None = None) -> LocalAttachment | None:
@@ -373,6 +377,8 @@ class EngineContainers:
 
     def logs(self, key: str, query: LogQuery, cancel: CancelToken | None = None) -> Iterator[LogLine]:
         """Lines, oldest first; with follow until it ends or is cancelled."""
+        from core.logs.reader import read_log
+
         container_id = self._records.resolve(key)
 
         def is_over() -> bool:
@@ -381,17 +387,23 @@ class EngineContainers:
         directory = self._roots.container(container_id) / "logs"
         return read_log(directory, query, cancel or CancelToken(), is_over)
 
-    def log_view(self, key: str) -> FileLogView:
+    def log_view(self, key: str) -> LogView:
         """A log for a viewer."""
+        from core.logs.view import FileLogView
+
         return FileLogView(self._roots.container(self._records.resolve(key)) / "logs")
 
     def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
         """Its processes, as ps shows them from the host's side."""
+        from core.engine import processes
+
         container = self._running(key, "show processes of")
         return processes.table(self._roots, container, ps_arguments)
 
     def stats(self, keys: Sequence[str] = ()) -> dict[str, StatsSample]:
         """The newest sample of each running container (of all, when none is named), by full id."""
+        from core.engine import processes
+
         wanted = [self._records.get(key) for key in keys] if keys else self._records.all()
         found: dict[str, StatsSample] = {}
         for container in wanted:
@@ -402,42 +414,58 @@ class EngineContainers:
 
     def stats_history(self, key: str, since_ns: int = 0) -> Sequence[StatsSample]:
         """Kept samples, oldest first, one a second."""
+        from core.engine import processes
+
         return processes.kept_samples(self._roots, self._records.resolve(key), since_ns)
 
     # ── files ──────────────────────────────────────────────────────────────────────────────────
 
     def changes(self, key: str) -> Sequence[Change]:
         """What differs from its image, sorted by path."""
+        from core.engine import files
+
         with self.held(key, pause=False) as held:
             return files.changes(self._roots, held.tree)
 
     def stat_path(self, key: str, path: str) -> PathStat:
         """What lies at a path."""
+        from core.engine import files
+
         with self.held(key, pause=False) as held:
             return files.stat_path(self._roots, held.tree, path)
 
     def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
         """A tar of a file or tree."""
+        from core.engine import files
+
         with self.held(key, pause=False) as held:
             yield from files.copy_out(self._roots, held.tree, path, cancel or CancelToken())
 
     def copy_in(self, key: str, path: str, tar: Iterable[bytes], *, archive: bool = False) -> None:
         """Unpack a tar into an existing directory."""
+        from core.engine import files
+
         with self.held(key, pause=False) as held:
             files.copy_in(self._roots, held.tree, path, tar, archive=archive)
 
     def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
         """A directory of its root."""
+        from core.engine import files
+
         with self.held(key, pause=False) as held:
             return files.list_dir(self._roots, held.tree, path)
 
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file of its root."""
+        from core.engine import files
+
         with self.held(key, pause=False) as held:
             return files.read_file(self._roots, held.tree, path, offset, length)
 
     def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
         """Its whole root as one tar."""
+        from core.engine import files
+
         with self.held(key, pause=False) as held:
             yield from files.export(self._roots, held.tree, report, cancel)
             self._note(held.container, "export")
@@ -472,8 +500,8 @@ class EngineContainers:
             else:
                 yield HeldContainer(container=container, tree=self._tree(container))
 
-    def _tree(self, container: Container) -> files.Tree:
-        return files.Tree(
+    def _tree(self, container: Container) -> Tree:
+        return Tree(
             what=f"container {container.name}",
             layers=container.config.layers,
             directory=self._roots.container(container.id),

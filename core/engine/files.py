@@ -14,9 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from core.backend import PathStat
+from core.engine.tree import Tree
 from core.errors import InvalidInput, NotFound, wrapped
 from core.model.container import Change
 from core.model.mounts import Mount
@@ -29,23 +28,6 @@ from core.trees.launch import Worker, limits_argument
 from core.trees.tarread import DEFAULT_LIMITS, Limits
 
 _O_PLACE = os.O_PATH | os.O_CLOEXEC
-
-
-class Tree(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a container's files are.
-
-    `pid` is its first process while it runs: its mount namespace is used then, so that binds and
-    tmpfs are seen; None: the overlay is mounted in the worker's own namespace, under the
-    container's lock, which the caller holds.
-    """
-
-    what: str
-    """For errors: "container web"."""
-    layers: tuple[str, ...]
-    directory: Path
-    """Holds upper/ and work/."""
-    pid: int | None = None
-    mounts: tuple[Mount, ...] = ()
 
 
 def changes(roots: Roots, tree: Tree) -> Sequence[Change]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from core.engine.files import Tree
+from core.engine.tree import Tree
 from core.model.container import Container
 
 

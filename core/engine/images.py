@@ -1,15 +1,16 @@
-"""Images, as the seam offers them: records, layers and blobs brought together."""
+"""Images, as the seam offers them: records, layers and blobs brought together.
+
+What makes, moves and removes images is imported by the call that needs it: most commands only look
+one up.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from core.backend import CommitWish
-from core.engine import image_commit, image_making, image_transfer
-from core.engine.files import list_image_dir, read_image_file
-from core.engine.image_removal import ImageRemoval
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import EngineError, Integrity, NotFound, wrapped
 from core.images import wire
@@ -23,8 +24,11 @@ from core.model.reference import parse_reference
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.paths import Roots
+from core.storage import gc
 from core.storage.blobs import read_blob
-from core.storage.compression import plain_pieces
+
+if TYPE_CHECKING:
+    from core.engine.image_removal import ImageRemoval
 
 _Users = dict[str, list[Container]]
 
@@ -36,7 +40,9 @@ class EngineImages:
         self._roots = roots
         self._containers = containers
         self._store = ImageStore(roots)
-        self._removal = ImageRemoval(roots, self._store, containers)
+        if gc.has_crashed_operations(roots):
+            with suppress(EngineError):
+                self._removal().sweep()
         self._configs: dict[str, tuple[bytes, wire.ConfigDocument]] = {}
 
     # looking
@@ -135,16 +141,18 @@ class EngineImages:
 
     def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
         """Untag, and delete what nothing else needs."""
-        return self._removal.remove(key, force=force)
+        return self._removal().remove(key, force=force)
 
     def prune(self, *, all: bool = False) -> tuple[Sequence[Removed], int]:
         """Remove dangling (or all unused) images: what went, and the bytes freed."""
-        return self._removal.prune(every_unused=all)
+        return self._removal().prune(every_unused=all)
 
     # making
 
     def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
         """Read a docker-archive or OCI layout tar, plain, gzip or zstd."""
+        from core.engine import image_transfer
+
         with self._leaving_nothing():
             return image_transfer.load(self._roots, self._store, source, report, cancel)
 
@@ -158,6 +166,8 @@ class EngineImages:
         format: str = "docker-archive",
     ) -> None:
         """Write images as one tar; formats docker-archive (readable as OCI too) and oci-archive."""
+        from core.engine import image_transfer
+
         image_transfer.save(self._roots, self._store, keys, sink, report, cancel, format=format)
 
     def import_tar(
@@ -171,6 +181,8 @@ class EngineImages:
         changes: Sequence[str] = (),
     ) -> str:
         """Make a one-layer image of a tar of a root file system; its id."""
+        from core.engine import image_making
+        from core.storage.compression import plain_pieces
 
         def read(size: int) -> bytes:
             cancel.check()
@@ -193,13 +205,22 @@ class EngineImages:
 
     def commit(self, container: str, wish: CommitWish, report: Report, cancel: CancelToken) -> str:
         """Make an image of what a container has become; its id."""
+        from core.engine import image_commit
+
         with self._leaving_nothing():
             return image_commit.commit(self._roots, self._store, self._containers, container, wish, report, cancel)
 
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         """Make a usable image from this host's own tools, no network needed; its id."""
+        from core.engine import image_making
+
         with self._leaving_nothing():
             return image_making.make_starter(self._roots, self._store, reference, report, cancel)
+
+    def _removal(self) -> ImageRemoval:
+        from core.engine.image_removal import ImageRemoval
+
+        return ImageRemoval(self._roots, self._store, self._containers)
 
     @contextmanager
     def _leaving_nothing(self) -> Iterator[None]:
@@ -208,18 +229,22 @@ class EngineImages:
             yield
         except BaseException:
             with suppress(EngineError):
-                self._removal.sweep()
+                self._removal().sweep()
             raise
 
     # browsing
 
     def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
         """A directory of its file tree."""
+        from core.engine.files import list_image_dir
+
         record = self._store.get(self._store.resolve(key))
         return list_image_dir(self._roots, [layer.chain_id for layer in record.layers], path, f"image {key}")
 
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file of its tree."""
+        from core.engine.files import read_image_file
+
         record = self._store.get(self._store.resolve(key))
         layers = [layer.chain_id for layer in record.layers]
         return read_image_file(self._roots, layers, path, offset, length, f"image {key}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 from collections.abc import Iterator
 
 from core import about
@@ -21,7 +19,6 @@ from core.monitor import proto
 from core.state import journal
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
-from core.stats.host import sample_host
 
 
 class EngineSystem:
@@ -34,6 +31,8 @@ class EngineSystem:
 
     def info(self) -> EngineInfo:
         """What this engine is and where it runs."""
+        import platform
+
         states = [container.status for container in self._containers.all()]
         hierarchies = driver.find_hierarchies()
         return EngineInfo(
@@ -58,6 +57,8 @@ class EngineSystem:
 
     def host(self) -> HostSample:
         """The machine just now."""
+        from core.stats.host import sample_host
+
         return sample_host(self._roots.data)
 
     def events(
@@ -68,6 +69,8 @@ class EngineSystem:
 
     def reset(self) -> None:
         """Stop and remove everything this data root holds, the roots themselves too."""
+        import shutil
+
         for container in self._containers.all():
             self._containers.remove(container.id, force=True)
         try:
@@ -93,6 +96,8 @@ class EngineSystem:
 
 
 def _operating_system() -> str:
+    import platform
+
     try:
         return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     except OSError:

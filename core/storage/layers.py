@@ -11,26 +11,20 @@ rename; a directory that still carries the mark is nobody's, whoever finds it.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from core.errors import CorruptDocument, DigestMismatch, NotFound, wrapped
+from core.errors import CorruptDocument, NotFound, wrapped
 from core.linux.files import sync_directory
 from core.linux.placement import spread_directories
 from core.linux.remove import remove_tree
-from core.model.progress import CancelToken
 from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
-from core.storage.blobs import open_blob
-from core.trees.launch import Worker, limits_argument
-from core.trees.tarread import DEFAULT_LIMITS, Limits
 
 INCOMPLETE = "INCOMPLETE"
 MOST_LAYERS = 127
@@ -53,6 +47,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 def chain_id(parent: str, diff_id: str) -> str:
     """The id of a layer on top of others (image-spec: config.md, "Layer ChainID")."""
+    import hashlib  # loads OpenSSL, and a start computes no digest
+
     if not parent:
         return diff_id
     return f"sha256:{hashlib.sha256(f'{parent} {diff_id}'.encode()).hexdigest()}"
@@ -72,7 +68,7 @@ class NewLayer:
     def __init__(self, roots: Roots, parent: str) -> None:
         self._roots = roots
         self._parent = parent
-        self.directory = roots.ingest / uuid.uuid4().hex
+        self.directory = roots.ingest / os.urandom(16).hex()
         self.diff = self.directory / "diff"
         try:
             spread_directories(roots.ingest)
@@ -120,78 +116,6 @@ class NewLayer:
         """Throw away what was not published."""
         if self.directory.exists():
             remove_directory(self.directory)
-
-
-def unpack_layer(
-    roots: Roots,
-    lease: Lease,
-    *,
-    blob: str,
-    chunks: Callable[[], Iterator[bytes]] | None,
-    parent: str,
-    expected_diff_id: str | None,
-    what: str,
-    diff_id: str | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    strict_end: bool = False,
-    report: Callable[[int], None] | None = None,
-    cancel: CancelToken | None = None,
-) -> Layer:
-    """Make a layer of a stored archive.
-
-    Args: chunks: gives the plain tar where the blob is compressed; None reads the blob itself,
-        whose digest is then the diff id. expected_diff_id: what the image's config promises.
-        what: how errors name it.
-    Raises: UnsafeArchive, Integrity, LimitExceeded, NoSpace, Cancelled: nothing is left behind.
-    """
-    if chunks is None:
-        diff_id = blob
-        if expected_diff_id is not None and expected_diff_id != diff_id:
-            raise DigestMismatch(
-                f"{what} is not {expected_diff_id}, which the image's config promises",
-                hint="fetch or make the archive again",
-            )
-    new = NewLayer(roots, parent)
-    try:
-        root = os.open(new.diff, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        source = open_blob(roots, blob)
-        try:
-            arguments = {
-                "root": root,
-                "limits": limits_argument(limits),
-                "whiteouts": True,
-                "strict_end": strict_end,
-                "input": "pipe" if chunks else "file",
-            }
-            with Worker("unpack", arguments, descriptors=(root,), stdin="pipe" if chunks else source) as worker:
-                if chunks is not None:
-                    diff_id = _feed(worker, chunks(), cancel)
-                result = worker.finish(what=what, cancel=cancel, report=report)
-        finally:
-            os.close(source)
-            os.close(root)
-        assert diff_id is not None
-        if expected_diff_id is not None and expected_diff_id != diff_id:
-            raise DigestMismatch(
-                f"{what} unpacks to {diff_id}, the image's config promises {expected_diff_id}",
-                hint="fetch or make the archive again",
-            )
-        return new.publish(lease, diff_id=diff_id, blob=blob, size_bytes=result["size"], entries=result["entries"])
-    finally:
-        new.discard()
-
-
-def _feed(worker: Worker, chunks: Iterator[bytes], cancel: CancelToken | None) -> str:
-    """Hand a plain tar to a worker and hash it on the way; its diff id."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        if cancel is not None:
-            cancel.check()
-        digest.update(chunk)
-        if not worker.feed(chunk):
-            break
-    worker.end_input()
-    return f"sha256:{digest.hexdigest()}"
 
 
 def read_layer(roots: Roots, chain: str) -> Layer:

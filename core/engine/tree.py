@@ -1,0 +1,26 @@
+"""Where the files of a container are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from core.model.mounts import Mount
+
+
+class Tree(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a container's files are.
+
+    `pid` is its first process while it runs: its mount namespace is used then, so that binds and
+    tmpfs are seen; None: the overlay is mounted in the worker's own namespace, under the
+    container's lock, which the caller holds.
+    """
+
+    what: str
+    """For errors: "container web"."""
+    layers: tuple[str, ...]
+    directory: Path
+    """Holds upper/ and work/."""
+    pid: int | None = None
+    mounts: tuple[Mount, ...] = ()
