@@ -179,7 +179,11 @@ class Actions:
     def _each(self, containers: Sequence[Container], act: Callable[[str], Any], done: str) -> None:
         def work() -> None:
             for container in containers:
-                act(container.id)
+                try:
+                    act(container.id)
+                except EngineError as error:  # asked by id, for its name may have moved on; told by name
+                    error.message = error.message.replace(container.id, container.name)
+                    raise
 
         self.do(work, f"{_names(containers)} {done}", "containers", "volumes")
 

@@ -56,12 +56,15 @@ class _Terminal:
 def run_console(backend: Backend) -> int:
     """Show the console until the person leaves; the process's exit code.
 
-    128 + n after signal n. Running containers are never touched by leaving.
+    128 + n after signal n. Running containers are never touched by leaving. A fault of ours
+    is raised, once the terminal is as it was.
     """
     from app.console import first_frame
 
     for number in _ENDING:
         signal.signal(number, _leave)
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)  # they would win over the terminal's real size, and never change
     terminal = _Terminal()
     terminal.hush()
     try:
@@ -79,6 +82,8 @@ def _run(backend: Backend) -> int:
     console = Console(backend)
     ended_by = _end_in_order(console)
     code = console.run()
+    if console.fault is not None:
+        raise console.fault
     if ended_by:
         return 128 + ended_by[0]
     return code if code is not None else console.return_code or 0

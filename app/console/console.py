@@ -86,7 +86,7 @@ class Console(App[int], inherit_bindings=False):
         self.theme = name
 
     def on_mount(self) -> None:
-        relay = Relay()
+        relay = Relay(self)
         self._feed = Feed(self._backend, self.store, relay)
         self.actions = Actions(self._backend, self.store, self._feed, relay)
         self.set_keymap(self._own_keys)
@@ -100,6 +100,15 @@ class Console(App[int], inherit_bindings=False):
     def on_unmount(self) -> None:
         self._feed.stop()
         self.actions.close()
+
+    def _fatal_error(self) -> None:
+        """End without Textual's traceback, which shows local variables: whoever ran us tells the fault."""
+        self._close_messages_no_wait()
+
+    @property
+    def fault(self) -> Exception | None:
+        """What ended the console, if it did not end by itself."""
+        return self._exception
 
     # ------------------------------------------------------------------ places
 

@@ -13,7 +13,6 @@ container that will mount it holds a lease on `volume <name>` until the containe
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -94,7 +93,7 @@ class EngineVolumes:
     def _make(self, volume: Volume) -> bool:
         """Publish a new volume; False if there is one of that name, which is not being removed either."""
         target = self._roots.volume(volume.name)
-        building = self._roots.ingest / uuid.uuid4().hex
+        building = self._roots.ingest / os.urandom(16).hex()
         while True:
             try:
                 with locked(target / "lock", Rank.VOLUME, what=f"volume {volume.name}", wait_s=_COPY_S):

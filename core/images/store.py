@@ -10,7 +10,6 @@ config's bytes are read by the caller.
 from __future__ import annotations
 
 import os
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,7 +22,7 @@ from core.model.ids import is_id_prefix
 from core.model.reference import ImageRef, parse_reference
 from core.state.documents import read_struct, write_struct
 from core.state.locks import Rank, locked
-from core.state.paths import Roots
+from core.state.paths import Roots, percent_encoded
 
 _NAMING = "naming-"
 
@@ -144,7 +143,7 @@ class ImageStore:
                 record = read_struct(Path(entry.path), "ref", RefRecord)
             except (FileNotFoundError, EngineError):
                 continue
-            if urllib.parse.quote(record.reference, safe="") + ".json" == entry.name:
+            if percent_encoded(record.reference) + ".json" == entry.name:
                 found[record.reference] = record.image_id
         return found
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import uuid
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +20,7 @@ class Lease:
     """A context manager; add() may be called at any time while it is held."""
 
     def __init__(self, directory: Path, *holds: str) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
         self._path = directory / self.id
         self._holds = list(holds)
         self._descriptor = -1

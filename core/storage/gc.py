@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,7 +86,7 @@ def _held(holds: set[str], kind: str) -> set[str]:
 
 
 def _to_trash(roots: Roots, path: Path) -> Path:
-    target = roots.trash / uuid.uuid4().hex
+    target = roots.trash / os.urandom(16).hex()
     try:
         os.rename(path, target)
     except OSError as error:

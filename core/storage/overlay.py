@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def ensure_init_layer(roots: Roots, layers: Sequence[str]) -> Path:
     target = _init_directory(roots, layers)
     if target.is_dir():
         return target
-    building = roots.ingest / uuid.uuid4().hex
+    building = roots.ingest / os.urandom(16).hex()
     with Lease(roots.leases, INGEST):
         try:
             target.parent.mkdir(mode=0o700, exist_ok=True)

@@ -154,14 +154,14 @@ class ContainerPlace(Place):
             return
         pane = self._show_shell()
         if not pane.is_open:
-            self.call_after_refresh(pane.open, self._exec)
+            pane.open(self._exec)
 
     def action_attach(self) -> None:
         container = self.container
         if container is None or not isinstance(container.state, Running):
             self.seat.store.put_notice("it is not running: s starts it", "warn")
             return
-        self.call_after_refresh(self._show_shell().open, self._join)
+        self._show_shell().open(self._join)
 
     def action_zoom(self) -> None:
         if self.has_class("shell"):

@@ -24,7 +24,7 @@ class Header(Bar):
         palette, store = self.seat.palette, self.seat.store
 
         bright, quiet = palette.style("text", "raised", "bold"), palette.style("muted", "raised")
-        host, info, wide = store.host.now, store.info, cells.width >= 100
+        host, info, wide = store.host.now, store.info, cells.width >= 116
         cells.put(f" {NAME} ", palette.style("background", "accent", "bold"))
         cells.put(f" {safe_text(info.hostname) if info else '…'} ", bright)
         if host is None:

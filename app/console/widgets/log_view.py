@@ -68,7 +68,7 @@ class LogLines(Widget, can_focus=True):
         self._top, self._left, self.following = 0, 0, True
         self._hit, self._search_note = None, ""
         console = seat(self)
-        self._source = LogSource(console.actions.backend, key, Relay(), self._changed)
+        self._source = LogSource(console.actions.backend, key, Relay(self.app), self._changed)
         self._forget_strips()
 
     def shut(self) -> None:

@@ -48,6 +48,8 @@ class TerminalPane(Widget, can_focus=True):
         super().__init__()
         self.terminal = Terminal(80, 24)
         self._session: ShellSession | None = None
+        self._wanted: Callable[[int, int], Attachment] | None = None
+        """A session asked for while the pane had no size yet."""
         self._back = 0
         """Rows scrolled back into history."""
         self._frame_due = False
@@ -59,14 +61,24 @@ class TerminalPane(Widget, can_focus=True):
     def open(self, attach: Callable[[int, int], Attachment]) -> None:
         """Begin a session; `attach(rows, columns)` is called in a thread."""
         self.shut()
-        columns, rows = max(2, self.size.width), max(1, self.size.height)
+        self._wanted = attach
+        if self.size.width:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Start what was asked for, now that the pane has its size."""
+        if self._wanted is None:
+            return
+        attach, self._wanted = self._wanted, None
+        columns, rows = self.size.width, self.size.height
         self.terminal = Terminal(columns, rows)
         self._back, self.ended = 0, ""
-        self._session = ShellSession(lambda: attach(rows, columns), Relay(), self._draw, self._over)
+        self._session = ShellSession(lambda: attach(rows, columns), Relay(self.app), self._draw, self._over)
         self.refresh()
 
     def shut(self) -> None:
         """End the session, if there is one."""
+        self._wanted = None
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -74,7 +86,7 @@ class TerminalPane(Widget, can_focus=True):
     @property
     def is_open(self) -> bool:
         """Whether a program is there to type to."""
-        return self._session is not None and not self.ended
+        return self._wanted is not None or (self._session is not None and not self.ended)
 
     def on_unmount(self) -> None:
         self.shut()
@@ -175,7 +187,10 @@ class TerminalPane(Widget, can_focus=True):
             self.refresh()
 
     def on_resize(self) -> None:
-        columns, rows = max(2, self.size.width), max(1, self.size.height)
+        columns, rows = self.size
+        if not columns or not rows:
+            return  # hidden: the program keeps the window it had
+        self._begin()
         self.terminal.resize(columns, rows)
         if self._session is not None:
             self._session.resize(rows, columns)
