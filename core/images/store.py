@@ -76,10 +76,10 @@ class ImageStore:
         try:
             if is_marked:
                 mark.touch(mode=0o600)
-            with locked(self._roots.store_lock, Rank.STORE, shared=True, what="the store"):
+            with self._locked_references():  # whoever removes the image meanwhile finds it named, or not at all
                 write_struct(self._roots.image(record.id), "image", record)
-            for reference in references:
-                self.set_reference(reference, record.id)
+                for reference in references:
+                    self._write_reference(reference, record.id)
         except OSError as error:
             raise wrapped(error, "write", mark) from error
         except BaseException:
@@ -147,18 +147,19 @@ class ImageStore:
                 found[record.reference] = record.image_id
         return found
 
-    def set_reference(self, reference: ImageRef, image_id: str) -> str | None:
-        """Let a reference mean an image; the image it meant before, if another.
+    def set_reference(self, reference: ImageRef, image_id: str) -> None:
+        """Let a reference mean an image; whatever had it before loses it.
 
         Raises: NotFound: the image went away meanwhile.
         """
-        path = self._roots.ref(reference.canonical)
         with self._locked_references():
             if not self.has(image_id):
                 raise no_such_image(image_id)
-            before = self._read_reference(path)
-            write_struct(path, "ref", RefRecord(reference=reference.canonical, image_id=image_id))
-        return before if before != image_id else None
+            self._write_reference(reference, image_id)
+
+    def _write_reference(self, reference: ImageRef, image_id: str) -> None:
+        record = RefRecord(reference=reference.canonical, image_id=image_id)
+        write_struct(self._roots.ref(reference.canonical), "ref", record)
 
     def drop_reference(self, canonical: str, image_id: str) -> bool:
         """Forget a reference if it still means that image; whether it did."""

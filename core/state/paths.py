@@ -185,7 +185,7 @@ def _read_identity(data: Path) -> str | None:
 
 def _make_data_root(data: Path) -> str:
     """Make the skeleton; when two engines do so at once, the first format.json stays."""
-    if data.is_dir() and any(entry.name not in _TOP_LEVEL for entry in data.iterdir()):
+    if data.is_dir() and any(_is_foreign(entry.name) for entry in data.iterdir()):
         raise Conflict(
             f"{data} is not empty and not a {about.NAME} root",
             hint="name an empty or a new directory with --root",
@@ -209,6 +209,11 @@ def _make_data_root(data: Path) -> str:
 
 
 _TOP_LEVEL = {name.partition("/")[0] for name in _DIRECTORIES} | {"format.json", "store.lock"}
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a name can't be ours; another engine may be making the same root, its format.json not yet named so."""
+    return name not in _TOP_LEVEL and not name.startswith("format.json.")
 
 
 def _claim_run_root(run: Path, data: Path, identity: str) -> None:
