@@ -11,7 +11,7 @@ from textual.widget import Widget
 from app.console import short
 from app.console.seat import seat
 from app.console.track import Point, Track
-from app.console.widgets.graph import braille, nice_top, spread
+from app.console.widgets.graph import braille, buckets, nice_top
 from app.console.widgets.strips import Cells
 
 _AXIS = 6
@@ -78,6 +78,7 @@ class StatsGraphs(Widget):
         label: str,
         tone: str,
         rows: int,
+        total: int,
     ) -> list[Strip]:
         palette, width = seat(self).palette, self.size.width
         head = Cells(width, palette.style("muted"))
@@ -86,7 +87,7 @@ class StatsGraphs(Widget):
             head.put(text, palette.style(meaning, "background", "bold" if meaning == "text" else ""))
         lines = [head.strip()]
         cells = max(4, width - _AXIS - 3)
-        drawn = braille(spread(values, cells * 2), cells, max(1, rows - 1), top)
+        drawn = braille(buckets(values, cells * 2, total), cells, max(1, rows - 1), top)
         for number, text in enumerate(drawn):
             line = Cells(width, palette.style("muted"))
             axis = label if number == 0 else "0" if number == len(drawn) - 1 and rows > 2 else ""
@@ -105,7 +106,7 @@ class StatsGraphs(Widget):
         if point.throttled > 0.05:
             title.append((f"   throttled {point.throttled:.1f}%", "warn"))
         top = nice_top(max(values), 10)
-        return self._graph(title, values, top, f"{top:.0f}%", "cpu", rows)
+        return self._graph(title, values, top, f"{top:.0f}%", "cpu", rows, track.total)
 
     def _memory(self, track: Track, rows: int) -> list[Strip]:
         point = track.now
@@ -119,7 +120,7 @@ class StatsGraphs(Widget):
         if point.oom_kills:
             title.append((f"   OOM kills {point.oom_kills}", "fail"))
         top = float(point.limit_bytes) or max(values) * 1.2 or 1.0
-        return self._graph(title, values, top, short.size(top), "memory", rows)
+        return self._graph(title, values, top, short.size(top), "memory", rows, track.total)
 
     def _io(self, track: Track, rows: int) -> list[Strip]:
         point = track.now
@@ -131,7 +132,7 @@ class StatsGraphs(Widget):
             (f"   pids {point.pids}", "muted"),
         ]
         top = max(*values, 4096.0)
-        return self._graph(title, values, top, short.size(top), "io", rows)
+        return self._graph(title, values, top, short.size(top), "io", rows, track.total)
 
     def _pressure(self, point: Point) -> Strip:
         palette = seat(self).palette

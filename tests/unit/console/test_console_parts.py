@@ -22,7 +22,7 @@ from app.console.shell import ShellSession
 from app.console.theme import Palette
 from app.console.vt.keys import encode_key, encode_mouse, encode_paste
 from app.console.vt.terminal import Terminal
-from app.console.widgets.graph import braille, nice_top, spread
+from app.console.widgets.graph import braille, buckets, nice_top
 from app.console.widgets.strips import Cells, fit, meter, sparkline
 from core.errors import InvalidInput, NotFound
 from core.model.ink import BOLD, REVERSE, Ink, apply_sgr, rgb
@@ -37,12 +37,22 @@ def test_braille_fills_from_below_and_the_newest_is_at_the_right() -> None:
 
 @given(st.lists(st.floats(0, 1e12), max_size=200), st.integers(1, 40), st.integers(1, 6))
 def test_braille_always_has_the_asked_size(values: list[float], cells: int, rows: int) -> None:
-    drawn = braille(spread(values, cells * 2), cells, rows, nice_top(max(values, default=0), 1))
+    drawn = braille(buckets(values, cells * 2, len(values)), cells, rows, nice_top(max(values, default=0), 1))
     assert [len(row) for row in drawn] == [cells] * rows
 
 
-def test_spread_keeps_the_peaks() -> None:
-    assert spread([0, 0, 9, 0, 0, 0, 0, 5], 4) == [0, 9, 0, 5]
+def test_buckets_keep_the_peaks_and_stand_still_until_one_is_full() -> None:
+    values = [0.0, 0, 9, 0, 0, 0, 0, 5]
+    assert buckets(values, 4, 8) == [0, 9, 0, 5]
+    assert buckets([*values[1:], 1], 4, 9, step=2) == [9, 0, 5, 1]
+    assert buckets([*values[2:], 1, 2], 4, 10, step=2) == [9, 0, 5, 2][-4:]
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=300), st.integers(1, 50), st.integers(0, 1000))
+def test_buckets_fit_and_lose_no_recent_peak(values: list[float], count: int, forgotten: int) -> None:
+    fitted = buckets(values, count, len(values) + forgotten)
+    assert 1 <= len(fitted) <= count
+    assert max(fitted) >= max(values[-max(1, len(values) // 2) :][-count:])
 
 
 def test_sparkline_shows_the_newest_and_never_nothing_for_something() -> None:
