@@ -13,6 +13,7 @@ from app.console import copy_entries, short
 from app.console.container_columns import SHAPES
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.dialogs.rename import RenameDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
 from app.console.widgets.container_side import ContainerSide
@@ -222,6 +223,11 @@ class ContainersPlace(ListPlace):
     def action_pause(self) -> None:
         if chosen := [one for one in self.table.chosen() if one.status in ("running", "paused")]:
             self.seat.actions.toggle_pause(chosen)
+
+    def action_rename(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.app.push_screen(RenameDialog(container))
 
     def action_kill(self) -> None:
         if chosen := [one for one in self.table.chosen() if one.status in ("running", "paused")]:

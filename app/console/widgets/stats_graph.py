@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import events
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -24,6 +26,13 @@ class StatsGraphs(Widget):
     StatsGraphs { width: 1fr; height: 1fr; }
     """
 
+    class MomentPicked(Message):
+        """A place in a graph has been clicked."""
+
+        def __init__(self, at_ns: int) -> None:
+            super().__init__()
+            self.at_ns = at_ns
+
     def __init__(self) -> None:
         super().__init__()
         self._key = ""
@@ -39,6 +48,20 @@ class StatsGraphs(Widget):
         """Show another container."""
         self._key = key
         self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        track = seat(self).store.tracks.get(self._key)
+        cells = self._graph_cells()
+        back = self.size.width - 3 - event.x
+        if track is None or not track.points or not 0 <= back < cells:
+            return
+        event.stop()
+        step = max(1, -(-len(track.points) // (cells * 2)))
+        place = max(0, len(track.points) - 1 - back * 2 * step)
+        self.post_message(self.MomentPicked(track.points[place].at_ns))
+
+    def _graph_cells(self) -> int:
+        return max(4, self.size.width - _AXIS - 3)
 
     def _changed(self) -> None:
         if self.screen.is_current:
@@ -86,7 +109,7 @@ class StatsGraphs(Widget):
         for text, meaning in title:
             head.put(text, palette.style(meaning, "background", "bold" if meaning == "text" else ""))
         lines = [head.strip()]
-        cells = max(4, width - _AXIS - 3)
+        cells = self._graph_cells()
         drawn = braille(buckets(values, cells * 2, total), cells, max(1, rows - 1), top)
         for number, text in enumerate(drawn):
             line = Cells(width, palette.style("muted"))
