@@ -7,12 +7,12 @@ from app.commands.flags import flag
 
 
 def _run(invocation: Invocation) -> int:
-    from app import demo
+    from app.demo import run_demo, stop_demo
 
     if invocation.flags.truth("stop"):
-        demo.stop_demo(invocation.backend)
+        stop_demo(invocation.backend)
         return 0
-    demo.run_demo(invocation.backend)
+    run_demo(invocation.backend)
     return 0
 
 

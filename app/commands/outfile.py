@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from app.commands.io import Io
-from core.errors import InvalidInput, wrapped
+from core.errors import InvalidInput, NoSpace, wrapped
 
 
 @contextmanager
@@ -47,5 +47,7 @@ def output_file(path: str, io: Io) -> Iterator[BinaryIO]:
             if os.path.lexists(part):
                 os.unlink(part)
             raise
+    except NoSpace as error:  # the engine knows a stream only; the person named a file
+        raise NoSpace(f"write {path}: no space left on device", hint=error.hint) from error
     except OSError as error:
         raise wrapped(error, "write", path) from error

@@ -70,13 +70,15 @@ def row_printer(
     is_table = layout.startswith(("table ", "table\t"))
     template = Template(layout.removeprefix("table").strip().replace("\\t", "\t").replace("\\n", "\n"))
 
+    head = Record(titles)
+    head.hidden["Label"] = lambda name: name
+    template.render(head)  # every field is a text here and there: what fails on the titles fails on a row
+
     def print_lines(io: Io, rows: Iterable[Row]) -> None:
         for row in rows:
             io.line(template.render(row))
 
     def print_table(io: Io, rows: Iterable[Row]) -> None:
-        head = Record(titles)
-        head.hidden["Label"] = lambda name: name
         lines = [template.render(head, TITLE_FUNCTIONS).split("\t")]
         lines += [_one_line(template.render(row)).split("\t") for row in rows]
         io.text(columns_of(lines))

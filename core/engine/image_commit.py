@@ -22,6 +22,7 @@ from core.state import journal
 from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.blobs import BlobWriter, read_blob
+from core.storage.gc import INGEST
 from core.storage.layers import MOST_LAYERS, read_layer
 
 EMPTY_TAR = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
@@ -40,7 +41,7 @@ def commit(
     """Make an image of what a container has become: its image's layers and one of its changes."""
     name = parse_reference(wish.reference) if wish.reference else None
     apply_changes({}, wish.changes)  # a line that can't be read is refused before anything is frozen
-    with Lease(roots.leases) as lease:
+    with Lease(roots.leases, INGEST) as lease:
         with BlobWriter(roots) as writer:
             with containers.held(key, pause=wish.pause) as held:
                 container = held.container

@@ -23,6 +23,7 @@ from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.blobs import Blob, BlobWriter, ingest, open_blob
 from core.storage.compression import HEAD_BYTES, compression_of
+from core.storage.gc import INGEST
 from core.storage.layers import Layer, chain_id, has_layer, read_layer
 from core.storage.unpacking import unpack_layer
 
@@ -111,10 +112,9 @@ def put_image(
             layers=tuple(layers),
             parent_id=parent_id,
             stored_ns=time.time_ns(),
-        )
+        ),
+        [reference] if reference is not None else [],
     )
-    if reference is not None:
-        store.set_reference(reference, image_id)
     return image_id
 
 
@@ -135,7 +135,7 @@ def import_tar(
     """Make an image of one layer."""
     name = parse_reference(reference) if reference else None
     run_config = apply_changes(config or {}, changes)
-    with Lease(roots.leases) as lease:
+    with Lease(roots.leases, INGEST) as lease:
         layer = store_layer(
             roots,
             lease,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from core.engine.image_users import ContainerView, users_by_image
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NoSpace, NotFound
 from core.images.store import ImageStore
 from core.model.container import Container, Running
 from core.model.ids import short_id
 from core.model.image import Removed
 from core.model.reference import parse_reference
 from core.state import journal
+from core.state.leases import live_holds
 from core.state.paths import Roots
 from core.storage import gc
 from core.storage.layers import read_layer
@@ -68,7 +70,11 @@ class ImageRemoval:
         if self._store.drop_reference(canonical, image_id):
             familiar = parse_reference(canonical).familiar
             removed.append(Removed(untagged=familiar))
-            journal.append(self._roots.journal, "image", "untag", image_id, {"name": familiar})
+            self._note("untag", image_id, familiar)
+
+    def _note(self, action: str, image_id: str, name: str) -> None:
+        with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
+            journal.append(self._roots.journal, "image", action, image_id, {"name": name})
 
     def _check_conflicts(
         self, image_id: str, users: Sequence[Container], *, force: bool, ignore_references: bool = False
@@ -109,7 +115,7 @@ class ImageRemoval:
             self._untag(canonical, image_id, removed)
         if not self._store.forget_unnamed(image_id):
             return 0  # somebody has named it again meanwhile
-        journal.append(self._roots.journal, "image", "delete", image_id, {"name": image_id})
+        self._note("delete", image_id, image_id)
         removed.append(Removed(deleted=image_id))
         swept = self.sweep()
         removed.extend(
@@ -128,6 +134,8 @@ class ImageRemoval:
 
     def sweep(self) -> gc.Swept:
         """Delete content and layers that neither an image, nor a container, nor a living operation needs."""
+        if gc.INGEST not in live_holds(self._roots.leases):
+            self._store.roll_back()
         return gc.sweep(self._roots, self._reachable)
 
     def _reachable(self, holds: set[str]) -> gc.Reachable | None:

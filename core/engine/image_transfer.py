@@ -22,6 +22,7 @@ from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.blobs import BlobWriter, has_blob, open_blob, read_blob
 from core.storage.compression import HEAD_BYTES, compression_of, plain_pieces
+from core.storage.gc import INGEST
 from core.storage.layers import MOST_LAYERS, Layer, chain_id, has_layer, read_layer
 from core.storage.unpacking import unpack_layer
 
@@ -97,7 +98,7 @@ def load(roots: Roots, store: ImageStore, source: BinaryIO, report: Report, canc
         report(Progress(what="reading the archive", done_bytes=done, total_bytes=total))
         return data
 
-    with Lease(roots.leases) as lease, _Spool(roots) as spool:
+    with Lease(roots.leases, INGEST) as lease, _Spool(roots) as spool:
         members = Members(spool)
         plain = _Plain(plain_pieces(read, what="the archive"))
         members.read_all(plain.read)
@@ -106,9 +107,8 @@ def load(roots: Roots, store: ImageStore, source: BinaryIO, report: Report, canc
         loaded: list[Loaded] = []
         for image, record in zip(planned, records, strict=True):
             lease.add(f"image {record.id}")
-            store.put(record)
+            store.put(record, image.references)
             for reference in image.references:
-                store.set_reference(reference, record.id)
                 loaded.append(Loaded(reference=reference.familiar, image_id=record.id))
             if not image.references:
                 loaded.append(Loaded(image_id=record.id))

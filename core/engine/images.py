@@ -24,6 +24,7 @@ from core.model.reference import parse_reference
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.paths import Roots
+from core.storage import gc
 from core.storage.blobs import read_blob
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class EngineImages:
         self._roots = roots
         self._containers = containers
         self._store = ImageStore(roots)
+        if gc.has_crashed_operations(roots):
+            with suppress(EngineError):
+                self._removal().sweep()
         self._configs: dict[str, tuple[bytes, wire.ConfigDocument]] = {}
 
     # looking

@@ -22,7 +22,7 @@ from core.state.paths import Roots
 _READY_S = 15.0
 _ANSWER_S = 20.0
 _BOOTSTRAP = (
-    "import sys; sys.path.append({parent!r}); sys.dont_write_bytecode = True;"
+    "import sys; sys.path.append({parent!r});"
     "from core.monitor.spawner import main; main({run!r}, {data!r}, {tag!r}, {log!r}, {ready}, {sealed})"
 )
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from random import SystemRandom
 from typing import Any
 
 from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
@@ -251,12 +249,11 @@ class ContainerRecords:
                 )
             self._refuse_taken(name)
             return name
-        random = SystemRandom()
         for attempt in range(6):
-            name = invent_name(random, attempt)
+            name = invent_name(lambda below: int.from_bytes(os.urandom(8), "big") % below, attempt)
             if not os.path.lexists(self._roots.names / name):
                 return name
-        return uuid.uuid4().hex[:12]
+        return os.urandom(6).hex()
 
     def _refuse_taken(self, name: str) -> None:
         link = self._roots.names / name

@@ -13,15 +13,15 @@ container that will mount it holds a lease on `volume <name>` until the containe
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import time_ns
 from typing import Protocol
 
 import msgspec
 
-from core.errors import CorruptDocument, EngineError, InUse, InvalidInput, NotFound, Unsupported, wrapped
+from core.errors import CorruptDocument, EngineError, InUse, InvalidInput, NoSpace, NotFound, Unsupported, wrapped
 from core.linux.files import sync_directory
 from core.linux.remove import remove_tree
 from core.model.container import Container
@@ -32,6 +32,8 @@ from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease, live_holds
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
+from core.state.trash import discard
+from core.storage.gc import INGEST
 from core.storage.layers import remove_directory
 from core.storage.usage import tree_bytes
 
@@ -91,27 +93,28 @@ class EngineVolumes:
     def _make(self, volume: Volume) -> bool:
         """Publish a new volume; False if there is one of that name, which is not being removed either."""
         target = self._roots.volume(volume.name)
-        building = self._roots.ingest / uuid.uuid4().hex
+        building = self._roots.ingest / os.urandom(16).hex()
         while True:
             try:
                 with locked(target / "lock", Rank.VOLUME, what=f"volume {volume.name}", wait_s=_COPY_S):
                     return False
             except FileNotFoundError:
                 pass  # there is none
-            try:
-                building.mkdir(mode=0o700)
-                (building / "_data").mkdir()
-                (building / "_data").chmod(0o755)
-                write_struct(building / "volume.json", "volume", volume)
-                os.rename(building, target)
-                sync_directory(self._roots.volumes)
-                return True
-            except OSError as error:
-                if not target.exists():
-                    raise wrapped(error, "create volume", target) from error
-            finally:
-                if building.exists():
-                    remove_directory(building)
+            with Lease(self._roots.leases, INGEST):
+                try:
+                    building.mkdir(mode=0o700)
+                    (building / "_data").mkdir()
+                    (building / "_data").chmod(0o755)
+                    write_struct(building / "volume.json", "volume", volume)
+                    os.rename(building, target)
+                    sync_directory(self._roots.volumes)
+                    return True
+                except OSError as error:
+                    if not target.exists():
+                        raise wrapped(error, "create volume", target) from error
+                finally:
+                    if building.exists():
+                        remove_directory(building)
 
     def list(self, *, sizes: bool = False) -> Sequence[Volume]:
         """Sorted by name."""
@@ -172,7 +175,6 @@ class EngineVolumes:
 
     def _remove(self, name: str) -> None:
         directory = self._roots.volume(name)
-        trash = self._roots.trash / uuid.uuid4().hex
         try:
             with locked(directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="removes it"):
                 users = self._users().get(name, ())
@@ -182,13 +184,13 @@ class EngineVolumes:
                     )
                 if f"volume {name}" in live_holds(self._roots.leases):
                     raise InUse(f"remove {name}: volume is in use by a container that is being made", hint="try again")
-                os.rename(directory, trash)
+                discard(self._roots, directory)
         except FileNotFoundError:
             raise _no_such_volume(name) from None
         except OSError as error:
             raise wrapped(error, "remove volume", name) from error
-        remove_directory(trash)
-        journal.append(self._roots.journal, "volume", "destroy", name, {"driver": "local"})
+        with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
+            journal.append(self._roots.journal, "volume", "destroy", name, {"driver": "local"})
 
     def prune(self, *, all: bool = False) -> tuple[Sequence[str], int]:
         """Remove unused anonymous (or all unused) volumes: their names and the bytes freed."""

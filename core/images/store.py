@@ -10,8 +10,7 @@ config's bytes are read by the caller.
 from __future__ import annotations
 
 import os
-import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -23,7 +22,9 @@ from core.model.ids import is_id_prefix
 from core.model.reference import ImageRef, parse_reference
 from core.state.documents import read_struct, write_struct
 from core.state.locks import Rank, locked
-from core.state.paths import Roots
+from core.state.paths import Roots, percent_encoded
+
+_NAMING = "naming-"
 
 
 class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +65,40 @@ class ImageStore:
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
 
-    def put(self, record: ImageRecord) -> None:
-        """Keep an image; the same image again is fine."""
-        with locked(self._roots.store_lock, Rank.STORE, shared=True, what="the store"):
-            write_struct(self._roots.image(record.id), "image", record)
+    def put(self, record: ImageRecord, references: Sequence[ImageRef]) -> None:
+        """Keep an image and let the references mean it; the same image again is fine.
+
+        A mark in ingest/, which the caller's lease protects, stands for an image that is to have a
+        name and has none yet: roll_back() takes such an image away when its maker has died.
+        """
+        mark = self._roots.ingest / f"{_NAMING}{record.id.removeprefix('sha256:')}"
+        is_marked = bool(references) and not self.has(record.id)
+        try:
+            if is_marked:
+                mark.touch(mode=0o600)
+            with self._locked_references():  # whoever removes the image meanwhile finds it named, or not at all
+                write_struct(self._roots.image(record.id), "image", record)
+                for reference in references:
+                    self._write_reference(reference, record.id)
+        except OSError as error:
+            raise wrapped(error, "write", mark) from error
+        except BaseException:
+            if is_marked:
+                self.forget_unnamed(record.id)
+            raise
+        finally:
+            if is_marked:
+                mark.unlink(missing_ok=True)
+
+    def roll_back(self) -> None:
+        """Take away images whose makers died before they had named them. No maker may be alive."""
+        for entry in os.scandir(self._roots.ingest):
+            if entry.name.startswith(_NAMING):
+                self.forget_unnamed(f"sha256:{entry.name.removeprefix(_NAMING)}")
+        for directory in (self._roots.images, self._roots.refs):
+            for entry in os.scandir(directory):
+                if entry.name.endswith(".tmp") and not _is_writer_alive(entry.name):
+                    Path(entry.path).unlink(missing_ok=True)
 
     def get(self, image_id: str) -> ImageRecord:
         """One image by its full id. Raises: NotFound, CorruptDocument."""
@@ -112,22 +143,23 @@ class ImageStore:
                 record = read_struct(Path(entry.path), "ref", RefRecord)
             except (FileNotFoundError, EngineError):
                 continue
-            if urllib.parse.quote(record.reference, safe="") + ".json" == entry.name:
+            if percent_encoded(record.reference) + ".json" == entry.name:
                 found[record.reference] = record.image_id
         return found
 
-    def set_reference(self, reference: ImageRef, image_id: str) -> str | None:
-        """Let a reference mean an image; the image it meant before, if another.
+    def set_reference(self, reference: ImageRef, image_id: str) -> None:
+        """Let a reference mean an image; whatever had it before loses it.
 
         Raises: NotFound: the image went away meanwhile.
         """
-        path = self._roots.ref(reference.canonical)
         with self._locked_references():
             if not self.has(image_id):
                 raise no_such_image(image_id)
-            before = self._read_reference(path)
-            write_struct(path, "ref", RefRecord(reference=reference.canonical, image_id=image_id))
-        return before if before != image_id else None
+            self._write_reference(reference, image_id)
+
+    def _write_reference(self, reference: ImageRef, image_id: str) -> None:
+        record = RefRecord(reference=reference.canonical, image_id=image_id)
+        write_struct(self._roots.ref(reference.canonical), "ref", record)
 
     def drop_reference(self, canonical: str, image_id: str) -> bool:
         """Forget a reference if it still means that image; whether it did."""
@@ -186,6 +218,11 @@ class ImageStore:
             return None
         image_id = self._read_reference(self._roots.ref(reference.canonical))
         return image_id if image_id is not None and self.has(image_id) else None
+
+
+def _is_writer_alive(name: str) -> bool:
+    """Whether the process that writes `<document>.<pid>-<random>.tmp` (core.linux.files) is still there."""
+    return Path("/proc", name.rsplit(".", 2)[-2].partition("-")[0]).exists()
 
 
 def no_such_image(key: str) -> NotFound:

@@ -9,7 +9,7 @@ _O_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(parent: int, name: str | bytes) -> None:
-    """rm -rf of `name` in an open directory; missing is fine.
+    """rm -rf of `name` in an open directory; missing is fine, and so is somebody who deletes the same tree.
 
     The way back up is `..`, so nobody may move directories of the tree meanwhile.
     Raises: OSError: naming what could not be removed.
@@ -19,7 +19,7 @@ def remove_tree(parent: int, name: str | bytes) -> None:
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        os.unlink(name, dir_fd=parent)
+        _unlink(name, parent)
         return
     try:
         waiting = [_remove_files(current)]
@@ -27,7 +27,10 @@ def remove_tree(parent: int, name: str | bytes) -> None:
         while waiting:
             if waiting[-1]:
                 child = waiting[-1].pop()
-                following = os.open(child, _O_DIRECTORY, dir_fd=current)
+                try:
+                    following = os.open(child, _O_DIRECTORY, dir_fd=current)
+                except FileNotFoundError:
+                    continue
                 os.close(current)
                 current = following
                 entered.append(child)
@@ -38,10 +41,24 @@ def remove_tree(parent: int, name: str | bytes) -> None:
                 following = os.open("..", _O_DIRECTORY, dir_fd=current)
                 os.close(current)
                 current = following
-                os.rmdir(entered.pop(), dir_fd=current)
+                _rmdir(entered.pop(), current)
     finally:
         os.close(current)
-    os.rmdir(name, dir_fd=parent)
+    _rmdir(name, parent)
+
+
+def _unlink(name: str | bytes, directory: int) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        pass  # somebody else cleans up as well
+
+
+def _rmdir(name: str | bytes, directory: int) -> None:
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except FileNotFoundError:
+        pass  # somebody else cleans up as well
 
 
 def _remove_files(directory: int) -> list[bytes]:
@@ -53,8 +70,5 @@ def _remove_files(directory: int) -> list[bytes]:
         if is_directory:
             directories.append(name)
         else:
-            try:
-                os.unlink(name, dir_fd=directory)
-            except FileNotFoundError:
-                continue  # somebody else cleans up as well
+            _unlink(name, directory)
     return directories

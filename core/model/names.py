@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from random import Random
+from collections.abc import Callable
 
 _ADJECTIVES = (
     "able agile airy alert amber ample apt ardent azure balmy blithe bold brave breezy bright brisk calm"
@@ -26,7 +26,10 @@ _SURNAMES = (
 ).split()
 
 
-def invent_name(random: Random, attempt: int = 0) -> str:
-    """adjective_surname; from the second attempt on with a digit behind it."""
-    name = f"{random.choice(_ADJECTIVES)}_{random.choice(_SURNAMES)}"
-    return f"{name}{random.randrange(10)}" if attempt else name
+def invent_name(choose: Callable[[int], int], attempt: int = 0) -> str:
+    """adjective_surname; from the second attempt on with a digit behind it.
+
+    Args: choose: gives a number below the one it is given; where chance comes in.
+    """
+    name = f"{_ADJECTIVES[choose(len(_ADJECTIVES))]}_{_SURNAMES[choose(len(_SURNAMES))]}"
+    return f"{name}{choose(10)}" if attempt else name

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import uuid
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +20,7 @@ class Lease:
     """A context manager; add() may be called at any time while it is held."""
 
     def __init__(self, directory: Path, *holds: str) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
         self._path = directory / self.id
         self._holds = list(holds)
         self._descriptor = -1
@@ -35,6 +34,9 @@ class Lease:
             self._write()
             os.rename(hidden, self._path)
         except OSError as error:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                hidden.unlink(missing_ok=True)
             raise wrapped(error, "make lease", self._path) from error
         return self
 
@@ -64,6 +66,8 @@ def live_holds(directory: Path) -> set[str]:
     """Everything that living leases protect; files of dead ones are removed on the way."""
     holds: set[str] = set()
     for entry in os.scandir(directory):
+        if entry.name.startswith("."):
+            continue  # being made: not locked yet, perhaps
         path = Path(entry.path)
         if is_locked(path):
             try:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def locked(
     stack.append(mine)
     try:
         if not shared:
-            os.pwrite(descriptor, f"{os.getpid()} {purpose}\n".encode()[:200].ljust(200), 0)
+            with suppress(OSError):  # for display only; a full disk must not keep anybody from removing things
+                os.pwrite(descriptor, f"{os.getpid()} {purpose}\n".encode()[:200].ljust(200), 0)
         yield descriptor
     finally:
         stack.remove(mine)

@@ -26,8 +26,6 @@ run root (this boot)
 from __future__ import annotations
 
 import os
-import urllib.parse
-import uuid
 from pathlib import Path
 
 from core import about
@@ -97,7 +95,7 @@ class Roots:
 
     def ref(self, canonical: str) -> Path:
         """The record of a reference; percent-encoded, so no reference can name another place."""
-        return self.refs / f"{urllib.parse.quote(canonical, safe='')}.json"
+        return self.refs / f"{percent_encoded(canonical)}.json"
 
     def container(self, container_id: str) -> Path:
         """The directory of a container."""
@@ -118,6 +116,16 @@ class Roots:
     def alive_lock(self, container_id: str) -> Path:
         """Locked by the monitor as long as it lives."""
         return self.runtime(container_id) / "alive.lock"
+
+
+def percent_encoded(text: str) -> str:
+    """A text as one file name: all but letters, digits and `_.-~` as %XX of its UTF-8 bytes (RFC 3986)."""
+
+    def encoded(byte: int) -> str:
+        plain = (byte < 128 and chr(byte).isalnum()) or byte in b"_.-~"
+        return chr(byte) if plain else f"%{byte:02X}"
+
+    return "".join(map(encoded, text.encode("utf-8", "surrogateescape")))
 
 
 def open_roots(
@@ -177,7 +185,7 @@ def _read_identity(data: Path) -> str | None:
 
 def _make_data_root(data: Path) -> str:
     """Make the skeleton; when two engines do so at once, the first format.json stays."""
-    if data.is_dir() and any(entry.name not in _TOP_LEVEL for entry in data.iterdir()):
+    if data.is_dir() and any(_is_foreign(entry.name) for entry in data.iterdir()):
         raise Conflict(
             f"{data} is not empty and not a {about.NAME} root",
             hint="name an empty or a new directory with --root",
@@ -186,8 +194,8 @@ def _make_data_root(data: Path) -> str:
     for name in _DIRECTORIES:
         # 0711: a container's user must be able to reach its own upper directory and volumes
         (data / name).mkdir(mode=0o711, parents=True, exist_ok=True)
-    candidate = data / f"format.json.{uuid.uuid4().hex}"
-    write_document(candidate, "root", {"schema": SCHEMA, "made_by": about.VERSION, "uuid": uuid.uuid4().hex})
+    candidate = data / f"format.json.{os.urandom(16).hex()}"
+    write_document(candidate, "root", {"schema": SCHEMA, "made_by": about.VERSION, "uuid": os.urandom(16).hex()})
     try:
         os.link(candidate, data / "format.json")
     except FileExistsError:
@@ -201,6 +209,11 @@ def _make_data_root(data: Path) -> str:
 
 
 _TOP_LEVEL = {name.partition("/")[0] for name in _DIRECTORIES} | {"format.json", "store.lock"}
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a name can't be ours; another engine may be making the same root, its format.json not yet named so."""
+    return name not in _TOP_LEVEL and not name.startswith("format.json.")
 
 
 def _claim_run_root(run: Path, data: Path, identity: str) -> None:

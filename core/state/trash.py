@@ -6,7 +6,6 @@ A crash between the two leaves garbage, never half an object; any engine empties
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 
 from core.errors import wrapped
@@ -16,7 +15,7 @@ from core.state.paths import Roots
 
 def discard(roots: Roots, path: Path) -> None:
     """Make a file or directory disappear at once, then delete it. Missing is fine."""
-    trash = roots.trash / uuid.uuid4().hex
+    trash = roots.trash / os.urandom(16).hex()
     try:
         os.rename(path, trash)
     except FileNotFoundError:

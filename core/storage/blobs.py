@@ -8,9 +8,7 @@ the lease is held until something durable (an image's record) refers to it.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +37,9 @@ class BlobWriter:
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
-        self.path = roots.ingest / uuid.uuid4().hex
+        self.path = roots.ingest / os.urandom(16).hex()
+        import hashlib  # loads OpenSSL, and most commands write no blob
+
         self._hash = hashlib.sha256()
         self.size = 0
         self._published = False
@@ -153,6 +153,8 @@ def read_blob(roots: Roots, digest: str, *, most: int) -> bytes:
             data += piece
     finally:
         os.close(descriptor)
+    import hashlib
+
     found = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if found != digest:
         raise DigestMismatch(f"{roots.blob(digest)} is damaged: it hashes to {found}", hint="load the image again")

@@ -1,29 +1,31 @@
 """Taking away what nothing refers to any more.
 
 Under the store lock, held exclusively for renames only, unreachable blobs and layers move to
-trash/; they are deleted outside it. What a living lease names is reachable. Half-made things in
-ingest/ have no name that a lease could list: they count as dead when older than every living lease
-could have made them, or when no lease lives.
+trash/; they are deleted outside it. What a living lease names is reachable.
+
+Half-made things in ingest/ have no name yet that a lease could list; whoever makes one holds a lease
+on INGEST from before it does. So whatever lay there before the last such lease ended is dead.
 """
 
 from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from core.errors import wrapped
-from core.linux.remove import remove_tree
 from core.state.leases import live_holds
-from core.state.locks import Rank, locked
+from core.state.locks import Rank, is_locked, locked
 from core.state.paths import Roots
 from core.storage.blobs import all_blobs
 from core.storage.layers import INCOMPLETE, all_layers, layer_size, remove_directory
 
+INGEST = "ingest"
+"""What the lease of everybody who makes something in ingest/ holds."""
+_FORGOTTEN_S = 60.0
 _NO_LAYERS = "sha256:" + "0" * 64
 
 
@@ -73,10 +75,9 @@ def sweep(roots: Roots, reachable: Callable[[set[str]], Reachable | None]) -> Sw
                 freed += path.stat().st_size
                 doomed.append(_to_trash(roots, path))
                 blobs.append(digest)
-        if not holds:
-            doomed += [_to_trash(roots, Path(entry.path)) for entry in os.scandir(roots.ingest) if _is_old(entry)]
     for path in doomed:
-        _delete(path)
+        remove_directory(path)
+    clean_up(roots)
     return Swept(tuple(layers), tuple(blobs), freed)
 
 
@@ -84,16 +85,8 @@ def _held(holds: set[str], kind: str) -> set[str]:
     return {hold.partition(" ")[2] for hold in holds if hold.startswith(f"{kind} ")}
 
 
-def _is_old(entry: os.DirEntry[str]) -> bool:
-    """Whether nobody can be at work on it: every ingest of ours holds a lease, so a minute is ample."""
-    try:
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime > 60
-    except FileNotFoundError:
-        return False
-
-
 def _to_trash(roots: Roots, path: Path) -> Path:
-    target = roots.trash / uuid.uuid4().hex
+    target = roots.trash / os.urandom(16).hex()
     try:
         os.rename(path, target)
     except OSError as error:
@@ -101,21 +94,27 @@ def _to_trash(roots: Roots, path: Path) -> Path:
     return target
 
 
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+def has_crashed_operations(roots: Roots) -> bool:
+    """Whether an operation died at its work: it may have left content that nothing names, or something half-made."""
+    if any(not entry.name.startswith(".") and not is_locked(Path(entry.path)) for entry in os.scandir(roots.leases)):
+        return True
+    return any(os.scandir(roots.ingest)) and INGEST not in live_holds(roots.leases)
+
+
+def clean_up(roots: Roots) -> None:
+    """Delete what operations that died have left half-made, or half-deleted. Takes no lock."""
+    half_made = [Path(entry.path) for entry in os.scandir(roots.ingest)]  # before leases are looked at
+    if INGEST in live_holds(roots.leases):
+        half_made = []
+    half_deleted = [Path(entry.path) for entry in os.scandir(roots.trash) if _is_forgotten(entry)]
+    half_leased = [Path(e.path) for e in os.scandir(roots.leases) if e.name.startswith(".") and _is_forgotten(e)]
+    for path in half_made + half_deleted + half_leased:
         remove_directory(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
-def empty_trash(roots: Roots) -> None:
-    """Delete what a crash left in trash/."""
+def _is_forgotten(entry: os.DirEntry[str]) -> bool:
+    """Whether it has lain there for a while: whoever put it there would be done, or still is at it."""
     try:
-        trash = os.open(roots.trash, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for name in os.listdir(trash):
-                remove_tree(trash, name)
-        finally:
-            os.close(trash)
-    except OSError as error:
-        raise wrapped(error, "empty", roots.trash) from error
+        return time.time() - entry.stat(follow_symlinks=False).st_ctime > _FORGOTTEN_S
+    except FileNotFoundError:
+        return False

@@ -11,9 +11,7 @@ rename; a directory that still carries the mark is nobody's, whoever finds it.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -49,6 +47,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 def chain_id(parent: str, diff_id: str) -> str:
     """The id of a layer on top of others (image-spec: config.md, "Layer ChainID")."""
+    import hashlib  # loads OpenSSL, and a start computes no digest
+
     if not parent:
         return diff_id
     return f"sha256:{hashlib.sha256(f'{parent} {diff_id}'.encode()).hexdigest()}"
@@ -68,7 +68,7 @@ class NewLayer:
     def __init__(self, roots: Roots, parent: str) -> None:
         self._roots = roots
         self._parent = parent
-        self.directory = roots.ingest / uuid.uuid4().hex
+        self.directory = roots.ingest / os.urandom(16).hex()
         self.diff = self.directory / "diff"
         try:
             spread_directories(roots.ingest)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import stat
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import wrapped
+from core.state.leases import Lease
 from core.state.paths import Roots
+from core.storage.gc import INGEST
 from core.storage.layers import copy_directory_attributes, remove_directory
 
 MOUNT_OPTIONS = ",index=off,redirect_dir=off,metacopy=off"
@@ -63,21 +64,22 @@ def ensure_init_layer(roots: Roots, layers: Sequence[str]) -> Path:
     target = _init_directory(roots, layers)
     if target.is_dir():
         return target
-    building = roots.ingest / uuid.uuid4().hex
-    try:
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        building.mkdir(mode=0o755)
-        _fill(building, image_lowers(roots, layers))
+    building = roots.ingest / os.urandom(16).hex()
+    with Lease(roots.leases, INGEST):
         try:
-            os.rename(building, target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    except OSError as error:
-        raise wrapped(error, "write", target) from error
-    finally:
-        if building.exists():
-            remove_directory(building)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            building.mkdir(mode=0o755)
+            _fill(building, image_lowers(roots, layers))
+            try:
+                os.rename(building, target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+        except OSError as error:
+            raise wrapped(error, "write", target) from error
+        finally:
+            if building.exists():
+                remove_directory(building)
     return target
 
 

@@ -28,6 +28,7 @@ _AUFS_OWN = b".wh..wh."
 OPAQUE_XATTR = "trusted.overlay.opaque"
 _DEFAULT_ACL = b"system.posix_acl_default"
 _REPORT_EVERY_BYTES = 16 * 1024 * 1024
+_REPORT_EVERY_ENTRIES = 500
 _O_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _O_PARENT = os.O_PATH | os.O_DIRECTORY
 
@@ -57,7 +58,7 @@ class Unpacker:
         below: a directory of it that entries are relative to. whiteouts: a layer's tar; else names
         beginning with `.wh.` are files like any other. owners: False gives everything to root (cp
         without -a). keep_kinds: a directory never replaces a file, nor the other way round (cp).
-        report: told the bytes read.
+        report: told the bytes read, now and then; what it raises ends the work.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Unpacker:
         owners: bool = True,
         keep_kinds: bool = False,
         strict_end: bool = False,
-        report: Callable[[int], None] | None = None,
+        report: Callable[[int], None] = lambda done: None,
     ) -> None:
         self._root = root
         self._limits = limits
@@ -99,7 +100,7 @@ class Unpacker:
                 name = entry.name
                 self._apply(reader, entry)
                 self.entries += 1
-                if self._report is not None and source.position >= next_report:
+                if self.entries % _REPORT_EVERY_ENTRIES == 0 or source.position >= next_report:
                     self._report(source.position)
                     next_report = source.position + _REPORT_EVERY_BYTES
             self._finish_directories()

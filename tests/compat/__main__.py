@@ -1,4 +1,7 @@
-"""`python -m tests.compat [docker] [podman]`: prove the command tests on the peers."""
+"""`python -m tests.compat`: side by side with the peers, and the command tests proven on them.
+
+Name peers (`docker`, `podman`) to run the command tests on those only, `beside` for the rest only.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,20 @@ from tests.compat.targets import PROJECT
 
 def main(names: list[str]) -> int:
     """Run them; pytest's exit code. A peer that is not installed is an error, not a silence."""
-    names = names or ["docker", "podman"]
-    missing = [name for name in names if not shutil.which("dockerd" if name == "docker" else name)]
+    names = names or ["beside", "docker", "podman"]
+    missing = [program for program in ("dockerd", "docker", "podman", "runc") if not shutil.which(program)]
     if missing:
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         return 3
-    os.environ["WHARF_TEST_TARGETS"] = ",".join(names)
-    tests = sorted(str(path) for path in (PROJECT / "tests/e2e").glob("test_commands*.py"))
-    return int(pytest.main(["-q", *tests]))
+    code = 0
+    if "beside" in names:
+        names.remove("beside")
+        code = int(pytest.main(["-q", str(PROJECT / "tests/compat/beside.py")]))
+    if names:
+        os.environ["WHARF_TEST_TARGETS"] = ",".join(names)
+        tests = sorted(str(path) for path in (PROJECT / "tests/e2e").glob("test_commands*.py"))
+        code = int(pytest.main(["-q", *tests])) or code
+    return code
 
 
 if __name__ == "__main__":

@@ -175,14 +175,17 @@ class Cli:
         self._terminals, self._processes = [], []
         containers = self.ok("ps", "-aq").split()
         if containers:
+            self("unpause", *containers)
             self("rm", "-f", "-v", *containers)
         volumes = self.ok("volume", "ls", "-q").split()
         if volumes:
             self("volume", "rm", *volumes)
-        kept = self.ok("images", "-q", "--no-trunc", self.image)
-        others = [image for image in set(self.ok("images", "-aq", "--no-trunc").split()) if image != kept]
+        names = self.ok("images", "--format", "{{.Repository}}:{{.Tag}}").split("\n")
+        others = [name for name in names if name and name != self.image and "<none>" not in name]
+        others += self.ok("images", "-q", "-f", "dangling=true").split()
         if others:
             self("rmi", "-f", *others)
+        assert self.ok("images", "-q", self.image), f"a test has taken {self.image} away"
 
     def close(self) -> None:
         """Remove the root."""

@@ -9,12 +9,28 @@ import pytest
 
 from tests.compat.targets import Cli, opened
 
+PEERS_FAIL = {
+    ("docker", "test_A13_privileged_may_mount_and_others_may_not"): "needs CAP_SYS_RESOURCE for --privileged",
+    ("podman", "test_A8_attach_joins_and_detaches_with_two_keys"): "podman 4 keeps reading after the keys",
+    ("podman", "test_A16_a_memory_limit_ends_what_eats_too_much"): "podman on cgroup v1 does not see the OOM kill",
+    ("podman", "test_environment_labels_workdir_user_and_entrypoint"): "podman makes no missing working directory",
+}
+"""What is known to be otherwise there; if it comes right one day, the test says so."""
+
 _TARGETS = os.environ.get("WHARF_TEST_TARGETS", "wharf").split(",")
 
 
 @pytest.fixture(scope="session", params=_TARGETS)
 def _session_cli(request: pytest.FixtureRequest) -> Iterator[Cli]:
     yield from opened(request.param)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for target in _TARGETS:
+            name = getattr(item, "originalname", item.name)
+            if (target, name) in PEERS_FAIL and f"[{target}" in item.name:
+                item.add_marker(pytest.mark.xfail(reason=PEERS_FAIL[target, name], strict=True))
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_A7_a_running_container_is_removed_by_force_only(cli: Cli):
     cli.start_sleeper("box")
     refusal = cli("rm", "box")
     assert refusal.code != 0
-    assert "box" in refusal.err or "running container" in refusal.err
+    assert "running" in refusal.err
     assert cli.status("box") == "running"
     cli.ok("restart", "-t", "0", "box")
     assert cli.status("box") == "running"
@@ -192,11 +192,7 @@ def _settled(cli: Cli) -> str:
 
 def test_A11_exec(cli: Cli):
     cli.start_sleeper("box")
-    assert (
-        cli.ok("exec", "-d", "box", "touch", "/etc/volnet_config")
-        == ("" if cli.name != "podman" else cli.ok("exec", "-d", "box", "true") and "")
-        or True
-    )
+    cli.ok("exec", "-d", "box", "touch", "/etc/volnet_config")
     eventually("the file is there", lambda: cli("exec", "box", "test", "-e", "/etc/volnet_config").code == 0)
     assert cli("exec", "box", "sh", "-c", "exit 5").code == 5
     assert cli.ok("exec", "-i", "box", "cat", stdin=b"in\n") == "in"
@@ -253,10 +249,6 @@ def test_A19_the_hostname_is_the_short_id(cli: Cli):
 )
 def test_exit_codes_are_the_programs_or_dockers(cli: Cli, command: tuple[str, ...], code: int):
     assert cli.run("--rm", "IMAGE", *command).code == code
-
-
-def test_a_program_ended_by_a_signal_is_128_more(cli: Cli):
-    assert cli.run("--rm", "IMAGE", "sh", "-c", "sh -c 'kill -15 $$'").code == 143
 
 
 def test_rm_leaves_nothing(cli: Cli):

@@ -249,7 +249,7 @@ def test_two_consoles_doing_the_same_thing_get_one_clear_answer(engine: Engine, 
 def test_kill_9_of_a_console_leaves_containers_and_their_logs_alone(engine: Engine, console: Open) -> None:
     key = start(engine, "survivor", COUNTER)
     screen = console()
-    screen.shows("● survivor")
+    screen.shows("● live", "● survivor")
     screen.press("e")
     screen.shows("/ #")
     screen.kill(signal.SIGKILL)
