@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Open
+from fake_backend import identity
 from textual.widgets import Input
 
 from core.backend import CommitWish
@@ -238,6 +239,19 @@ async def test_kill_asks_with_the_signal(console: Open) -> None:
         await screen.shows("wharf kill -s HUP api-1")
         await screen.press("enter")
         await screen.called("kill", "api-1", "HUP")
+
+
+async def test_rename_by_keyboard_and_by_mouse(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        await screen.press("R")
+        await screen.shows("Rename api-1")
+        screen.app.screen.query_one("#name", Input).value = "-"
+        await screen.press("enter")
+        await screen.shows("two at least")
+        screen.app.screen.query_one("#name", Input).value = "api-2"
+        await screen.shows("wharf rename api-1 api-2")
+        await screen.click_text("Rename  ⏎")
+        await screen.called("rename", identity("api-1"), "api-2")
 
 
 async def test_stop_start_pause_and_restart(console: Open) -> None:

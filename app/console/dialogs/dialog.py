@@ -70,8 +70,8 @@ class Dialog(ModalScreen[Answer]):
     Dialog .name { width: 12; color: $muted; }
     Dialog .field Input { width: 1fr; background: $raised; }
     Dialog .field Input:focus { background: $selected; }
-    Dialog .words { height: auto; color: $text; }
-    Dialog .quiet { height: auto; color: $muted; }
+    Dialog .words { width: 1fr; height: auto; color: $text; }
+    Dialog .quiet { width: 1fr; height: auto; color: $muted; }
     Dialog .ticks {
         height: auto; margin: 0 0 0 12; layout: grid; grid-size: 2; grid-rows: 1; grid-gutter: 0 1;
     }
