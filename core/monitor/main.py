@@ -489,12 +489,24 @@ class Monitor:
             pass
 
     def _clear_runtime(self) -> None:
+        """Nothing of a run stays in the run root; of a removed container not even its lock."""
         directory = self._spec["runtime_dir"]
-        try:
-            os.unlink(f"{directory}/monitor.sock")
-            os.rmdir(f"{directory}/rootfs")
-        except OSError:
-            pass
+        _forget(f"{directory}/monitor.sock")
+        _forget(f"{directory}/rootfs")
+        if self._spec["auto_remove"]:
+            _forget(f"{directory}/alive.lock")
+            _forget(directory)
+
+
+def _forget(path: str) -> None:
+    """Remove a file or an empty directory; gone, or still in use, is fine."""
+    try:
+        if os.path.isdir(path):
+            os.rmdir(path)
+        else:
+            os.unlink(path)
+    except OSError:
+        pass
 
 
 class _Pipes:
