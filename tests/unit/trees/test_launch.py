@@ -57,11 +57,17 @@ def test_names_in_messages_are_printable_and_short() -> None:
     assert len(faults.shown(b"x" * 5000)) < 210
 
 
-def test_a_worker_that_dies_is_told_in_one_line() -> None:
+def test_a_worker_that_fails_is_told_in_one_line() -> None:
     with Worker("no-such-operation", {}) as worker, pytest.raises(errors.EngineError) as caught:
         worker.finish(what="it")
-    assert "the worker ended without an answer: KeyError: 'no-such-operation'" in caught.value.message
-    assert "\n" not in caught.value.message
+    assert caught.value.message == "it: the worker failed: KeyError: 'no-such-operation'"
+
+
+def test_a_worker_that_is_killed_is_told_in_one_line() -> None:
+    with Worker("unpack", {"root": 0, "input": "pipe"}, stdin="pipe") as worker:
+        worker._process.kill()
+        with pytest.raises(errors.EngineError, match="it: the worker ended without an answer: exit code -9"):
+            worker.finish(what="it")
 
 
 def test_leaving_early_ends_the_worker_and_closes_everything() -> None:
