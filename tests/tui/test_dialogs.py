@@ -86,6 +86,7 @@ async def test_commit_by_keyboard_shows_changes_and_command(console: Open, copie
         await screen.press("tab")
         await screen.type("fix pool size")
         await screen.shows("wharf commit -m 'fix pool size' api-1 shop/api:9.4")
+        await screen.shows("2 changed: A /app/pool.py")
         await screen.press("ctrl+y")
         assert copied == ["wharf commit -m 'fix pool size' api-1 shop/api:9.4"]
         await screen.press("enter")
