@@ -104,7 +104,7 @@ SCENES: tuple[tuple[str, Scene, tuple[int, int]], ...] = (
     ("stats", _stats, SIZE),
     ("commit", _commit, SIZE),
     ("images", _images, SIZE),
-    ("volume", _volume, SIZE),
+    ("volumes", _volume, SIZE),
     ("host", _host, SIZE),
     ("command", _command, SIZE),
     ("small", _containers, SMALL),

@@ -46,6 +46,10 @@ class ConsoleProcess:
                 "COLORTERM": "truecolor",
                 "HOME": str(root.parent),
             }
+            if "STDERR" in env:
+                os.dup2(os.open(env["STDERR"], os.O_WRONLY | os.O_CREAT, 0o600), 2)
+            for variable in ("COLUMNS", "LINES"):
+                os.environ.pop(variable, None)
             argv = [sys.executable, "-m", "app", "--root", str(root), *words]
             os.execve(sys.executable, argv, {**os.environ, "XDG_CONFIG_HOME": str(root.parent), **own, **env})
         finally:

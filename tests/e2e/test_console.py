@@ -340,3 +340,16 @@ def test_demo_starts_five_containers_and_stops_them(console: Open, tmp_path: Pat
         assert engine.containers.list(all=True) == []
     finally:
         engine.system.reset()
+
+
+def test_console_draws_on_the_terminal_when_stderr_goes_elsewhere(
+    engine: Engine, console: Open, tmp_path: Path
+) -> None:
+    start(engine, "quiet", "sleep 600")
+    errors = tmp_path / "errors"
+    screen = console(STDERR=str(errors))
+    screen.shows("● quiet", "● live")
+    screen.press("q")
+    assert screen.wait() == 0
+    assert screen.terminal_is_as_before()
+    assert errors.read_bytes() == b""

@@ -15,6 +15,7 @@ from app.console.dialogs.menu import Menu
 from app.console.dialogs.rename import RenameDialog
 from app.console.inspection import change_lines, document_lines, process_lines
 from app.console.screens.place import Place
+from app.console.seat import ask
 from app.console.widgets.container_side import ContainerTitle, why_no_log
 from app.console.widgets.log_view import LogPane
 from app.console.widgets.pager import Line, Pager
@@ -131,19 +132,17 @@ class ContainerPlace(Place):
         containers = self.seat.actions.backend.containers
 
         def show(lines: list[Line], titles: int = 0) -> None:
-            if pager.is_mounted:
-                pager.show(lines, titles=titles, keep_place=keep_place)
+            pager.show(lines, titles=titles, keep_place=keep_place)
 
         def failed(error: EngineError) -> None:
             show([[(error.message, "warn")], [(error.hint or "", "muted")]])
 
-        ask = self.seat.actions.ask
         if view == "processes":
-            ask(lambda: containers.top(self._key), lambda table: show(process_lines(table), 1), failed)
+            ask(self, lambda: containers.top(self._key), lambda table: show(process_lines(table), 1), failed)
         elif view == "changes":
-            ask(lambda: containers.changes(self._key), lambda found: show(change_lines(found)), failed)
+            ask(self, lambda: containers.changes(self._key), lambda found: show(change_lines(found)), failed)
         else:
-            ask(lambda: containers.inspect(self._key), lambda found: show(document_lines(found)), failed)
+            ask(self, lambda: containers.inspect(self._key), lambda found: show(document_lines(found)), failed)
 
     # ------------------------------------------------------------------ shell
 
