@@ -31,6 +31,10 @@ class _Terminal:
 
     def __init__(self) -> None:
         self._fileno = sys.__stdin__.fileno() if sys.__stdin__ else -1
+        self.output = 2
+        if not os.isatty(2):  # as in `wharf 2>log`: Textual draws on stderr, and so must go to stdout
+            self.output = 1
+            sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
         try:
             self._before: list[Any] | None = termios.tcgetattr(self._fileno)
         except termios.error:
@@ -46,7 +50,7 @@ class _Terminal:
     def restore(self) -> None:
         """Put it back; safe to do twice, and when it has gone away."""
         try:
-            os.write(2, _RESTORE.encode())
+            os.write(self.output, _RESTORE.encode())
             if self._before is not None:
                 termios.tcsetattr(self._fileno, termios.TCSANOW, self._before)
         except (OSError, termios.error):
@@ -68,15 +72,16 @@ def run_console(backend: Backend) -> int:
     terminal = _Terminal()
     terminal.hush()
     try:
-        first_frame.paint(backend, 2)
+        first_frame.paint(backend, terminal.output)
         return _run(backend)
     finally:
         terminal.restore()
 
 
 def _run(backend: Backend) -> int:
-    # Before Textual is imported, which reads it once: Escape must not feel slow.
+    # Before Textual is imported, which reads them once: Escape and keys must not feel slow.
     os.environ.setdefault("ESCDELAY", "100" if "SSH_CONNECTION" in os.environ else "25")
+    os.environ.setdefault("TEXTUAL_FPS", "120")  # an upper bound: it halves the wait from key to paint
     from app.console.console import Console
 
     console = Console(backend)

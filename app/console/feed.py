@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.console.relay import Relay
 from app.console.store import Store
 from app.console.track import KEPT_S
 from core.backend import Backend
-from core.errors import Cancelled, EngineError
+from core.errors import Cancelled, EngineError, NotFound
 from core.model.progress import CancelToken
+from core.model.stats import StatsSample
 
 RESYNC_S = 5.0
 SAMPLE_S = 1.0
 _SETTLE_S = 0.05
 """Events come in bursts (create, start …); one listing answers them all."""
+
+_HISTORIES_AT_ONCE = 200
 
 _EVENTFUL = {"container": "containers", "image": "images", "volume": "volumes"}
 
@@ -96,9 +99,10 @@ class Feed:
                 if "volumes" in wanted:
                     self._hand(self._store.put_volumes, self._backend.volumes.list(sizes=False))
                 since_ns = time.time_ns() - KEPT_S * 1_000_000_000
-                for key in running - known:
-                    history = self._backend.containers.stats_history(key, since_ns)
-                    self._hand(self._store.put_history, key, history)
+                fresh = sorted(running - known)
+                for first in range(0, len(fresh), _HISTORIES_AT_ONCE):
+                    keys = fresh[first : first + _HISTORIES_AT_ONCE]
+                    self._hand(self._store.put_histories, self._histories(keys, since_ns))
                 known = running
             except EngineError as error:
                 self._hand(self._store.put_trouble, error.message)
@@ -107,6 +111,15 @@ class Feed:
                     self._wanted = {"containers", "images", "volumes"}
             if self._stopping.wait(_SETTLE_S):
                 return
+
+    def _histories(self, keys: Sequence[str], since_ns: int) -> dict[str, Sequence[StatsSample]]:
+        histories = {}
+        for key in keys:
+            try:
+                histories[key] = self._backend.containers.stats_history(key, since_ns)
+            except NotFound:
+                continue  # removed since it was listed
+        return histories
 
     def _watcher(self) -> None:
         while not self._stopping.is_cancelled:

@@ -55,11 +55,12 @@ def compose(
     paint: _Paint,
 ) -> str:
     """All lines of the frame, each put in its place."""
+    clear = paint("text", "background", "\x1b[2J")
     lines = [_header(columns, paint), _tabs(counts, paint)]
     width = columns - int(columns * _SIDE_SHARE) if columns >= _WIDE else columns
     lines += _table(containers, samples, width, max(0, rows - 4), paint)
     placed = (f"\x1b[{number};1H{line}" for number, line in enumerate(lines[:rows], 1))
-    return paint("text", "background", "\x1b[2J") + "".join(placed) + "\x1b[0m"
+    return clear + "".join(placed) + "\x1b[0m"
 
 
 def _header(columns: int, paint: _Paint) -> str:
@@ -91,17 +92,16 @@ def _table(
 ) -> list[str]:
     shapes = [shape for shape in SHAPES.values() if width >= shape.from_width]
     widths = share_width(shapes, width)
-    edge = paint("text", "background", " " * EDGE_CELLS)
     now_ns = time.time_ns()
 
     def line(cells: Sequence[tuple[str, str]], *, bold: bool) -> str:
-        drawn = ""
+        drawn = paint("text", "background", " " * EDGE_CELLS)
         for shape, cell_width, (text, tone) in zip(shapes, widths, cells, strict=True):
             text = clip(text, cell_width)
             blanks = " " * (cell_width - text_width(text))
             text = blanks + text if shape.align == ">" else text + blanks
             drawn += paint(tone, "background", text + " ", bold=bold)
-        return edge + drawn
+        return drawn
 
     lines = [line([(shape.title, "faint") for shape in shapes], bold=True)]
     for container in containers[: most - 1]:
@@ -127,16 +127,23 @@ def _cells(container: Container, sample: StatsSample | None, now_ns: int) -> dic
 
 
 class _Paint:
-    """Text in a colour by meaning on another, as this terminal can show it."""
+    """Text in a colour by meaning on another, as this terminal can show it.
+
+    Called in the order in which the frame is sent: only what differs from the text before is said.
+    """
 
     def __init__(self, colours: Colours | None) -> None:
         self._colours = colours
+        self._said = ("22", "", "")
 
     def __call__(self, tone: str, on: str, text: str, *, bold: bool = False) -> str:
-        codes = ["0", *(["1"] if bold else [])]
+        wanted = ("1" if bold else "22", "", "")
         if self._colours is not None:
-            codes += [_code(getattr(self._colours, tone), 38), _code(getattr(self._colours, on), 48)]
-        return f"\x1b[{';'.join(codes)}m{text}"
+            front = self._said[1] if text.isspace() else _code(getattr(self._colours, tone), 38)
+            wanted = (wanted[0], front, _code(getattr(self._colours, on), 48))
+        codes = [now for now, before in zip(wanted, self._said, strict=True) if now != before]
+        self._said = wanted
+        return f"\x1b[{';'.join(codes)}m{text}" if codes else text
 
 
 def _code(colour: str, long_code: int) -> str:

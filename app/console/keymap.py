@@ -63,6 +63,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("kill", "K", "kill", "kill"),
         Key("delete", "d,delete", "delete", "delete", True),
         Key("commit", "c", "commit", "commit", True),
+        Key("rename", "R", "rename", "rename"),
         Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or of the host"),
         *_LIST,
     ),
@@ -81,6 +82,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("kill", "K", "kill", "kill"),
         Key("commit", "c", "commit", "commit", True),
         Key("delete", "d,delete", "delete", "delete"),
+        Key("rename", "R", "rename", "rename"),
         Key("copy", "y", "copy_menu", "copy name, id or command"),
     ),
     "images": (

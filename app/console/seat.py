@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from textual.css.query import NoMatches
+
+from core.errors import EngineError
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -10,6 +16,9 @@ if TYPE_CHECKING:
     from app.console.actions import Actions
     from app.console.store import Store
     from app.console.theme import Palette
+
+
+Answer = TypeVar("Answer")
 
 
 class Seat(Protocol):
@@ -28,3 +37,27 @@ class Seat(Protocol):
 def seat(widget: Widget) -> Seat:
     """The console that a widget is part of."""
     return cast("Seat", widget.app)
+
+
+def ask(
+    widget: Widget,
+    question: Callable[[], Answer],
+    answered: Callable[[Answer], object],
+    failed: Callable[[EngineError], object] | None = None,
+) -> None:
+    """Ask the backend something for a widget, in a worker; the answer comes on the UI thread.
+
+    An answer that comes when the widget has gone, or is going (its children go first), is dropped.
+    Without `failed` a refusal becomes a notice.
+    """
+
+    def still_there(receive: Callable[[Any], object]) -> Callable[[Any], None]:
+        def deliver(value: Any) -> None:
+            if widget.is_running and widget.is_attached:
+                with suppress(NoMatches):
+                    receive(value)
+
+        return deliver
+
+    console = seat(widget)
+    console.actions.ask(question, still_there(answered), still_there(failed) if failed else None)

@@ -112,7 +112,7 @@ class ShellSession:
         except (OSError, ValueError):
             said = "the connection was closed"
         if not self._closed:
-            self._hand(self._ended, said)
+            self._hand(self._finish, said)
 
     def _hand(self, receive: Callable[..., Any], *values: Any) -> None:
         if not self._relay(receive, *values):
@@ -120,7 +120,19 @@ class ShellSession:
 
     # ------------------------------------------------------------------ on the UI thread
 
+    def _finish(self, said: str) -> None:
+        """The end comes after the last byte, however much of it lay undrawn."""
+        while self._pieces and not self._closed:
+            self._draw_some()
+        if not self._closed:
+            self._ended(said)
+
     def _drain(self) -> None:
+        if self._draw_some():
+            self._relay.later(0.001, self._drain)
+
+    def _draw_some(self) -> bool:
+        """Draw one slice; whether there is more."""
         with self._room:
             data = bytearray()
             while self._pieces and len(data) < _SLICE:
@@ -130,5 +142,4 @@ class ShellSession:
             self._room.notify_all()
         if not self._closed:
             self._draw(bytes(data))
-        if more:
-            self._relay.later(0.001, self._drain)
+        return more

@@ -107,9 +107,10 @@ class Store:
         self._refresh_problems()
         self.tell("stats", "problems")
 
-    def put_history(self, key: str, history: Sequence[StatsSample]) -> None:
-        """Take what was recorded of a container before we looked."""
-        self.tracks.setdefault(key, Track()).seed(history)
+    def put_histories(self, histories: Mapping[str, Sequence[StatsSample]]) -> None:
+        """Take what was recorded of containers before we looked."""
+        for key, history in histories.items():
+            self.tracks.setdefault(key, Track()).seed(history)
         self.tell("stats")
 
     def put_trouble(self, text: str) -> None:

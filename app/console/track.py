@@ -37,6 +37,8 @@ class Track:
 
     def __init__(self) -> None:
         self.points: deque[Point] = deque(maxlen=KEPT_S)
+        self.total = 0
+        """Points there have ever been, those forgotten included."""
         self._before: StatsSample | None = None
 
     @property
@@ -53,6 +55,7 @@ class Track:
         if before is None or sample.cpu_ns < before.cpu_ns:  # first of all, or restarted
             return
         self.points.append(_point(before, sample))
+        self.total += 1
 
     def seed(self, history: Iterable[StatsSample]) -> None:
         """Put what was recorded before we looked in front of what we saw ourselves."""
@@ -64,6 +67,7 @@ class Track:
         mine, last = list(self.points), self._before
         self.points = older.points
         self.points.extend(mine)
+        self.total = older.total + len(mine)
         self._before = last or older._before
 
 

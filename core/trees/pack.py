@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from core.linux.inroot import RESOLVE_NO_SYMLINKS, open_in_root
+from core.linux.inroot import RESOLVE_NO_SYMLINKS, filesystem_magic, open_in_root
 from core.trees import tarread, tarwrite
 from core.trees.faults import over_limit, shown
 from core.trees.tarread import Entry
@@ -88,6 +88,18 @@ class Output:
         return at
 
 
+_KERNEL_MADE = {
+    0x9FA0,  # proc
+    0x62656572,  # sysfs
+    0x27E0EB,  # cgroup
+    0x63677270,  # cgroup2
+    0x1CD1,  # devpts
+    0x19800202,  # mqueue
+}
+"""File systems that hold no files of anybody: a running container's root is packed without what they show.
+Source: linux/magic.h."""
+
+
 class _Level:
     """One directory on the way down."""
 
@@ -160,13 +172,17 @@ class TreePacker:
             return None
 
     def _open_child(self, parent: int, name: bytes) -> int | None:
-        """A directory to go into; None if it went away or became something else meanwhile."""
+        """A directory to go into; None if it went away, became something else, or is the kernel's own."""
         try:
-            return os.open(name, _O_DIRECTORY, dir_fd=parent)
+            child = os.open(name, _O_DIRECTORY, dir_fd=parent)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return None
             raise
+        if os.fstat(child).st_dev != os.fstat(parent).st_dev and filesystem_magic(child) in _KERNEL_MADE:
+            os.close(child)
+            return None
+        return child
 
     def _member(self, parent: int, name: bytes, named: bytes, there: os.stat_result) -> bool:
         kind = _KINDS.get(stat.S_IFMT(there.st_mode))

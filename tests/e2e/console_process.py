@@ -46,6 +46,10 @@ class ConsoleProcess:
                 "COLORTERM": "truecolor",
                 "HOME": str(root.parent),
             }
+            if "STDERR" in env:
+                os.dup2(os.open(env["STDERR"], os.O_WRONLY | os.O_CREAT, 0o600), 2)
+            for variable in ("COLUMNS", "LINES"):
+                os.environ.pop(variable, None)
             argv = [sys.executable, "-m", "app", "--root", str(root), *words]
             os.execve(sys.executable, argv, {**os.environ, "XDG_CONFIG_HOME": str(root.parent), **own, **env})
         finally:
@@ -92,8 +96,12 @@ class ConsoleProcess:
     def press(self, *keys: str) -> None:
         """Type keys by name, or text as it is."""
         for key in keys:
-            os.write(self._master, KEYS.get(key, key).encode())
+            self.send(key)
             self.read(0.15)
+
+    def send(self, key: str) -> None:
+        """Press a key and do not look what it does."""
+        os.write(self._master, KEYS.get(key, key).encode())
 
     def resize(self, columns: int, rows: int) -> None:
         """Change the window."""

@@ -142,6 +142,8 @@ class FakeBackend:
         self.all_images: list[Image] = []
         self.all_volumes: list[Volume] = []
         self.log_lines: dict[str, list[bytes]] = {}
+        self.log_times: dict[str, tuple[int, int]] = {}
+        """By name: when the first line was written, and the time between lines."""
         self.files: dict[str, bytes] = {
             "/readme.txt": b"first line\nsecond\x1b[2J line\n",
             "/blob.bin": bytes(range(256)) * 3,
@@ -256,20 +258,21 @@ class FakeAttachment:
 
 
 class FakeLogView:
-    def __init__(self, lines: list[bytes]) -> None:
+    def __init__(self, lines: list[bytes], times: tuple[int, int]) -> None:
         self._lines = lines
+        self._first_ns, self._step_ns = times
 
     def line_count(self) -> int:
         return len(self._lines)
 
     def lines(self, first: int, count: int) -> Sequence[LogLine]:
         return [
-            LogLine(1_700_000_000 * SECOND + number * 1_000_000, 1 + (number % 50 == 49), data)
+            LogLine(self._first_ns + number * self._step_ns, 1 + (number % 50 == 49), data)
             for number, data in enumerate(self._lines[first : first + count], first)
         ]
 
     def line_at(self, at_ns: int) -> int:
-        return max(0, (at_ns - 1_700_000_000 * SECOND) // 1_000_000)
+        return max(0, (at_ns - self._first_ns) // self._step_ns)
 
     def search(
         self, pattern: bytes, *, first: int, backwards: bool, ignore_case: bool, cancel: CancelToken
@@ -345,7 +348,9 @@ class FakeContainers:
         return self._b.shells[-1]
 
     def log_view(self, key: str) -> FakeLogView:
-        return FakeLogView(self._b.log_lines.setdefault(self._b.named(key).name, []))
+        name = self._b.named(key).name
+        times = self._b.log_times.get(name, (1_700_000_000 * SECOND, 1_000_000))
+        return FakeLogView(self._b.log_lines.setdefault(name, []), times)
 
     def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
         return ProcessTable(("PID", "USER", "CMD"), (("4711", "root", "serve --port 80"), ("4712", "root", "sh")))

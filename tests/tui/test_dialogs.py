@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import Open
+from fake_backend import identity
+from textual.events import Key
 from textual.widgets import Input
 
 from core.backend import CommitWish
@@ -85,6 +88,7 @@ async def test_commit_by_keyboard_shows_changes_and_command(console: Open, copie
         await screen.press("tab")
         await screen.type("fix pool size")
         await screen.shows("wharf commit -m 'fix pool size' api-1 shop/api:9.4")
+        await screen.shows("2 changed: A /app/pool.py")
         await screen.press("ctrl+y")
         assert copied == ["wharf commit -m 'fix pool size' api-1 shop/api:9.4"]
         await screen.press("enter")
@@ -240,6 +244,19 @@ async def test_kill_asks_with_the_signal(console: Open) -> None:
         await screen.called("kill", "api-1", "HUP")
 
 
+async def test_rename_by_keyboard_and_by_mouse(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        await screen.press("R")
+        await screen.shows("Rename api-1")
+        screen.app.screen.query_one("#name", Input).value = "-"
+        await screen.press("enter")
+        await screen.shows("two at least")
+        screen.app.screen.query_one("#name", Input).value = "api-2"
+        await screen.shows("wharf rename api-1 api-2")
+        await screen.click_text("Rename  ⏎")
+        await screen.called("rename", identity("api-1"), "api-2")
+
+
 async def test_stop_start_pause_and_restart(console: Open) -> None:
     async with console((80, 24)) as screen:
         await screen.press("p")
@@ -298,3 +315,34 @@ async def test_command_line_completes_and_remembers(console: Open) -> None:
         await screen.shows("0.1.0")
         await screen.press("escape", "colon", "up")
         assert screen.app.screen.query_one(Input).value == "version"
+
+
+async def test_what_is_typed_ahead_lands_where_it_was_meant(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        for key in ("colon", "v", "e", "r", "s", "i", "o", "n", "enter"):
+            screen.app.post_message(Key(key, None if len(key) > 1 else key))
+        await screen.shows("0.1.0", "done")
+        await screen.press("escape")
+        for key in ("slash", "c", "r", "o", "n", "enter"):
+            screen.app.post_message(Key(key, None if len(key) > 1 else key))
+        await screen.shows("1 fit")
+        await screen.gone("worker-3")
+
+
+async def test_an_answer_that_comes_too_late_is_dropped(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        release = threading.Event()
+        changes = screen.backend.containers.changes
+
+        def slow(key: str) -> object:
+            release.wait(10)
+            return changes(key)
+
+        screen.backend.containers.changes = slow  # type: ignore[method-assign, assignment]
+        await screen.press("c")
+        await screen.shows("Commit api-1")
+        await screen.press("escape")
+        await screen.gone("Commit api-1")
+        release.set()
+        await screen.press("2")
+        await screen.shows("postgres:16")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from conftest import Open
 from fake_backend import FakeBackend, identity, make_container
@@ -157,6 +159,19 @@ async def test_log_wraps_and_shows_times(console: Open) -> None:
         await screen.shows("END")
         await screen.press("T")
         await screen.shows(":13:20.000")
+
+
+async def test_a_moment_picked_in_the_meters_is_found_in_the_log(console: Open) -> None:
+    async with console((120, 40)) as screen:
+        now = time.time_ns()
+        screen.backend.log_times["api-1"] = (now - 120_000_000_000, 24_000_000)  # 5000 lines in 120 s
+        await screen.press("enter")
+        await screen.shows("▸ following", "cpu ")
+        lines = screen.app.screen.query_one(LogLines)
+        await screen.pilot.click(offset=(105, 12))
+        await screen.until(lambda: not lines.following, "the log stands still")
+        await screen.shows("the log at")
+        assert 2_500 < lines._top < 3_500  # 48 s before the end, at 24 ms a line
 
 
 async def test_empty_log_says_why(console: Open) -> None:

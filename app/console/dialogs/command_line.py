@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import BinaryIO, ClassVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
@@ -19,7 +20,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
-from app.console.seat import seat
+from app.console.seat import ask, seat
 from app.console.widgets.pager import Pager
 from core.about import NAME
 from core.model.display import log_spans, safe_text
@@ -67,8 +68,22 @@ class CommandLine(ModalScreen[str]):
         self.query_one(OptionList).can_focus = False
         self.query_one(Input).focus()
 
+    def on_key(self, event: events.Key) -> None:
+        """What is typed before the line has the focus belongs into it all the same."""
+        if isinstance(self.focused, Input):
+            return
+        if event.key == "enter":
+            event.stop()
+            self._submit(self.query_one(Input).value)
+        elif event.is_printable and event.character:
+            event.stop()
+            self.query_one(Input).insert_text_at_cursor(event.character)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        line = event.value.strip().removeprefix(NAME + " ")
+        self._submit(event.value)
+
+    def _submit(self, text: str) -> None:
+        line = text.strip().removeprefix(NAME + " ")
         if line and (not _HISTORY or _HISTORY[-1] != line):
             _HISTORY.append(line)
         self.dismiss(line)
@@ -90,7 +105,7 @@ class CommandLine(ModalScreen[str]):
 
             return complete(text, backend)
 
-        seat(self).actions.ask(candidates, lambda found: self._offer(mine, text, found))
+        ask(self, candidates, lambda found: self._offer(mine, text, found))
 
     def _offer(self, asked: int, text: str, found: Sequence[str]) -> None:
         box = self.query_one(Input)
@@ -203,11 +218,11 @@ class CommandOutput(ModalScreen[None]):
             sink = cast("BinaryIO", self._sink)
             return execute(words, console.actions.backend, Io(sink, sink, columns=columns, cancel=self._cancel))
 
-        console.actions.ask(work, lambda code: self._finish("", code), lambda error: self._finish(str(error), 1))
+        ask(self, work, lambda code: self._finish("", code), lambda error: self._finish(str(error), 1))
 
     def _fetch(self) -> None:
         data = self._sink.take()
-        if not data or not self.is_mounted:
+        if not data:
             return
         pager = self.query_one(Pager)
         *whole, rest = (self._open_line + data).split(b"\n")
@@ -221,8 +236,6 @@ class CommandOutput(ModalScreen[None]):
         pager.append([_coloured(line) for line in fresh], most=_BUFFER_LINES)
 
     def _finish(self, problem: str, code: int) -> None:
-        if not self.is_mounted:
-            return
         self._fetch()
         self._done = True
         if problem:

@@ -10,6 +10,7 @@ from textual.widgets import Label
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
 from app.console.dialogs.tick import Tick
+from app.console.seat import ask
 from core.backend import CommitWish
 from core.model.container import Change, Container
 from core.model.display import clip, safe_text
@@ -39,23 +40,23 @@ class CommitDialog(Dialog[str]):
     def on_mount(self) -> None:
         super().on_mount()
         key = self._container.id
-        self.seat.actions.ask(
+        ask(
+            self,
             lambda: self.seat.actions.backend.containers.changes(key),
             self._show_changes,
-            lambda error: self._say(f"changed files: {error.message}"),
+            lambda error: self._tell_changes(f"changed files: {error.message}"),
         )
 
     def _show_changes(self, changes: Sequence[Change]) -> None:
         files = [change for change in changes if change.kind != "C"] or list(changes)
         if not files:
-            self._say("nothing has changed: the image will equal the old one")
+            self._tell_changes("nothing has changed: the image will equal the old one")
             return
         names = "  ".join(f"{change.kind} {safe_text(change.path)}" for change in files[:12])
-        self._say(clip(f"{len(files)} changed: {names}", 200))
+        self._tell_changes(clip(f"{len(files)} changed: {names}", 200))
 
-    def _say(self, words: str) -> None:
-        if self.is_mounted:
-            self.query_one("#changes", Label).update(words)
+    def _tell_changes(self, words: str) -> None:
+        self.query_one("#changes", Label).update(words)
 
     def wish(self) -> CommitWish:
         """The commit as the fields say it."""

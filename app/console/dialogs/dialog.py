@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -70,8 +71,8 @@ class Dialog(ModalScreen[Answer]):
     Dialog .name { width: 12; color: $muted; }
     Dialog .field Input { width: 1fr; background: $raised; }
     Dialog .field Input:focus { background: $selected; }
-    Dialog .words { height: auto; color: $text; }
-    Dialog .quiet { height: auto; color: $muted; }
+    Dialog .words { width: 1fr; height: auto; color: $text; }
+    Dialog .quiet { width: 1fr; height: auto; color: $muted; }
     Dialog .ticks {
         height: auto; margin: 0 0 0 12; layout: grid; grid-size: 2; grid-rows: 1; grid-gutter: 0 1;
     }
@@ -101,6 +102,18 @@ class Dialog(ModalScreen[Answer]):
 
     def on_mount(self) -> None:
         self.refresh_command()
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed before anything has the focus belongs into the first field all the same."""
+        if self.focused is not None:
+            return
+        boxes = self.query(Input)
+        if event.key == "enter":
+            event.stop()
+            self._try()
+        elif event.is_printable and event.character and boxes:
+            event.stop()
+            boxes.first().insert_text_at_cursor(event.character)
 
     # ------------------------------------------------------------------ for subclasses
 

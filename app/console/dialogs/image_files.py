@@ -14,6 +14,7 @@ from app.console import short
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
 from app.console.dialogs.tick import Tick
+from app.console.seat import ask
 from core.errors import AlreadyExists, InvalidInput
 from core.model.display import clip, safe_text
 from core.model.reference import parse_reference
@@ -76,11 +77,9 @@ class LoadDialog(Dialog[str]):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.seat.actions.ask(find_archives, self._offer)
+        ask(self, find_archives, self._offer)
 
     def _offer(self, found: Sequence[tuple[Path, int]]) -> None:
-        if not self.is_mounted:
-            return
         words = "found here:" if found else "none found in ., ~, /mnt, /media and /tmp"
         self.query_one("#found", Label).update(words)
         self.query_one(OptionList).add_options(

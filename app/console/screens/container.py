@@ -8,12 +8,14 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from app.console import copy_entries
+from app.console import copy_entries, short
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
 from app.console.dialogs.menu import Menu
+from app.console.dialogs.rename import RenameDialog
 from app.console.inspection import change_lines, document_lines, process_lines
 from app.console.screens.place import Place
+from app.console.seat import ask
 from app.console.widgets.container_side import ContainerTitle, why_no_log
 from app.console.widgets.log_view import LogPane
 from app.console.widgets.pager import Line, Pager
@@ -130,19 +132,17 @@ class ContainerPlace(Place):
         containers = self.seat.actions.backend.containers
 
         def show(lines: list[Line], titles: int = 0) -> None:
-            if pager.is_mounted:
-                pager.show(lines, titles=titles, keep_place=keep_place)
+            pager.show(lines, titles=titles, keep_place=keep_place)
 
         def failed(error: EngineError) -> None:
             show([[(error.message, "warn")], [(error.hint or "", "muted")]])
 
-        ask = self.seat.actions.ask
         if view == "processes":
-            ask(lambda: containers.top(self._key), lambda table: show(process_lines(table), 1), failed)
+            ask(self, lambda: containers.top(self._key), lambda table: show(process_lines(table), 1), failed)
         elif view == "changes":
-            ask(lambda: containers.changes(self._key), lambda found: show(change_lines(found)), failed)
+            ask(self, lambda: containers.changes(self._key), lambda found: show(change_lines(found)), failed)
         else:
-            ask(lambda: containers.inspect(self._key), lambda found: show(document_lines(found)), failed)
+            ask(self, lambda: containers.inspect(self._key), lambda found: show(document_lines(found)), failed)
 
     # ------------------------------------------------------------------ shell
 
@@ -190,6 +190,12 @@ class ContainerPlace(Place):
         wish = AttachWish(stdin=True, rows=rows, columns=columns)
         return self.seat.actions.backend.containers.attach(self._key, wish)
 
+    def on_stats_graphs_moment_picked(self, event: StatsGraphs.MomentPicked) -> None:
+        """A moment in the meters is a line in the log."""
+        self.action_show("logs")
+        self.query_one(LogPane).lines.go_to_moment(event.at_ns)
+        self.seat.store.put_notice(f"the log at {short.clock(event.at_ns)}; End follows it again")
+
     def on_terminal_pane_left(self) -> None:
         self.remove_class("zoomed")
         self.query_one(ViewBar).refresh()
@@ -215,6 +221,10 @@ class ContainerPlace(Place):
     def action_pause(self) -> None:
         if self.container is not None and self.container.status in ("running", "paused"):
             self.seat.actions.toggle_pause([self.container])
+
+    def action_rename(self) -> None:
+        if self.container is not None:
+            self.app.push_screen(RenameDialog(self.container))
 
     def action_kill(self) -> None:
         if self.container is not None and self.container.status in ("running", "paused"):

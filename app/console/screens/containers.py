@@ -13,10 +13,12 @@ from app.console import copy_entries, short
 from app.console.container_columns import SHAPES
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.dialogs.rename import RenameDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
 from app.console.widgets.container_side import ContainerSide
 from app.console.widgets.first_run import FirstRun
+from app.console.widgets.graph import buckets, nice_top
 from app.console.widgets.resource_table import Column, Piece, ResourceTable
 from app.console.widgets.strips import sparkline
 from core.model.container import Container, Created, Exited, Running
@@ -25,6 +27,7 @@ from core.model.display import safe_text
 if TYPE_CHECKING:
     from app.console.track import Point
 
+_SPARK_S = 60
 Draw = Callable[[Container], Piece]
 SortBy = Callable[[Container], Any]
 Text = Callable[[Container], str]
@@ -140,9 +143,10 @@ class ContainersPlace(ListPlace):
         track = self.seat.store.tracks.get(container.id)
         if track is None or self._point(container) is None:
             return "", "faint"
-        recent = [track.points[at].cpu for at in range(-min(60, len(track.points)), 0)]
-        peak = max(recent, default=0.0)
-        return sparkline(recent, SHAPES["spark"].cells, max(peak * 1.2, 25.0)), "cpu"
+        recent = [track.points[at].cpu for at in range(-min(_SPARK_S, len(track.points)), 0)]
+        cells = SHAPES["spark"].cells
+        bars = buckets(recent, cells, track.total, step=-(-_SPARK_S // cells))
+        return sparkline(bars, cells, nice_top(max(bars, default=0.0), 25)), "cpu"
 
     def _memory(self, container: Container) -> tuple[str, str]:
         point = self._point(container)
@@ -219,6 +223,11 @@ class ContainersPlace(ListPlace):
     def action_pause(self) -> None:
         if chosen := [one for one in self.table.chosen() if one.status in ("running", "paused")]:
             self.seat.actions.toggle_pause(chosen)
+
+    def action_rename(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.app.push_screen(RenameDialog(container))
 
     def action_kill(self) -> None:
         if chosen := [one for one in self.table.chosen() if one.status in ("running", "paused")]:

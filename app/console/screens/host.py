@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import NamedTuple
 
 from textual.containers import Vertical
@@ -206,19 +206,16 @@ class HostShares(Widget):
 
     def _columns_of_time(self, cells: int) -> tuple[list[list[float]], int]:
         """The last quarter of an hour as at most `cells` columns of one value a container."""
-        tracks = [share.history for share in self._by_age()]
-        seconds = max((len(track) for track in tracks), default=0)
-        count = min(cells, seconds)
-        edges = [seconds * index // count for index in range(count + 1)] if count else []
-        columns = []
-        for first, last in pairwise(edges):
-            column = []
-            for track in tracks:
-                missing = seconds - len(track)
-                piece = track[max(0, first - missing) : max(0, last - missing)]
-                column.append(sum(piece) / len(piece) if piece else 0.0)
-            columns.append(column)
-        return columns, seconds
+        shares = self._by_age()
+        seconds = max((len(share.history) for share in shares), default=0)
+        step = max(1, -(-seconds // cells))
+        newest = int(time.time())
+        columns: dict[int, list[float]] = {}
+        for place, share in enumerate(shares):
+            for back, value in enumerate(reversed(share.history)):
+                bucket = (newest - back) // step
+                columns.setdefault(bucket, [0.0] * len(shares))[place] += value / step
+        return [columns[bucket] for bucket in sorted(columns)][-cells:], seconds
 
     def _by_age(self) -> list[Share]:
         return sorted(self._shares(), key=lambda share: int(share.tone.removeprefix("series")))

@@ -17,6 +17,7 @@ from app.console.dialogs.run import RunDialog
 from app.console.image_facts import history_lines, image_name, summary_lines
 from app.console.inspection import document_lines
 from app.console.screens.place import Place
+from app.console.seat import ask
 from app.console.widgets.file_browser import FileBrowser
 from app.console.widgets.pager import Pager
 from app.console.widgets.view_bar import ViewBar
@@ -62,7 +63,8 @@ class ImagePlace(Place):
         pager = self.query_one("#history", Pager)
         head = summary_lines(image, self.seat.store.containers)
         pager.show(head)
-        self.seat.actions.ask(
+        ask(
+            self,
             lambda: self.seat.actions.backend.images.history(self._key),
             lambda entries: pager.show([*head, [], *history_lines(entries)]),
         )

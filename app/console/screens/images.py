@@ -15,6 +15,7 @@ from app.console.dialogs.run import RunDialog
 from app.console.image_facts import history_lines, image_name, summary_lines
 from app.console.screens.image import ImagePlace
 from app.console.screens.list_place import ListPlace
+from app.console.seat import ask
 from app.console.widgets.first_run import FirstRun
 from app.console.widgets.pager import Pager
 from app.console.widgets.resource_table import Column, ResourceTable
@@ -78,7 +79,7 @@ class ImagesPlace(ListPlace):
             if current is not None and current.id == key:
                 pager.show([*head, [], *history_lines(entries)])
 
-        self.seat.actions.ask(lambda: self.seat.actions.backend.images.history(key), show, lambda error: None)
+        ask(self, lambda: self.seat.actions.backend.images.history(key), show, lambda error: None)
 
     # ------------------------------------------------------------------ keys
 

@@ -13,6 +13,7 @@ from app.console.dialogs.delete import DeleteVolumes, NewVolume
 from app.console.inspection import moment
 from app.console.screens.list_place import ListPlace
 from app.console.screens.volume import VolumePlace
+from app.console.seat import ask
 from app.console.widgets.pager import Line, Pager
 from app.console.widgets.resource_table import Column, ResourceTable
 from core.model.display import safe_text
@@ -122,7 +123,7 @@ class VolumesPlace(ListPlace):
                 pager.show([*head, [], *(rows or [[("empty", "muted")]])])
 
         volumes = self.seat.actions.backend.volumes
-        self.seat.actions.ask(lambda: volumes.list_dir(name, "/"), show, lambda error: None)
+        ask(self, lambda: volumes.list_dir(name, "/"), show, lambda error: None)
 
     # ------------------------------------------------------------------ keys
 

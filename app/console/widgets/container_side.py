@@ -50,7 +50,7 @@ class ContainerTitle(Bar):
             cells.right([(f"{state} ", palette.style(tone))])
         elif line == 1:
             cells.put(safe_text(container.config.image_name), palette.style("accent"))
-            cells.put("  " + safe_text(" ".join(container.config.argv)), palette.style("muted"))
+            cells.put("  " + safe_text(" ".join(" ".join(container.config.argv).split())), palette.style("muted"))
         else:
             words = facts(container)
             trouble = explain(container, time.time_ns())

@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from app.console.inspection import file_row, hex_lines, looks_binary, text_lines
-from app.console.seat import seat
+from app.console.seat import ask
 from app.console.widgets.bar import Bar
 from app.console.widgets.pager import Pager
 from app.console.widgets.resource_table import Column, ResourceTable
@@ -111,7 +111,7 @@ class FileBrowser(Widget):
                 table.go_to(self._came_from)
                 self._came_from = ""
 
-        seat(self).actions.ask(lambda: self._list_dir(path), show, self._failed)
+        ask(self, lambda: self._list_dir(path), show, self._failed)
 
     def enter(self) -> None:
         """Into a directory, or a file's preview in full."""
@@ -161,7 +161,7 @@ class FileBrowser(Widget):
                 self._preview = (path, data)
                 self._draw_preview()
 
-        seat(self).actions.ask(lambda: self._read_file(path, _PREVIEW_BYTES), show, self._failed)
+        ask(self, lambda: self._read_file(path, _PREVIEW_BYTES), show, self._failed)
 
     async def on_resource_table_opened(self, event: ResourceTable.Opened) -> None:
         event.stop()
@@ -176,8 +176,7 @@ class FileBrowser(Widget):
         self.query_one(Pager).show((hex_lines if as_hex else text_lines)(data, cut=cut))
 
     def _failed(self, error: EngineError) -> None:
-        if self.is_mounted:
-            self.query_one(Pager).show([[(error.message, "warn")], [(error.hint or "", "muted")]])
+        self.query_one(Pager).show([[(error.message, "warn")], [(error.hint or "", "muted")]])
 
     def _join(self, name: str) -> str:
         return f"{self._path.rstrip('/')}/{name}"

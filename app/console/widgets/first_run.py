@@ -46,7 +46,7 @@ class FirstRun(Widget, can_focus=True):
         row = y - max(1, (self.size.height - 11) // 2)
         if row == 0:
             cells.put("No images yet.", palette.style("text", "background", "bold"))
-            cells.put("  Three ways to get one, no network needed for these two:")
+            cells.put("  Three ways to get one; two of them need no network:")
         elif 2 <= row <= 6 and row % 2 == 0:
             key, words, more, action = _WAYS[row // 2 - 1]
             tone = "text" if action else "faint"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 _LEFT = (0x40, 0x04, 0x02, 0x01)
 _RIGHT = (0x80, 0x20, 0x10, 0x08)
@@ -28,12 +27,23 @@ def braille(values: Sequence[float], cells: int, rows: int, top: float) -> list[
     return ["".join(chr(_EMPTY + cell) for cell in row) for row in grid]
 
 
-def spread(values: Sequence[float], count: int) -> list[float]:
-    """Fit more values than there is room for into `count`, keeping the peaks; fewer stay as they are."""
-    if len(values) <= count:
-        return list(values)
-    edges = [index * len(values) // count for index in range(count + 1)]
-    return [max(values[first:last]) for first, last in pairwise(edges)]
+def buckets(values: Sequence[float], count: int, total: int, step: int = 0) -> list[float]:
+    """Fit values into at most `count`, keeping the peaks; fewer stay as they are.
+
+    Args: total: how many values there have ever been, the older ones forgotten. Buckets begin at
+    multiples of their size counted from the very first, so that a new value changes the last
+    bucket only and the picture stands still until a bucket is full: over a slow link a graph
+    costs next to nothing. step: a bucket's size, else the smallest that fits.
+    """
+    step = step or max(1, -(-len(values) // count))
+    first = total - len(values)
+    peaks: list[float] = []
+    at = 0
+    while at < len(values):
+        end = min(len(values), at + step - (first + at) % step)
+        peaks.append(max(values[at:end]))
+        at = end
+    return peaks[-count:]
 
 
 def nice_top(highest: float, least: float) -> float:

@@ -15,7 +15,6 @@ class Prompt(Horizontal):
     DEFAULT_CSS = """
     Prompt {
         height: 1; display: none; background: $raised;
-        &.open { display: block; }
         Label { width: auto; color: $accent; text-style: bold; padding: 0 1; background: $raised; }
         Input { background: $raised; width: 1fr; }
     }
@@ -42,6 +41,7 @@ class Prompt(Horizontal):
         super().__init__()
         self._sign = sign
         self._hint = hint
+        self._open = False
 
     def compose(self) -> ComposeResult:
         yield Label(self._sign, markup=False)
@@ -49,14 +49,16 @@ class Prompt(Horizontal):
 
     def open(self, text: str = "") -> None:
         """Show it and take the keys."""
-        self.add_class("open")
+        self._open = True
+        self.display = True
         box = self.query_one(Input)
         box.value = text
-        box.focus()
+        box.cursor_position = len(text)
+        self.screen.set_focus(box)  # at once: what is typed next belongs here already
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self.has_class("open"):
+        if self._open:
             self.post_message(self.Typed(self, event.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -69,5 +71,6 @@ class Prompt(Horizontal):
             self._close(self.query_one(Input).value, kept=False)
 
     def _close(self, text: str, *, kept: bool) -> None:
-        self.remove_class("open")
+        self._open = False
+        self.display = False
         self.post_message(self.Done(self, text, kept))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import events
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from app.console import short
 from app.console.seat import seat
 from app.console.track import Point, Track
-from app.console.widgets.graph import braille, nice_top, spread
+from app.console.widgets.graph import braille, buckets, nice_top
 from app.console.widgets.strips import Cells
 
 _AXIS = 6
@@ -23,6 +25,13 @@ class StatsGraphs(Widget):
     DEFAULT_CSS = """
     StatsGraphs { width: 1fr; height: 1fr; }
     """
+
+    class MomentPicked(Message):
+        """A place in a graph has been clicked."""
+
+        def __init__(self, at_ns: int) -> None:
+            super().__init__()
+            self.at_ns = at_ns
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +48,20 @@ class StatsGraphs(Widget):
         """Show another container."""
         self._key = key
         self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        track = seat(self).store.tracks.get(self._key)
+        cells = self._graph_cells()
+        back = self.size.width - 3 - event.x
+        if track is None or not track.points or not 0 <= back < cells:
+            return
+        event.stop()
+        step = max(1, -(-len(track.points) // (cells * 2)))
+        place = max(0, len(track.points) - 1 - back * 2 * step)
+        self.post_message(self.MomentPicked(track.points[place].at_ns))
+
+    def _graph_cells(self) -> int:
+        return max(4, self.size.width - _AXIS - 3)
 
     def _changed(self) -> None:
         if self.screen.is_current:
@@ -78,6 +101,7 @@ class StatsGraphs(Widget):
         label: str,
         tone: str,
         rows: int,
+        total: int,
     ) -> list[Strip]:
         palette, width = seat(self).palette, self.size.width
         head = Cells(width, palette.style("muted"))
@@ -85,8 +109,8 @@ class StatsGraphs(Widget):
         for text, meaning in title:
             head.put(text, palette.style(meaning, "background", "bold" if meaning == "text" else ""))
         lines = [head.strip()]
-        cells = max(4, width - _AXIS - 3)
-        drawn = braille(spread(values, cells * 2), cells, max(1, rows - 1), top)
+        cells = self._graph_cells()
+        drawn = braille(buckets(values, cells * 2, total), cells, max(1, rows - 1), top)
         for number, text in enumerate(drawn):
             line = Cells(width, palette.style("muted"))
             axis = label if number == 0 else "0" if number == len(drawn) - 1 and rows > 2 else ""
@@ -105,7 +129,7 @@ class StatsGraphs(Widget):
         if point.throttled > 0.05:
             title.append((f"   throttled {point.throttled:.1f}%", "warn"))
         top = nice_top(max(values), 10)
-        return self._graph(title, values, top, f"{top:.0f}%", "cpu", rows)
+        return self._graph(title, values, top, f"{top:.0f}%", "cpu", rows, track.total)
 
     def _memory(self, track: Track, rows: int) -> list[Strip]:
         point = track.now
@@ -119,7 +143,7 @@ class StatsGraphs(Widget):
         if point.oom_kills:
             title.append((f"   OOM kills {point.oom_kills}", "fail"))
         top = float(point.limit_bytes) or max(values) * 1.2 or 1.0
-        return self._graph(title, values, top, short.size(top), "memory", rows)
+        return self._graph(title, values, top, short.size(top), "memory", rows, track.total)
 
     def _io(self, track: Track, rows: int) -> list[Strip]:
         point = track.now
@@ -131,7 +155,7 @@ class StatsGraphs(Widget):
             (f"   pids {point.pids}", "muted"),
         ]
         top = max(*values, 4096.0)
-        return self._graph(title, values, top, short.size(top), "io", rows)
+        return self._graph(title, values, top, short.size(top), "io", rows, track.total)
 
     def _pressure(self, point: Point) -> Strip:
         palette = seat(self).palette

@@ -93,17 +93,9 @@ def fit(text: str, cells: int, align: str = "<") -> str:
 
 
 def sparkline(values: Sequence[float], cells: int, top: float) -> str:
-    """The newest values as bars, one a cell; a value above nothing always shows at least a foot.
-
-    More values than cells: neighbours share a cell by their highest.
-    """
-    if not values:
-        return " " * cells
-    step = max(1, len(values) // cells)
-    start = len(values) % step if len(values) > cells else 0
-    peaks = [max(values[at : at + step]) for at in range(start, len(values), step)][-cells:]
+    """The newest values as bars, one a cell; a value that is there at all shows at least a foot."""
     top = top or 1.0
-    drawn = "".join(_BARS[max(1, min(8, round(value / top * 8)))] for value in peaks)
+    drawn = "".join(_BARS[max(1, min(8, round(value / top * 8)))] for value in values[-cells:])
     return drawn.rjust(cells)
 
 

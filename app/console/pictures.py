@@ -1,0 +1,170 @@
+"""Pictures of the console, made by the console: `python -m app.console.pictures [DIRECTORY]`.
+
+The demo is started on an engine of its own, the real app is driven without a terminal, and each
+scene becomes an SVG of a fixed size. Needs root, as containers do; takes about a minute, most of
+it waiting for the meters to have a past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from app.console.console import Console
+from app.console.svg import screen_svg
+from app.demo import start_demo
+from core.about import NAME, STARTER_IMAGE
+from core.backend import Backend
+from core.engine.engine import open_engine
+from core.model.container import ContainerSpec
+from core.model.mounts import MountSpec
+
+SIZE = (120, 36)
+SMALL = (80, 24)
+_PAST_S = 45
+_KEYS = {" ": "space", ":": "colon", "/": "slash", "-": "minus", ".": "full_stop"}
+
+Scene = Callable[[Pilot[int]], Awaitable[None]]
+
+
+async def _press(pilot: Pilot[int], *keys: str, settle_s: float = 0.6) -> None:
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause(0.1)
+    await pilot.pause(settle_s)
+
+
+async def _type(pilot: Pilot[int], text: str) -> None:
+    await _press(pilot, *(_KEYS.get(character, character) for character in text), settle_s=0.2)
+
+
+async def _filter(pilot: Pilot[int], text: str) -> None:
+    await _press(pilot, "slash", settle_s=0.2)
+    await _type(pilot, text)
+    await _press(pilot, "enter", settle_s=0.2)
+
+
+async def _containers(pilot: Pilot[int]) -> None:
+    await _press(pilot, "end", settle_s=1.5)
+
+
+async def _container(pilot: Pilot[int]) -> None:
+    await _filter(pilot, "logger")
+    await _press(pilot, "e", settle_s=1.5)
+    await _type(pilot, "ps")
+    await _press(pilot, "enter", settle_s=1.0)
+
+
+async def _stats(pilot: Pilot[int]) -> None:
+    await _filter(pilot, "filler")
+    await _press(pilot, "enter", "m", settle_s=1.0)
+
+
+async def _commit(pilot: Pilot[int]) -> None:
+    await _filter(pilot, "writer")
+    await _press(pilot, "c", settle_s=1.0)
+    await _type(pilot, "shop:2")
+    await _press(pilot, "tab")
+    await _type(pilot, "fix pool size")
+
+
+async def _images(pilot: Pilot[int]) -> None:
+    await _press(pilot, "2", settle_s=1.0)
+
+
+async def _volume(pilot: Pilot[int]) -> None:
+    await _press(pilot, "3", "enter", settle_s=0.5)
+    await _press(pilot, "down", settle_s=0.8)
+
+
+async def _host(pilot: Pilot[int]) -> None:
+    await _press(pilot, "4", settle_s=1.5)
+
+
+async def _command(pilot: Pilot[int]) -> None:
+    await _press(pilot, "colon")
+    await _type(pilot, "ps -a")
+    await _press(pilot, "enter", settle_s=1.0)
+
+
+async def _nothing(pilot: Pilot[int]) -> None:
+    await pilot.pause(0.5)
+
+
+SCENES: tuple[tuple[str, Scene, tuple[int, int]], ...] = (
+    ("containers", _containers, SIZE),
+    ("container", _container, SIZE),
+    ("stats", _stats, SIZE),
+    ("commit", _commit, SIZE),
+    ("images", _images, SIZE),
+    ("volumes", _volume, SIZE),
+    ("host", _host, SIZE),
+    ("command", _command, SIZE),
+    ("small", _containers, SMALL),
+)
+
+
+async def take(backend: Backend, scene: Scene, size: tuple[int, int]) -> str:
+    """Play one scene on a console of its own and return the picture."""
+    app = Console(backend)
+    async with app.run_test(size=size) as pilot:
+        for _ in range(200):
+            if {"containers", "images", "stats"} <= app.store.loaded:
+                break
+            await pilot.pause(0.05)
+        await pilot.pause(2.2)  # two samples make a rate
+        await scene(pilot)
+        rows = app.screen._compositor.render_strips()
+        return screen_svg(rows, size[0], app.ansi_theme, app.palette.colours.background)
+
+
+def _prepare(backend: Backend) -> None:
+    """The demo, and one container with a volume that has something in it."""
+    start_demo(backend)
+    script = (
+        "mkdir -p /app; echo 'size = 32' > /app/pool.toml;"
+        " printf '# Shop\\n\\nOrders of today, one a line.\\n' > /data/README.md;"
+        " mkdir -p /data/orders; n=0; while :; do n=$((n+1)); echo order $n >> /data/orders/today.csv; sleep 1; done"
+    )
+    spec = ContainerSpec(
+        image=STARTER_IMAGE,
+        name="shop-writer",
+        command=("sh", "-c", script),
+        mounts=(MountSpec(kind="volume", source="shop-data", target="/data"),),
+    )
+    backend.containers.start(backend.containers.create(spec).id)
+
+
+def main(arguments: list[str]) -> int:
+    """Make all pictures; 0 when they are there."""
+    directory = Path(arguments[0] if arguments else "screenshots")
+    directory.mkdir(parents=True, exist_ok=True)
+    root = Path(tempfile.mkdtemp(prefix=f"{NAME}-pictures-"))
+    nothing = open_engine(root / "nothing")
+    backend = open_engine(root / "data")
+    try:
+        (directory / "first-run.svg").write_text(asyncio.run(take(nothing, _nothing, SMALL)), encoding="utf-8")
+        _prepare(backend)
+        print(f"giving the meters a past of {_PAST_S} s …", file=sys.stderr)
+        time.sleep(_PAST_S)
+        for name, scene, size in SCENES:
+            (directory / f"{name}.svg").write_text(asyncio.run(take(backend, scene, size)), encoding="utf-8")
+            print(directory / f"{name}.svg")
+    finally:
+        backend.system.reset()
+        backend.close()
+        nothing.system.reset()
+        nothing.close()
+        shutil.rmtree(root)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
