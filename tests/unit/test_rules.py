@@ -26,6 +26,7 @@ _BOUNDARIES = {
     "core/monitor/spawner.py",
     "core/monitor/init.py",
     "core/monitor/exec.py",
+    "core/trees/worker.py",
 }
 """The tops of processes: the only places where any failure at all may be caught and kept."""
 
