@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,6 +60,15 @@ def engine(session_engine: Engine) -> Iterator[Engine]:
     assert leftover_groups(session_engine) == []
     assert os.listdir(session_engine.roots.trash) == []
     assert os.listdir(session_engine.roots.names) == []
+    wait_until(lambda: os.listdir(session_engine.roots.run / "c") == [], "the run root to be empty")
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+    """Wait for what another process does in its own time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still waiting for: {what}"
+        time.sleep(0.02)
 
 
 def leftover_groups(engine: Engine) -> list[str]:

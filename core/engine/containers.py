@@ -369,7 +369,7 @@ class EngineContainers:
 
     def _sized(self, container: Container) -> Container:
         try:
-            root = self.images.inspect(container.config.image_id).size_bytes
+            root = self.images.find(container.config.image_id).size_bytes
         except NotFound:
             root = 0  # the image was removed by force: only what it wrote itself is known
         written = tree_bytes(self._roots.container(container.id) / "upper")

@@ -35,7 +35,7 @@ def create(
     name = records.choose_name(spec.name)
     image_id = images.resolve(spec.image)
     with Lease(roots.leases, f"image {image_id}") as lease:
-        image = images.inspect(image_id)
+        image = images.find(image_id)
         merged = merge(image.config, spec)
         container_id = os.urandom(32).hex()
         hostname = spec.hostname or (os.uname().nodename if spec.network == "host" else container_id[:12])

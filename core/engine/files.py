@@ -206,7 +206,7 @@ def _view(roots: Roots, tree: Tree, *, writable: bool) -> Iterator[tuple[dict[st
 
 
 def _lowers_view(lowers: Sequence[Path]) -> dict[str, Any]:
-    return {"lowers": [str(path) for path in lowers], "options": overlay.MOUNT_OPTIONS}
+    return {"lowers": [str(path) for path in lowers]}
 
 
 def _binds(held: ExitStack, mounts: Sequence[Mount]) -> list[dict[str, Any]]:

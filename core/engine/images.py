@@ -68,6 +68,10 @@ class EngineImages:
         record = self._store.get(self._store.resolve(key))
         return self._image(record, self._tags(), users_by_image(self._containers))
 
+    def find(self, key: str) -> Image:
+        """One image without its names and users, which take a look at every reference and container."""
+        return self._image(self._store.get(self._store.resolve(key)), {}, {})
+
     def resolve(self, key: str) -> str:
         """The full id behind a key. Raises: NotFound, Conflict."""
         return self._store.resolve(key)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from core.engine.records import ContainerRecords
 from core.linux import procfs
 from core.linux.files import write_atomic
-from core.linux.remove import remove_tree
 from core.state import trash
 from core.state.paths import Roots
 
@@ -33,12 +31,4 @@ def sweep(roots: Roots, records: ContainerRecords) -> None:
     known = {container_id[:16] for container_id in records.ids()}
     for name in os.listdir(roots.run / "c"):
         if name not in known:
-            _remove(roots.run / "c", name)
-
-
-def _remove(parent: Path, name: str) -> None:
-    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        remove_tree(descriptor, name)
-    finally:
-        os.close(descriptor)
+            trash.discard_elsewhere(roots.run / "c", name)

@@ -34,7 +34,7 @@ from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease
 from core.state.locks import Rank, is_locked, locked
 from core.state.paths import Roots
-from core.state.trash import discard
+from core.state.trash import discard, discard_elsewhere
 
 _LOST_CODE = 255
 _BUILDING = ".new-"
@@ -306,6 +306,7 @@ class ContainerRecords:
         """Take a container away by one rename, then delete what it was. Under the lock."""
         self.write_state_quietly(container.id, Removing())
         discard(self._roots, self._roots.container(container.id))
+        discard_elsewhere(self._roots.run / "c", self._roots.runtime(container.id).name)
         self.free_name(container.name, container.id)
         self._configs.pop(container.id, None)
 

@@ -131,8 +131,14 @@ def new_filesystem(fstype: str, options: dict[str, str | None], attributes: int 
         os.close(context)
 
 
-def overlay_data(lowers: list[int], upper: int | None, work: int | None, *, options: str = "") -> str:
+_PLAIN_OVERLAY = ",index=off,redirect_dir=off,metacopy=off"
+
+
+def overlay_data(lowers: list[int], upper: int | None, work: int | None) -> str:
     """Mount data of an overlay whose layers are open directories.
+
+    What some kernels have on by default is off: redirects, and files whose content stays below, are
+    marks in the upper directory that a layer's tar can't carry, so a commit would lose them.
 
     Descriptors, not paths: no escaping of colons, and 128 layers fit the kernel's one page.
     lowers: top first. The caller's /proc must be mounted while it is used.
@@ -140,4 +146,4 @@ def overlay_data(lowers: list[int], upper: int | None, work: int | None, *, opti
     data = "lowerdir=" + ":".join(f"/proc/self/fd/{descriptor}" for descriptor in lowers)
     if upper is not None and work is not None:
         data += f",upperdir=/proc/self/fd/{upper},workdir=/proc/self/fd/{work}"
-    return data + options
+    return data + _PLAIN_OVERLAY

@@ -102,7 +102,7 @@ def _become(
             init.take_terminal(slave, window_of(request))
         else:
             for number, descriptor in enumerate(stdio):
-                os.dup2(descriptor if descriptor >= 0 else os.open("/dev/null", os.O_RDWR), number)
+                os.dup2(descriptor if descriptor >= 0 else process.open_null(), number)
         report_to = process.close_other_descriptors(report_to)
         process.execute(
             argv=request["argv"],
@@ -113,6 +113,7 @@ def _become(
             last_capability=last_capability,
             program=program,
             no_file=no_file,
+            make_cwd=False,
         )
     except StageError as error:
         init.fail(error, report_to)

@@ -61,7 +61,7 @@ def run(
             take_terminal(place.terminal_slave, window)
         elif pipes:
             for target, descriptor in enumerate(pipes):
-                os.dup2(descriptor if descriptor >= 0 else _null(), target)
+                os.dup2(descriptor if descriptor >= 0 else process.open_null(), target)
         report_to = process.close_other_descriptors(report_to)
         process.execute(
             argv=spec["argv"],
@@ -72,6 +72,7 @@ def run(
             last_capability=last_capability,
             program=program,
             no_file=no_file,
+            make_cwd=True,
         )
     except StageError as error:
         fail(error, report_to)
@@ -106,10 +107,6 @@ def _hold_open(descriptor: int) -> int:
     if flags & os.O_ACCMODE != os.O_WRONLY:
         return descriptor
     return os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
-
-
-def _null() -> int:
-    return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
 
 def take_terminal(slave: int, window: tuple[int, int]) -> None:

@@ -10,7 +10,6 @@ log while it lives, and its hold on alive.lock is how everybody knows that it do
 
 from __future__ import annotations
 
-import _socket
 import fcntl
 import functools
 import json
@@ -23,14 +22,14 @@ from core.cgroups import driver
 from core.cgroups.devices import ALL_DEVICES, DEFAULT_RULES
 from core.linux import inside, procfs
 from core.linux.remove import remove_tree
-from core.monitor import exec as execution
-from core.monitor import init, plan, proto, records
+from core.monitor import init, outcome, plan, proto, records
+from core.monitor.added import AddedProcesses
 from core.monitor.log import LogWriter
 from core.monitor.loop import READ, Loop
+from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
 from core.monitor.streams import window_of
 
-_START_TIMEOUT_S = 10.0
 _ALIVE_WAIT_S = 5.0
 
 
@@ -77,6 +76,7 @@ class Monitor:
         self._waiting: list[proto.Socket] = []
         self._listener: proto.Socket | None = None
         self._program: bytes | None = None
+        self._added: AddedProcesses
 
     def run(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start, serve and end; the connection is the engine's, waiting for the answer."""
@@ -84,7 +84,7 @@ class Monitor:
             self._start(window_of(request.get("attach") or {}))
         except StartFailed as failed:
             self._undo(failed.report)
-            self._answer(connection, failed.report)
+            proto.answer(connection, failed.report)
             return
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
@@ -92,9 +92,9 @@ class Monitor:
             report = {"event": "failed", "stage": "prepare", "errno": error.errno, "text": text, "code": 125}
             report["path"] = error.filename if isinstance(error.filename, str) else None
             self._undo(report)
-            self._answer(connection, report)
+            proto.answer(connection, report)
             return
-        self._answer(connection, {"event": "started", "pid": self._pid, "warnings": self._warnings})
+        proto.answer(connection, {"event": "started", "pid": self._pid, "warnings": self._warnings})
         if wish := request.get("attach"):
             assert self._session
             self._session.attach(connection, wish)
@@ -117,8 +117,8 @@ class Monitor:
         self._program = None if spec["privileged"] else self._host.filters(spec["bounding"])
         controllers = plan.v1_controllers(self._host.hierarchies.v1) if self._host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
-        ours, theirs = _socket_pair()
-        pipes = None if spec["tty"] else _Pipes(spec["open_stdin"])
+        ours, theirs = channel_pair()
+        pipes = None if spec["tty"] else Pipes(spec["open_stdin"])
         self._clone(steps, theirs, pipes, window)
         theirs.close()
         if pipes:
@@ -130,6 +130,16 @@ class Monitor:
         self._started_ns = time.time_ns()
         self._write_running()
         records.append_event(spec["journal_dir"], "start", spec["id"], spec["attributes"])
+        self._added = AddedProcesses(
+            self._loop,
+            spec,
+            self._pidfd,
+            self._cgroup,
+            program=self._program,
+            bounding_of_host=self._host.bounding,
+            last_capability=self._host.last_capability,
+            no_file=self._host.no_file,
+        )
         self._loop.add(self._pidfd, READ, self._init_ended)
         self._loop.add(self._listener.fileno(), READ, self._accept)
 
@@ -145,11 +155,11 @@ class Monitor:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     text = "another monitor of this container is still alive"
-                    raise StartFailed(_failure("alive lock", text)) from None
+                    raise StartFailed(outcome.failure("alive lock", text)) from None
                 time.sleep(0.001)
 
     def _clone(
-        self, steps: tuple[Any, ...], channel: proto.Socket, pipes: _Pipes | None, window: tuple[int, int]
+        self, steps: tuple[Any, ...], channel: proto.Socket, pipes: Pipes | None, window: tuple[int, int]
     ) -> None:
         flags = inside.CLONE_NEWNS | inside.CLONE_NEWPID | inside.CLONE_NEWUTS | inside.CLONE_NEWIPC
         if self._spec["own_network"]:
@@ -180,13 +190,12 @@ class Monitor:
 
     def _await_exec(self, channel: proto.Socket) -> None:
         """Until the channel closes by exec; a failure or a terminal may come first."""
-        channel.settimeout(_START_TIMEOUT_S)
+        channel.settimeout(outcome.START_TIMEOUT_S)
         while True:
             try:
                 packet, descriptors = proto.receive_with_descriptors(channel)
             except TimeoutError:
-                text = f"it did not start within {_START_TIMEOUT_S:.0f} s"
-                raise StartFailed(_failure("timeout", text)) from None
+                raise StartFailed(outcome.timeout()) from None
             if not packet:
                 break
             message = proto.parse(packet)
@@ -227,12 +236,6 @@ class Monitor:
             self._remove()
         self._clear_runtime()
 
-    def _answer(self, connection: proto.Socket, message: dict[str, Any]) -> None:
-        try:
-            proto.send(connection, message)
-        except OSError:
-            pass  # the engine has gone; the state document says the same
-
     # ── serve ──────────────────────────────────────────────────────────────────────────────────
 
     def _accept(self, _events: int) -> None:
@@ -253,7 +256,7 @@ class Monitor:
         except OSError as error:
             answer = {"event": "error", "text": (error.strerror or str(error)).lower(), "errno": error.errno}
         if answer is not None:
-            self._answer(connection, answer)
+            proto.answer(connection, answer)
             connection.close()
 
     def _serve(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -261,7 +264,7 @@ class Monitor:
         assert self._session
         match request.get("op"):
             case "attach":
-                self._answer(connection, {"event": "ok"})
+                proto.answer(connection, {"event": "ok"})
                 self._session.attach(connection, request)
                 return None
             case "wait":
@@ -289,7 +292,7 @@ class Monitor:
                     name = self._spec["attributes"]["name"]
                     text = f"container {name} is paused, unpause the container before exec"
                     return {"event": "error", "text": text, "errno": 0}
-                self._exec(connection, request)
+                self._added.start(connection, request)
                 return None
             case other:
                 return {"event": "error", "text": f"unknown request {other!r}", "errno": 0}
@@ -325,7 +328,7 @@ class Monitor:
         if not self._paused:
             self._cgroup.freeze()
         self._freezers += 1
-        self._answer(connection, {"event": "ok"})
+        proto.answer(connection, {"event": "ok"})
 
         def thaw(_events: int) -> None:
             self._loop.remove(connection.fileno())
@@ -342,82 +345,6 @@ class Monitor:
         action = "pause" if paused else "unpause"
         records.append_event(self._spec["journal_dir"], action, self._spec["id"], self._spec["attributes"])
 
-    def _exec(self, connection: proto.Socket, request: dict[str, Any]) -> None:
-        """Start one more process; its streams go to the connection, its exit code too."""
-        privileged = bool(request.get("privileged"))
-        bounding = self._host.bounding if privileged else self._spec["bounding"]
-        ours, theirs = _socket_pair()
-        pipes = None if request.get("tty") else _Pipes(bool(request.get("stdin")))
-        between = execution.spawn(
-            request,
-            self._pidfd,
-            self._cgroup,
-            theirs,
-            pipes.theirs if pipes else None,
-            bounding=bounding,
-            program=None if privileged else self._program,
-            last_capability=self._host.last_capability,
-            no_file=self._host.no_file,
-        )
-        theirs.close()
-        if pipes:
-            pipes.close_theirs()
-        session = Session(self._loop, None, stdin_once=True)
-        pid, failure = self._await_entry(ours, session, bool(request.get("stdin")))
-        ours.close()
-        os.waitpid(between, 0)
-        if failure or not pid:
-            if pipes:
-                pipes.close_ours()
-            if pid:
-                os.waitpid(pid, 0)
-            self._answer(connection, failure or _failure("enter", "the process did not start"))
-            connection.close()
-            return
-        if pipes:
-            session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
-        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
-        records.append_event(
-            self._spec["journal_dir"], f"exec_start: {' '.join(request['argv'])}", self._spec["id"], attributes
-        )
-        self._answer(connection, {"event": "started", "pid": pid})
-        if request.get("detach"):
-            connection.close()
-        else:
-            session.attach(connection, request)
-        pidfd = os.pidfd_open(pid)
-        self._loop.add(pidfd, READ, lambda _events: self._exec_ended(pid, pidfd, session, attributes))
-
-    def _await_entry(self, channel: proto.Socket, session: Session, stdin: bool) -> tuple[int, dict[str, Any] | None]:
-        pid, failure = 0, None
-        channel.settimeout(_START_TIMEOUT_S)
-        while True:
-            try:
-                packet, descriptors = proto.receive_with_descriptors(channel)
-            except TimeoutError:
-                if pid:
-                    os.kill(pid, signal.SIGKILL)
-                return pid, _failure("timeout", f"it did not start within {_START_TIMEOUT_S:.0f} s")
-            if not packet:
-                return pid, failure
-            message = proto.parse(packet)
-            if message["event"] == "pid":
-                pid = message["pid"]
-            elif message["event"] == "terminal" and descriptors:
-                session.use_terminal(descriptors[0], stdin=stdin)
-            elif message["event"] == "failed":
-                failure = message
-
-    def _exec_ended(self, pid: int, pidfd: int, session: Session, attributes: dict[str, str]) -> None:
-        self._loop.remove(pidfd)
-        os.close(pidfd)
-        code = _exit_code(os.waitpid(pid, 0)[1])
-        session.drain()
-        session.finish(code)
-        records.append_event(
-            self._spec["journal_dir"], "exec_die", self._spec["id"], {**attributes, "exitCode": str(code)}
-        )
-
     # ── end ────────────────────────────────────────────────────────────────────────────────────
 
     def _init_ended(self, _events: int) -> None:
@@ -425,7 +352,7 @@ class Monitor:
         assert self._log is not None
         assert self._listener is not None
         self._loop.remove(self._pidfd)
-        code = _exit_code(os.waitpid(self._pid, 0)[1])
+        code = outcome.exit_code(os.waitpid(self._pid, 0)[1])
         finished_ns = time.time_ns()
         self._session.drain()
         self._log.close()
@@ -448,7 +375,7 @@ class Monitor:
         self._listener.close()
         self._clear_runtime()
         for connection in self._waiting:
-            self._answer(connection, {"event": "exit", "code": code})
+            proto.answer(connection, {"event": "exit", "code": code})
             connection.close()
         self._session.finish(code)
         self._leave_when_flushed()
@@ -489,46 +416,21 @@ class Monitor:
             pass
 
     def _clear_runtime(self) -> None:
+        """Nothing of a run stays in the run root; of a removed container not even its lock."""
         directory = self._spec["runtime_dir"]
-        try:
-            os.unlink(f"{directory}/monitor.sock")
-            os.rmdir(f"{directory}/rootfs")
-        except OSError:
-            pass
+        _forget(f"{directory}/monitor.sock")
+        _forget(f"{directory}/rootfs")
+        if self._spec["auto_remove"]:
+            _forget(f"{directory}/alive.lock")
+            _forget(directory)
 
 
-class _Pipes:
-    """The pipes of a process without a terminal; ours are the other ends of theirs."""
-
-    def __init__(self, with_stdin: bool) -> None:
-        self.stdin: int | None = None
-        stdin = -1
-        if with_stdin:
-            stdin, self.stdin = os.pipe2(os.O_CLOEXEC)
-        self.stdout, stdout = os.pipe2(os.O_CLOEXEC)
-        self.stderr, stderr = os.pipe2(os.O_CLOEXEC)
-        self.theirs = (stdin, stdout, stderr)
-
-    def close_theirs(self) -> None:
-        for descriptor in self.theirs:
-            if descriptor >= 0:
-                os.close(descriptor)
-
-    def close_ours(self) -> None:
-        for descriptor in (self.stdin, self.stdout, self.stderr):
-            if descriptor is not None:
-                os.close(descriptor)
-
-
-def _socket_pair() -> tuple[proto.Socket, proto.Socket]:
-    first, second = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    return first, second
-
-
-def _failure(stage: str, text: str) -> dict[str, Any]:
-    return {"event": "failed", "stage": stage, "errno": 0, "path": None, "text": text, "code": 125}
-
-
-def _exit_code(status: int) -> int:
-    """The code, or 128 + signal."""
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+def _forget(path: str) -> None:
+    """Remove a file or an empty directory; gone, or still in use, is fine."""
+    try:
+        if os.path.isdir(path):
+            os.rmdir(path)
+        else:
+            os.unlink(path)
+    except OSError:
+        pass

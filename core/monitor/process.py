@@ -78,8 +78,12 @@ def execute(
     last_capability: int,
     program: bytes | None,
     no_file: tuple[int, int],
+    make_cwd: bool,
 ) -> NoReturn:
-    """Become the container's process. Raises: StageError: nothing else comes back."""
+    """Become the container's process. Raises: StageError: nothing else comes back.
+
+    Args: make_cwd: whether a missing working directory is made (a first process's is, as docker has it).
+    """
     identity = find_identity(user)
     names = {item.partition("=")[0] for item in environment}
     if "HOME" not in names:
@@ -89,7 +93,7 @@ def execute(
         found = os.fstat(descriptor)
         if found.st_uid != identity.uid and not (stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)):
             os.fchown(descriptor, identity.uid, -1)
-    _enter_directory(cwd)
+    _enter_directory(cwd, make=make_cwd)
     resource.setrlimit(resource.RLIMIT_NOFILE, no_file)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores these, and exec would pass that on
         signal.signal(number, signal.SIG_DFL)
@@ -111,11 +115,23 @@ def execute(
     _exec(argv, environment)
 
 
-def _enter_directory(cwd: str) -> None:
+def open_null() -> int:
+    """The container's /dev/null, made sure to be that device (why: CVE-2025-31133)."""
+    descriptor = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    found = os.fstat(descriptor)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
+        error = OSError(errno.EPERM, "it is not the null device", "/dev/null")
+        raise StageError("standard input", error, "the container's /dev/null is not the null device", 126)
+    return descriptor
+
+
+def _enter_directory(cwd: str, *, make: bool) -> None:
     try:
         try:
             os.chdir(cwd)
         except FileNotFoundError:
+            if not make:
+                raise
             os.makedirs(cwd, 0o755)
             os.chdir(cwd)
         if not os.getcwd().startswith("/"):

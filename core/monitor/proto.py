@@ -96,6 +96,14 @@ def send(connection: Socket, message: dict[str, Any], descriptors: tuple[int, ..
         connection.send(packet)
 
 
+def answer(connection: Socket, message: dict[str, Any]) -> None:
+    """Send to somebody who may have gone meanwhile; what matters is on disk as well."""
+    try:
+        send(connection, message)
+    except OSError:
+        pass
+
+
 def receive(connection: Socket) -> bytes:
     """The next packet, or b"" when the other side has gone."""
     try:

@@ -32,10 +32,15 @@ def empty(roots: Roots) -> None:
 
 
 def _delete(roots: Roots, name: str) -> None:
-    directory = os.open(roots.trash, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    discard_elsewhere(roots.trash, name)
+
+
+def discard_elsewhere(parent: Path, name: str) -> None:
+    """Delete something at once that nobody else looks at, such as what a run left in the run root."""
+    directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         remove_tree(directory, name)
     except OSError as error:
-        raise wrapped(error, "delete", roots.trash / name) from error
+        raise wrapped(error, "delete", parent / name) from error
     finally:
         os.close(directory)

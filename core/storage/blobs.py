@@ -17,6 +17,7 @@ import msgspec
 
 from core.errors import DigestMismatch, EngineError, NotFound, wrapped
 from core.linux.files import sync_directory, write_all
+from core.linux.writeback import STEP_BYTES, start_writeback
 from core.model.progress import CancelToken
 from core.state.leases import Lease
 from core.state.locks import Rank, locked
@@ -43,6 +44,7 @@ class BlobWriter:
         self._hash = hashlib.sha256()
         self.size = 0
         self._published = False
+        self._flushed = 0
         try:
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -64,6 +66,9 @@ class BlobWriter:
         except OSError as error:
             raise wrapped(error, "write", self._roots.ingest) from error
         self.size += len(data)
+        if self.size - self._flushed >= STEP_BYTES:
+            start_writeback(self.descriptor, self._flushed, self.size - self._flushed)
+            self._flushed = self.size
 
     @property
     def digest(self) -> str:

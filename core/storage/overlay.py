@@ -21,9 +21,6 @@ from core.state.paths import Roots
 from core.storage.gc import INGEST
 from core.storage.layers import copy_directory_attributes, remove_directory
 
-MOUNT_OPTIONS = ",index=off,redirect_dir=off,metacopy=off"
-"""Each would leave marks in the upper directory that a layer's tar can't carry."""
-
 _MOUNT_POINTS = (
     ("dev/pts", "dir"),
     ("dev/shm", "dir"),

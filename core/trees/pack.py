@@ -20,6 +20,8 @@ from core.trees.unpack import OPAQUE_MARK, OPAQUE_XATTR, WHITEOUT, is_kept_xattr
 
 _GATHER_BYTES = 1024 * 1024
 _SMALL_BYTES = 128 * 1024
+_WORTH_BYTES = 1024 * 1024
+_MOST_PIECES = 10_000
 _SECOND = 1_000_000_000
 _O_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEPEST = 900
@@ -57,24 +59,24 @@ class Output:
         while view:
             view = view[os.write(self._descriptor, view) :]
 
-    def put_file(self, source: int, size: int) -> None:
+    def put_file(self, source: int, offset: int, size: int) -> None:
         """Exactly `size` bytes of an open file; one that shrinks meanwhile is filled with zeros."""
         at = 0
         if size > _SMALL_BYTES and self._in_kernel:
             self.flush()
-            at = self._send(source, size)
+            at = self._send(source, offset, size)
         while at < size:
-            piece = os.pread(source, min(size - at, _GATHER_BYTES), at)
+            piece = os.pread(source, min(size - at, _GATHER_BYTES), offset + at)
             if not piece:
                 piece = bytes(min(size - at, _GATHER_BYTES))
             self.put(piece)
             at += len(piece)
 
-    def _send(self, source: int, size: int) -> int:
+    def _send(self, source: int, offset: int, size: int) -> int:
         at = 0
         while at < size:
             try:
-                sent = os.sendfile(self._descriptor, source, at, size - at)
+                sent = os.sendfile(self._descriptor, source, offset + at, size - at)
             except OSError as error:
                 if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                     raise
@@ -225,12 +227,27 @@ class TreePacker:
             there = os.fstat(source)
             if not stat.S_ISREG(there.st_mode):
                 return
-            self._output.put(tarwrite.header(_entry(named, tarread.FILE, there, _xattrs(source))))
+            entry = _entry(named, tarread.FILE, there, _xattrs(source))
+            pieces = _data_pieces(source, there)
+            if pieces is not None:
+                self._put_sparse(source, entry, pieces)
+                return
+            self._output.put(tarwrite.header(entry))
             if there.st_size:
-                self._output.put_file(source, there.st_size)
+                self._output.put_file(source, 0, there.st_size)
                 self._output.put(tarwrite.padding(there.st_size))
         finally:
             os.close(source)
+
+    def _put_sparse(self, source: int, entry: Entry, pieces: list[tuple[int, int]]) -> None:
+        """A file with large holes: only what is stored is sent, in front of it where it belongs."""
+        sparse_map = tarwrite.sparse_map(pieces)
+        entry.sparse = pieces
+        entry.stored = len(sparse_map) + sum(length for _, length in pieces)
+        self._output.put(tarwrite.header(entry) + sparse_map)
+        for offset, length in pieces:
+            self._output.put_file(source, offset, length)
+        self._output.put(tarwrite.padding(entry.stored))
 
     def _put_second_name(self, there: os.stat_result, named: bytes) -> bool:
         """A hard link to a file that was packed already; False if this is its first name."""
@@ -260,6 +277,26 @@ def _listing(descriptor: int) -> Iterator[tuple[bytes, os.stat_result]]:
             yield name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         except FileNotFoundError:
             continue
+
+
+def _data_pieces(source: int, there: os.stat_result) -> list[tuple[int, int]] | None:
+    """(offset, length) of what is stored of a file with a megabyte of holes or more; None: it is sent whole."""
+    if there.st_size - there.st_blocks * 512 < _WORTH_BYTES:
+        return None
+    pieces: list[tuple[int, int]] = []
+    at = 0
+    while at < there.st_size:
+        try:
+            start = os.lseek(source, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                break  # holes to the end
+            return None
+        at = min(os.lseek(source, start, os.SEEK_HOLE), there.st_size)
+        pieces.append((start, at - start))
+        if len(pieces) > _MOST_PIECES:
+            return None
+    return pieces
 
 
 def _is_opaque(directory: int) -> bool:

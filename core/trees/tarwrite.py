@@ -27,8 +27,18 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
+def sparse_map(pieces: list[tuple[int, int]]) -> bytes:
+    """What a sparse member's body begins with (GNU's PAX form 1.0): how many pieces, then offset and length of each."""
+    numbers = [len(pieces), *(number for piece in pieces for number in piece)]
+    text = b"".join(b"%d\n" % number for number in numbers)
+    return text + padding(len(text))
+
+
 def header(entry: Entry) -> bytes:
-    """A member's header blocks. Directories are given without their trailing slash."""
+    """A member's header blocks. Directories are given without their trailing slash.
+
+    A sparse member's `stored` counts its map, which the caller puts behind the header.
+    """
     name = entry.name + b"/" if entry.kind is tarread.DIRECTORY else entry.name
     records: list[tuple[bytes, bytes]] = []
     prefix, short = _split_name(name)
@@ -53,6 +63,13 @@ def header(entry: Entry) -> bytes:
     if gid >= 1 << 21:
         records.append((b"gid", b"%d" % gid))
         gid = 0
+    if entry.sparse is not None:
+        records += [
+            (b"GNU.sparse.major", b"1"),
+            (b"GNU.sparse.minor", b"0"),
+            (b"GNU.sparse.name", name),
+            (b"GNU.sparse.realsize", b"%d" % entry.size),
+        ]
     for key in sorted(entry.xattrs):
         records.append((b"SCHILY.xattr." + key, entry.xattrs[key]))
     block = _block(

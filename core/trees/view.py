@@ -24,7 +24,7 @@ def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
     """Make the view the root of everything; a descriptor of it.
 
     The view is {"namespace": fd}, or {"lowers": [path, top first], "upper": path, "work": path,
-    "options": text, "binds": [{"source": fd, "target": path, "read_only": bool}]}. Layers come as
+    "binds": [{"source": fd, "target": path, "read_only": bool}]}. Layers come as
     paths, because overlay takes only what was opened in its own mount namespace (CVE-2021-3732).
     """
     if "namespace" in view:
@@ -55,7 +55,7 @@ def _attach_layers(view: dict[str, Any]) -> int:
         confine.attach(root)
         mounts.set_attributes(root, mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NODEV)
         return root
-    data = mounts.overlay_data(lowers, upper, work, options=view["options"])
+    data = mounts.overlay_data(lowers, upper, work)
     mounts.mount("overlay", _PLACE, "overlay", _FLAGS, data)
     return os.open(_PLACE, _O_DIRECTORY)
 

@@ -45,6 +45,10 @@ def main() -> None:
         reply = {"fault": failure.kind, "text": failure.text}
     except MemoryError:
         reply = {"fault": "limit", "text": "it needs more memory than is allowed"}
+    except (
+        Exception
+    ) as error:  # the worker's top: a traceback would look for its source lines in a root that is not ours
+        reply = {"fault": FAILED, "text": f"the worker failed: {type(error).__name__}: {error}"}
     _say(answer, reply)
 
 

@@ -1,44 +1,60 @@
-"""Run the benches named on the command line, or all of them."""
+"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|logs|archives|console …]`."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
 
-from tests.bench import console, flows, starts
-from tests.bench.measure import show
-from tests.bench.peers import Peers
+from tests.bench import archives, console, crowd, logs, starts
+from tests.bench.machines import Machines
+from tests.bench.measures import Row
 
-BENCHES = {
-    "start": starts.start_to_exit,
-    "command": starts.whole_command,
-    "exec": starts.exec_true,
-    "many": starts.many,
-    "logs": flows.logs,
-    "images": flows.images,
-    "console": console.console,
-}
+QUESTIONS = ("starts", "crowd", "logs", "archives", "console")
 
 
-def main(names: list[str]) -> int:
-    """Exit code 0 when every named bench ran."""
+def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
+    match question:
+        case "starts":
+            return starts.measure(machines, 5 if quick else 25)
+        case "crowd":
+            return crowd.measure(machines, 10 if quick else 100)
+        case "logs":
+            return logs.measure(machines, 1 if quick else 3)
+        case "archives":
+            return archives.measure(machines, 1 if quick else 2)
+        case _:
+            return console.measure(machines)
+
+
+def main(words: list[str]) -> int:
+    """Measure and print; the exit code is not zero when a peer could not be measured."""
     if os.geteuid() != 0:
-        print("the benches start containers, which needs root: run them with sudo", file=sys.stderr)
-        return 2
-    if unknown := sorted(set(names) - set(BENCHES)):
-        print(f"no such bench: {', '.join(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
-        return 2
-    peers = Peers()
+        print("containers are measured, which needs root: run it with sudo", file=sys.stderr)
+        return 3
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
+    quick = "--quick" in words
+    target = words[words.index("--json") + 1] if "--json" in words else ""
+    questions = [word for word in words if word in QUESTIONS] or list(QUESTIONS)
+    machines = Machines()
+    rows: list[Row] = []
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print("networks: wharf none, docker and podman the host's; medians, taken in turns; (n x): that many times ours")
+    for name, why in machines.missing.items():
+        print(f"NOT MEASURED {name}: {why}")
     try:
-        print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
-        print(f"{peers.version_line()}\n", flush=True)
-        for name in names or BENCHES:
-            for row in BENCHES[name](peers):
-                show(row)
+        for question in questions:
+            for row in _ask(question, machines, quick):
+                rows.append(row)
+                print(row.line(), flush=True)
     finally:
-        peers.close()
-    return 0
+        machines.close()
+    if target:
+        with open(target, "w") as file:
+            json.dump([row._asdict() for row in rows], file, indent=2)
+    return 0 if {"docker", "podman"}.isdisjoint(machines.missing) else 1
 
 
 if __name__ == "__main__":

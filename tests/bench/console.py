@@ -1,110 +1,63 @@
-"""The console in a real pseudo terminal: first frame, keys under a flood, bytes to the terminal.
-
-No peer of it is in the distribution's packages, so these figures stand alone.
-"""
+"""The console: its first frame, a key's way to the screen under a flood of logs, what it sends the terminal."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
-import signal
 import statistics
-import struct
-import termios
 import time
 from collections.abc import Iterator
 
-from core.model.container import ContainerSpec
-from tests.bench.measure import Row
-from tests.bench.peers import IMAGE, PROJECT, Peers
+from tests.bench.machines import Machines
+from tests.bench.measures import Row
+from tests.e2e.console_process import ConsoleProcess
 
-_RUNNING = 50
-_FLOOD = "while :; do echo 0123456789012345678901234567890123456789012345678901234567890123456789; done"
-
-
-class _Terminal:
-    """A console on a pty of 120x40."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.started = time.perf_counter()
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            os.chdir(PROJECT)
-            os.environ["TERM"] = "xterm-256color"
-            os.execvp(command[0], command)
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-
-    def read(self, seconds: float) -> bytes:
-        """What comes within a while."""
-        data = b""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([self.master], [], [], left)[0]:
-                try:
-                    data += os.read(self.master, 65536)
-                except OSError:
-                    break
-        return data
-
-    def wait_for(self, text: bytes, seconds: float = 20.0) -> float | None:
-        """Seconds from the start until a text has been painted."""
-        data = b""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            data += self.read(0.002)
-            if text in data:
-                return time.perf_counter() - self.started
-        return None
-
-    def key_to_paint(self, key: bytes) -> float | None:
-        """Seconds from a key to the first bytes of what it changes, on a quiet terminal."""
-        self.read(0.05)
-        start = time.perf_counter()
-        os.write(self.master, key)
-        if select.select([self.master], [], [], 2.0)[0]:
-            return time.perf_counter() - start
-        return None
-
-    def close(self) -> None:
-        os.kill(self.pid, signal.SIGTERM)
-        os.waitpid(self.pid, 0)
-        os.close(self.master)
+FLOOD = "i=0; while :; do i=$((i+1)); echo line $i of a log that never ends and is longer than this; done"
+HELP = " Keys: "
+KEYS = 20
+WATCHED_S = 5.0
+PAINT_S = 0.002
+"""How often the screen is looked at."""
 
 
-def console(peers: Peers) -> Iterator[Row]:
-    """Fifty containers, one of them flooding its log."""
-    containers = peers.engine.containers
-    keys = []
-    for number in range(_RUNNING):
-        script = _FLOOD if number == 0 else "sleep 10000"
-        spec = ContainerSpec(image=IMAGE, command=("sh", "-c", script), name=f"flood{number}" if not number else "")
-        key = containers.create(spec).id
-        containers.start(key)
-        keys.append(key)
-    command = peers.wharf()
-    firsts, lives = [], []
+def measure(machines: Machines) -> Iterator[Row]:
+    """No peer has a console of its own: the figures stand alone."""
+    root = machines.wharf.directory / "data"
+    machines.wharf.ok(*machines.wharf.run_words("run", "-d", "--name", "flood", "IMAGE", "sh", "-c", FLOOD))
+    frames = []
     for _ in range(5):
-        terminal = _Terminal(command)
-        first = terminal.wait_for(b"flood0")
-        if first is not None:
-            firsts.append(first * 1000)
-        terminal.close()
-    yield Row("console: first frame with real state", "ms", {"wharf": statistics.median(firsts) if firsts else None})
-    terminal = _Terminal(command)
-    terminal.read(5)
-    painted = len(terminal.read(10))
-    yield Row(f"console: bytes a second to the terminal, {_RUNNING} containers, 120x40", "B/s", {"wharf": painted / 10})
-    os.write(terminal.master, b"/flood0\r\r")
-    terminal.read(2)
-    for number in range(60):
-        if (taken := terminal.key_to_paint(b"t" if number % 2 else b"l")) is not None:
-            lives.append(taken * 1000)
-    terminal.close()
-    lives.sort()
-    figures: dict[str, float | None] = {"p50": lives[len(lives) // 2] if lives else None}
-    figures["p99"] = lives[-1] if lives else None
-    yield Row("console: key to paint under a log flood", "ms", figures, note="(p99 is a figure of ours, not a peer)")
-    for key in keys:
-        containers.remove(key, force=True)
+        began = time.perf_counter()
+        console = ConsoleProcess(root, columns=120, rows=35)
+        _until(console, "flood")
+        frames.append((time.perf_counter() - began) * 1000)
+        console.close()
+    yield Row("console: start to the first full screen", "ms", statistics.median(frames), {})
+    console = ConsoleProcess(root, columns=120, rows=35)
+    _until(console, "flood")
+    console.press("enter")
+    _until(console, "of a log")
+    paints = []
+    for _ in range(KEYS):
+        for key, opens in (("?", True), ("escape", False)):
+            began = time.perf_counter()
+            console.send(key)
+            _until(console, HELP, there=opens)
+            if opens:
+                paints.append((time.perf_counter() - began) * 1000)
+            console.read(0.3)
+    yield Row("console: key to paint under a log flood, median", "ms", statistics.median(paints), {})
+    console.read(0.5)
+    begun = len(console.raw)
+    until = time.monotonic() + WATCHED_S
+    while time.monotonic() < until:
+        console.read(0.1)
+    sent = (len(console.raw) - begun) / WATCHED_S / 1000
+    yield Row("console: sent to the terminal under a log flood", "kB/s", sent, {})
+    console.close()
+    machines.wharf.clean()
+
+
+def _until(console: ConsoleProcess, text: str, *, there: bool = True) -> None:
+    """Look often until a text is on the screen, or is gone."""
+    deadline = time.monotonic() + 30
+    while (text in console.text()) != there:
+        assert time.monotonic() < deadline, console.text()
+        console.read(PAINT_S)

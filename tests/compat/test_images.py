@@ -26,6 +26,7 @@ SCRIPT = """
     mkdir -p /d/e/f; mkdir -m 1777 /open; rm /etc/group; rm -rf /root; mkdir /root; touch /root/z
     rm -rf /tmp; echo file > /tmp; chown 12:34 /d; touch -d @77 /d/e
     head -c 70000 /dev/zero > /zeros; echo name > "/sp ace"; i=0
+    truncate -s 30M /holes; echo end >> /holes
     long=nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn
     while [ $i -lt 30 ]; do i=$((i+1)); mkdir -p /long/$long$i/deeper/still/$long; done
 """
@@ -33,7 +34,7 @@ SHAPE = """
     find / -xdev ! -path '/proc*' ! -path '/sys*' ! -path '/dev*' ! -path '/run*' ! -name .dockerenv ! -path '/etc/h*' \
         ! -path '/etc/resolv*' ! -path '/etc/mtab' ! -path /etc ! -path / | sort | while read -r f; do
         case "$f" in /d/e) stat -c '%N %a %u %g %F %Y' "$f";; *) stat -c '%N %a %u %g %F %h' "$f";; esac
-    done; md5sum /zeros /new
+    done; md5sum /zeros /new /holes
 """
 
 

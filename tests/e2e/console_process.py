@@ -96,8 +96,12 @@ class ConsoleProcess:
     def press(self, *keys: str) -> None:
         """Type keys by name, or text as it is."""
         for key in keys:
-            os.write(self._master, KEYS.get(key, key).encode())
+            self.send(key)
             self.read(0.15)
+
+    def send(self, key: str) -> None:
+        """Press a key and do not look what it does."""
+        os.write(self._master, KEYS.get(key, key).encode())
 
     def resize(self, columns: int, rows: int) -> None:
         """Change the window."""

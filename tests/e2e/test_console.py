@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from console_process import ConsoleProcess
 
-from core.engine.engine import Engine
+from core.engine.engine import Engine, open_engine
 from core.model.container import ContainerSpec
 from core.model.limits import Limits
 
@@ -198,9 +198,15 @@ def engine_id(engine: Engine, name: str) -> str:
         time.sleep(0.1)
 
 
-def test_first_run_makes_a_starter_and_runs_a_shell(console: Open, tmp_path: Path) -> None:
-    root = tmp_path / "data"
-    screen = console(root=root, columns=80, rows=24)
+@pytest.fixture
+def empty_root(tmp_path: Path) -> Iterator[Path]:
+    """A data root that no engine has seen; whatever the test leaves there is taken away."""
+    yield tmp_path / "data"
+    open_engine(tmp_path / "data").system.reset()
+
+
+def test_first_run_makes_a_starter_and_runs_a_shell(empty_root: Path, console: Open) -> None:
+    screen = console(root=empty_root, columns=80, rows=24)
     screen.shows("No images yet.", "Make a starter image from this host")
     screen.press("enter")
     screen.shows("Run a container", "wharf run -d -it wharf/starter:latest")
@@ -210,10 +216,6 @@ def test_first_run_makes_a_starter_and_runs_a_shell(console: Open, tmp_path: Pat
     screen.shows("/ #")
     screen.press("echo it-$((1+1))-works", "enter")
     screen.shows("it-2-works")
-    from core.engine.engine import open_engine
-
-    engine = open_engine(root)
-    engine.system.reset()
 
 
 def test_two_consoles_see_what_the_other_does(engine: Engine, console: Open) -> None:

@@ -176,6 +176,24 @@ def test_C1_a_change_that_can_not_be_read_is_refused_before_anything_happens(eng
     assert contents(engine) == before
 
 
+def test_C1_large_holes_are_neither_stored_nor_lost(engine: Engine, run: Runner) -> None:
+    script = (
+        "truncate -s 3G /h; echo middle | dd of=/h bs=1M seek=1500 conv=notrunc; echo end >> /h; truncate -s 2G /none"
+    )
+    commit(engine, made(engine, run, f"{script}; truncate -s 2G /none"), "holes:1")
+    archive = save(engine, "holes:1")
+    assert len(archive) < 4_000_000
+    forget_all_containers(engine)
+    engine.images.remove("holes:1")
+    load(engine, archive)
+    look = "stat -c '%s %b' /h /none; dd if=/h bs=1M skip=1500 count=1 2>/dev/null | head -c 7; tail -c 4 /h"
+    size, none, middle, end = run.sh(look, image="holes:1").lines
+    assert size.split()[0] == str(3 * 2**30 + 4)
+    assert int(size.split()[1]) < 100
+    assert none == f"{2 * 2**30} 0"
+    assert (middle, end) == ("middle", "end")
+
+
 def test_B12_history_shows_commits_and_what_is_missing(engine: Engine, run: Runner) -> None:
     first = made(engine, run, "echo 1 > /one")
     commit(engine, first, "h:1", message="first")

@@ -11,6 +11,7 @@ import pytest
 
 from core.engine.engine import Engine
 from core.errors import LimitExceeded, NotFound
+from core.linux import mounts
 from core.storage import overlay
 from tests.archives import config_of, directory, docker_archive, member, symlink, tar
 from tests.conftest import STARTER, Runner
@@ -153,6 +154,19 @@ def test_the_root_has_the_mode_and_owner_the_image_gives_it(engine: Engine, run:
         for container in engine.containers.list(all=True):
             engine.containers.remove(container.id)
         engine.images.remove("rooted:1")
+
+
+def test_C1_a_renamed_directory_of_the_image_is_copied_and_leaves_no_mark(engine: Engine, run: Runner) -> None:
+    """Where a kernel redirects by default, rename(2) would leave a mark that no layer's tar can carry."""
+    data = mounts.overlay_data([3, 4], 5, 6)
+    assert data.startswith("lowerdir=/proc/self/fd/3:/proc/self/fd/4,upperdir=/proc/self/fd/5,workdir=/proc/self/fd/6,")
+    assert {"index=off", "redirect_dir=off", "metacopy=off"} <= set(data.split(","))
+    container = run.background("sh", "-c", "mv /var /moved; chmod 600 /moved/log; sleep 1000")
+    while run.exec(container, "test", "-e", "/moved/log", "-a", "!", "-e", "/var").code:
+        pass
+    upper = engine.roots.container(container) / "upper"
+    marks = [(path, name) for path in upper.rglob("*") for name in os.listxattr(path, follow_symlinks=False)]
+    assert [mark for mark in marks if mark[1] not in ("trusted.overlay.origin", "trusted.overlay.opaque")] == []
 
 
 def test_nothing_of_ours_is_ever_in_the_hosts_mount_table(engine: Engine, run: Runner) -> None:

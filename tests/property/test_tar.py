@@ -73,6 +73,33 @@ def test_what_is_written_is_read_back(members: list[tuple[Entry, bytes]]) -> Non
             assert getattr(entry, field) == getattr(wanted, field), field
 
 
+@given(_names, st.lists(st.tuples(st.integers(1, 5000), st.binary(min_size=1, max_size=900)), max_size=20))
+def test_sparse_files_are_read_back_by_us_and_by_the_standard_library(
+    name: bytes, parts: list[tuple[int, bytes]]
+) -> None:
+    pieces, whole = [], b""
+    for hole, data in parts:
+        pieces.append((len(whole) + hole, len(data)))
+        whole += bytes(hole) + data
+    whole += bytes(100)
+    sparse_map = tarwrite.sparse_map(pieces)
+    body = sparse_map + b"".join(data for _, data in parts)
+    entry = Entry(
+        name=name, kind=tarread.FILE, mode=0o644, uid=0, gid=0, size=len(whole), stored=len(body), mtime_ns=0, link=b""
+    )
+    entry.sparse = pieces
+    archive = tarwrite.header(entry) + body + tarwrite.padding(len(body)) + tarwrite.END
+    reader = TarReader(Source(io.BytesIO(archive).read), strict_end=True)
+    (found,) = [(entry, reader.read_body()) for entry in reader]
+    assert (found[0].name, found[0].size, found[0].sparse) == (name, len(whole), pieces)
+    assert found[1] == b"".join(data for _, data in parts)
+    with tarfile.open(fileobj=io.BytesIO(archive), errors="surrogateescape", encoding="utf-8") as theirs:
+        (info,) = theirs.getmembers()
+        stream = theirs.extractfile(info)
+        assert stream is not None
+        assert stream.read() == whole
+
+
 @given(st.lists(entries(), max_size=6))
 def test_the_standard_library_reads_what_is_written(members: list[tuple[Entry, bytes]]) -> None:
     with tarfile.open(fileobj=io.BytesIO(written(members)), errors="surrogateescape", encoding="utf-8") as archive:

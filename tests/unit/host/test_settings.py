@@ -23,7 +23,7 @@ def test_docker_keys_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{\n  "data-root": "/a",\n}', "line 3 column 1"),
+        ('{\n  "data-root": "/a"\n  "exec-root": "/b"\n}', "line 3 column 3"),
         ('{"data-root" "/a"}', "line 1 column 14"),
         ("", "line 1 column 1"),
         ("[]", "one object"),

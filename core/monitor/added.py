@@ -1,0 +1,117 @@
+"""Processes that were added to a container by exec: started, served and reaped by its monitor."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from core.cgroups.driver import Cgroup
+from core.monitor import exec, outcome, proto, records
+from core.monitor.loop import READ, Loop
+from core.monitor.pipes import Pipes, channel_pair
+from core.monitor.session import Session
+
+
+class AddedProcesses:
+    """All of one container.
+
+    Args: target: a pidfd of its first process. program: its filter, None for a privileged container.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        spec: dict[str, Any],
+        target: int,
+        cgroup: Cgroup,
+        *,
+        program: bytes | None,
+        bounding_of_host: int,
+        last_capability: int,
+        no_file: tuple[int, int],
+    ) -> None:
+        self._loop = loop
+        self._spec = spec
+        self._target = target
+        self._cgroup = cgroup
+        self._program = program
+        self._bounding_of_host = bounding_of_host
+        self._last_capability = last_capability
+        self._no_file = no_file
+
+    def start(self, connection: proto.Socket, request: dict[str, Any]) -> None:
+        """Start one; its streams go to the connection, and in the end its exit code."""
+        privileged = bool(request.get("privileged"))
+        bounding = self._bounding_of_host if privileged else self._spec["bounding"]
+        ours, theirs = channel_pair()
+        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")))
+        between = exec.spawn(
+            request,
+            self._target,
+            self._cgroup,
+            theirs,
+            pipes.theirs if pipes else None,
+            bounding=bounding,
+            program=None if privileged else self._program,
+            last_capability=self._last_capability,
+            no_file=self._no_file,
+        )
+        theirs.close()
+        if pipes:
+            pipes.close_theirs()
+        session = Session(self._loop, None, stdin_once=True)
+        pid, failure = self._await_entry(ours, session, bool(request.get("stdin")))
+        ours.close()
+        os.waitpid(between, 0)
+        if failure or not pid:
+            if pipes:
+                pipes.close_ours()
+            if pid:
+                os.waitpid(pid, 0)
+            proto.answer(connection, failure or outcome.failure("enter", "the process did not start"))
+            connection.close()
+            return
+        if pipes:
+            session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
+        records.append_event(
+            self._spec["journal_dir"], f"exec_start: {' '.join(request['argv'])}", self._spec["id"], attributes
+        )
+        proto.answer(connection, {"event": "started", "pid": pid})
+        if request.get("detach"):
+            connection.close()
+        else:
+            session.attach(connection, request)
+        pidfd = os.pidfd_open(pid)
+        self._loop.add(pidfd, READ, lambda _events: self._ended(pid, pidfd, session, attributes))
+
+    def _await_entry(self, channel: proto.Socket, session: Session, stdin: bool) -> tuple[int, dict[str, Any] | None]:
+        pid, failure = 0, None
+        channel.settimeout(outcome.START_TIMEOUT_S)
+        while True:
+            try:
+                packet, descriptors = proto.receive_with_descriptors(channel)
+            except TimeoutError:
+                if pid:
+                    os.kill(pid, signal.SIGKILL)
+                return pid, outcome.timeout()
+            if not packet:
+                return pid, failure
+            message = proto.parse(packet)
+            if message["event"] == "pid":
+                pid = message["pid"]
+            elif message["event"] == "terminal" and descriptors:
+                session.use_terminal(descriptors[0], stdin=stdin)
+            elif message["event"] == "failed":
+                failure = message
+
+    def _ended(self, pid: int, pidfd: int, session: Session, attributes: dict[str, str]) -> None:
+        self._loop.remove(pidfd)
+        os.close(pidfd)
+        code = outcome.exit_code(os.waitpid(pid, 0)[1])
+        session.drain()
+        session.finish(code)
+        records.append_event(
+            self._spec["journal_dir"], "exec_die", self._spec["id"], {**attributes, "exitCode": str(code)}
+        )
