@@ -90,7 +90,7 @@ class ContainerPlace(Place):
         self.set_interval(_PROCESSES_EVERY_S, self._tick)
         if self._first_view == "shell":
             self.action_show("logs")
-            self.call_after_refresh(self.action_shell)
+            self.action_shell()
         else:
             self.action_show(self._first_view)
 
