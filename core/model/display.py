@@ -26,6 +26,7 @@ _UNSAFE = re.compile(
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # zero width, separators, bidirectional controls
     "\ufff0-\uffff\ufdd0-\ufdef"  # interlinear marks, non-characters
     "\ud800-\udfff"  # surrogates: bytes that were not UTF-8
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # layout of scripts and music
     "\U000e0000-\U000e0fff"  # tags, more variation selectors
     "]"
 )
