@@ -43,12 +43,19 @@ class OrderedKeys(App[Result]):
         target: DOMNode = self.focused or self.screen
         await super().on_event(self._waiting_keys[0])
         self.set_timer(_PATIENCE_S, lambda: self._key_done(number))
-        self._follow(target, number)
+        self._follow(target, number, target)
 
-    def _follow(self, node: DOMNode | None, number: int) -> None:
-        """Go where the key goes, one message queue after the other, always behind it."""
-        if node is None or isinstance(node, App) or not node.call_later(self._follow, node.parent, number):
-            self.call_later(self._key_done, number)
+    def _follow(self, node: DOMNode | None, number: int, again: DOMNode | None) -> None:
+        """Go where the key goes, one message queue after the other, always behind it.
+
+        And once again: what the key set off (a field that is submitted) takes the same way.
+        """
+        if node is not None and not isinstance(node, App):
+            if node.call_later(self._follow, node.parent, number, again):
+                return
+        elif again is not None and again.call_later(self._follow, again, number, None):
+            return
+        self.call_later(self._key_done, number)
 
     async def _key_done(self, number: int) -> None:
         if number == self._key_in_hand and self._waiting_keys:

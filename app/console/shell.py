@@ -41,6 +41,8 @@ class ShellSession:
         self._waiting = 0
         self._room = threading.Condition()
         self._size: tuple[int, int] | None = None
+        self._opened = threading.Event()
+        """The attachment is there, or never will be."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="shell-write")
         threading.Thread(target=self._read, name="shell-read", daemon=True).start()
 
@@ -60,6 +62,7 @@ class ShellSession:
         if self._closed:
             return
         self._closed = True
+        self._opened.set()
         with self._room:
             self._room.notify_all()
         self._writer.submit(self._close)
@@ -69,6 +72,8 @@ class ShellSession:
 
     def _write(self, data: bytes) -> None:
         try:
+            if self._attachment is None:
+                self._opened.wait()  # typed before the shell was there: it gets it all the same
             if self._attachment is not None:
                 self._attachment.write(data)
         except (EngineError, OSError):
@@ -91,6 +96,9 @@ class ShellSession:
     def _read(self) -> None:
         try:
             attachment = self._attachment = self._open()
+            self._opened.set()
+            if self._closed:  # left before it was there
+                attachment.close()
             self._tell_size()
             while not self._closed:
                 piece = attachment.read()
@@ -111,6 +119,7 @@ class ShellSession:
             said = error.message
         except (OSError, ValueError):
             said = "the connection was closed"
+        self._opened.set()
         if not self._closed:
             self._hand(self._finish, said)
 

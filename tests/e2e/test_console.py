@@ -211,9 +211,10 @@ def test_first_run_makes_a_starter_and_runs_a_shell(empty_root: Path, console: O
     screen.press("enter")
     screen.shows("Run a container", "wharf run -d -it wharf/starter:latest")
     screen.press("enter")
-    screen.shows("● ")
+    screen.gone("Run a container")
+    screen.shows("1 Containers 1")
     screen.press("e")
-    screen.shows("/ #")
+    screen.shows("^] leave the shell")
     screen.press("echo it-$((1+1))-works", "enter")
     screen.shows("it-2-works")
 

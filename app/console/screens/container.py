@@ -49,7 +49,6 @@ class ContainerPlace(Place):
     ContainerPlace.-narrow #stats-side { display: none; }
     ContainerPlace.stats-view #stats-side { display: none; }
     ContainerPlace #shell { display: none; height: 45%; border-top: solid $border-blurred; }
-    ContainerPlace.shell #shell { display: block; }
     ContainerPlace.shell #shell:focus-within { border-top: solid $accent; }
     ContainerPlace.zoomed #upper, ContainerPlace.zoomed ContainerTitle, ContainerPlace.zoomed ViewBar,
     ContainerPlace.zoomed Header, ContainerPlace.zoomed TabBar, ContainerPlace.zoomed NoticeLine,
@@ -91,7 +90,7 @@ class ContainerPlace(Place):
         self.set_interval(_PROCESSES_EVERY_S, self._tick)
         if self._first_view == "shell":
             self.action_show("logs")
-            self.call_after_refresh(self.action_shell)
+            self.action_shell()
         else:
             self.action_show(self._first_view)
 
@@ -116,11 +115,11 @@ class ContainerPlace(Place):
         self.query_one(ViewBar).choose(view)
         self.set_class(view == "stats", "stats-view")
         if view == "logs":
-            self.query_one(LogPane).lines.focus()
+            self.set_focus(self.query_one(LogPane).lines)  # at once: keys that follow belong there
         elif view == "stats":
             self.set_focus(None)
         else:
-            self.query_one(f"#{view}", Pager).focus()
+            self.set_focus(self.query_one(f"#{view}", Pager))
             self._load(view)
 
     def _tick(self) -> None:
@@ -166,7 +165,7 @@ class ContainerPlace(Place):
     def action_zoom(self) -> None:
         if self.has_class("shell"):
             self.toggle_class("zoomed")
-            self.query_one(TerminalPane).focus()
+            self.set_focus(self.query_one(TerminalPane))
         else:
             self.action_shell()
             if self.has_class("shell"):
@@ -174,8 +173,9 @@ class ContainerPlace(Place):
 
     def _show_shell(self) -> TerminalPane:
         self.add_class("shell")
+        self.query_one("#shell").display = True
         pane = self.query_one(TerminalPane)
-        pane.focus()
+        self.set_focus(pane)
         return pane
 
     def _exec(self, rows: int, columns: int) -> Attachment:
@@ -205,6 +205,7 @@ class ContainerPlace(Place):
         self.remove_class("zoomed")
         if event.why.startswith(("ended with 0", "detached")):
             self.remove_class("shell")
+            self.query_one("#shell").display = False
         self.action_show(self._view)
 
     # ------------------------------------------------------------------ keys

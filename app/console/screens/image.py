@@ -91,7 +91,7 @@ class ImagePlace(Place):
             browser.open_first()
             browser.focus_list()
         else:
-            self.query_one(f"#{view}", Pager).focus()
+            self.set_focus(self.query_one(f"#{view}", Pager))
 
     def action_run(self) -> None:
         if self.image is not None:

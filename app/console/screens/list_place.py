@@ -40,7 +40,7 @@ class ListPlace(Place):
     def on_prompt_done(self, event: Prompt.Done) -> None:
         self.table.set_filter(event.text if event.kept else "")
         self.show_filter()
-        self.table.focus()
+        self.set_focus(self.table)
 
     def show_filter(self) -> None:
         """Say in the tab line what is filtered."""

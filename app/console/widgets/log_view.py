@@ -358,6 +358,6 @@ class LogPane(Vertical):
 
     def on_prompt_done(self, event: Prompt.Done) -> None:
         event.stop()
-        self.lines.focus()
+        self.screen.set_focus(self.lines)
         if event.kept:
             self.lines.search(event.text)

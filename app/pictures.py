@@ -1,4 +1,4 @@
-"""Pictures of the console, made by the console: `python -m app.console.pictures [DIRECTORY]`.
+"""Pictures of the console, made by the console: `python -m app.pictures [DIRECTORY]`.
 
 The demo is started on an engine of its own, the real app is driven without a terminal, and each
 scene becomes an SVG of a fixed size. Needs root, as containers do; takes about a minute, most of
