@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
@@ -15,6 +14,7 @@ from app.console.dialogs.image_files import LoadDialog
 from app.console.dialogs.keys import KeysDialog
 from app.console.dialogs.run import RunDialog
 from app.console.feed import Feed
+from app.console.key_order import OrderedKeys
 from app.console.relay import Relay
 from app.console.screens.container import ContainerPlace
 from app.console.screens.containers import ContainersPlace
@@ -31,7 +31,7 @@ from core.backend import Backend
 from core.errors import InvalidInput
 
 
-class Console(App[int], inherit_bindings=False):
+class Console(OrderedKeys[int], inherit_bindings=False):
     """The whole console over one backend."""
 
     TITLE = NAME

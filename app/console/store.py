@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -22,6 +23,14 @@ from core.model.volume import Volume
 
 Topic = str
 """containers, images, volumes, stats, jobs, notice or problems."""
+
+
+class Listener(Protocol):
+    """Who is told of changes, as long as it is part of a running console."""
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether it still belongs to the app."""
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -53,23 +62,23 @@ class Store:
         self.jobs: list[Job] = []
         """Long work, the newest first, until it has ended and been seen."""
         self._dismissed: set[tuple[str, str, int]] = set()
-        self._listeners: dict[object, tuple[frozenset[Topic], Callable[[], None]]] = {}
+        self._listeners: dict[Listener, tuple[frozenset[Topic], Callable[[], None]]] = {}
 
     # ------------------------------------------------------------------ listening
 
-    def listen(self, owner: object, topics: set[Topic], callback: Callable[[], None]) -> None:
+    def listen(self, owner: Listener, topics: set[Topic], callback: Callable[[], None]) -> None:
         """Call back after each change of a topic, until forgotten."""
         self._listeners[owner] = (frozenset(topics), callback)
 
-    def forget(self, owner: object) -> None:
+    def forget(self, owner: Listener) -> None:
         """Stop calling back."""
         self._listeners.pop(owner, None)
 
     def tell(self, *topics: Topic) -> None:
         """Say that topics have changed."""
         changed = set(topics)
-        for wanted, callback in list(self._listeners.values()):
-            if wanted & changed:
+        for owner, (wanted, callback) in list(self._listeners.items()):
+            if wanted & changed and owner.is_attached:
                 callback()
 
     # ------------------------------------------------------------------ the feed's side

@@ -309,7 +309,7 @@ def test_ST5_a_sparse_giant_takes_no_room(store: Engine) -> None:
 
 
 _BOMB = """
-import io, os, resource, sys
+import io, resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from core.errors import EngineError
@@ -323,11 +323,16 @@ with open(sys.argv[3], "rb") as source:
         print("taken")
     except EngineError as error:
         print(type(error).__name__, error.message)
+<<<<<<< HEAD
 # not RUSAGE_SELF: that begins with what the process before exec had, which is pytest's own size
 with open("/proc/self/status") as status:
     own = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 largest = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 print(largest)
+=======
+own = [int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(max(*own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+>>>>>>> main
 """
 
 

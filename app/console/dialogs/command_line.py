@@ -28,6 +28,7 @@ from core.model.progress import CancelToken
 
 _HISTORY: list[str] = []
 _MOST_OFFERED = 8
+_HINT = "ps -a, run -d IMAGE, logs NAME …   Tab completes"
 _BUFFER_LINES = 10_000
 
 
@@ -62,7 +63,7 @@ class CommandLine(ModalScreen[str]):
             yield OptionList(markup=False)
             with Horizontal():
                 yield Label(f": {NAME}", markup=False)
-                yield Input(placeholder="ps -a, run -d IMAGE, logs NAME …   Tab completes", compact=True)
+                yield Input(placeholder=_HINT, compact=True, select_on_focus=False)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
@@ -70,9 +71,7 @@ class CommandLine(ModalScreen[str]):
 
     def on_key(self, event: events.Key) -> None:
         """What is typed before the line has the focus belongs into it all the same."""
-        if isinstance(self.focused, Input):
-            return
-        if event.key == "enter":
+        if event.key == "enter" and self.focused is None:
             event.stop()
             self._submit(self.query_one(Input).value)
         elif event.is_printable and event.character:

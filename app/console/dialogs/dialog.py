@@ -105,10 +105,10 @@ class Dialog(ModalScreen[Answer]):
 
     def on_key(self, event: events.Key) -> None:
         """What is typed before anything has the focus belongs into the first field all the same."""
-        if self.focused is not None:
-            return
+        if self.focused is not None and not isinstance(self.focused, Input):
+            return  # a field takes its keys itself: what comes here was sent before it had the focus
         boxes = self.query(Input)
-        if event.key == "enter":
+        if event.key == "enter" and self.focused is None:
             event.stop()
             self._try()
         elif event.is_printable and event.character and boxes:

@@ -56,8 +56,8 @@ class ContainersPlace(ListPlace):
         self.seat.store.forget(self)
 
     def _changed(self) -> None:
-        if not self.is_current:
-            return
+        if not self.is_current or not self.query(ResourceTable):
+            return  # not shown, or about to go: then its children go first
         store, table, first_run = self.seat.store, self.table, self.query_one(FirstRun)
         nothing = {"containers", "images"} <= store.loaded and not store.containers and not store.images
         if first_run.display != nothing:

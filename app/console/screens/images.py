@@ -54,8 +54,8 @@ class ImagesPlace(ListPlace):
         self._changed()
 
     def _changed(self) -> None:
-        if not self.is_current:
-            return
+        if not self.is_current or not self.query(ResourceTable):
+            return  # not shown, or about to go: then its children go first
         store, first_run = self.seat.store, self.query_one(FirstRun)
         nothing = "images" in store.loaded and not store.images
         if first_run.display != nothing:

@@ -49,7 +49,7 @@ class VolumesPlace(ListPlace):
         self._changed()
 
     def _changed(self) -> None:
-        if self.is_current:
+        if self.is_current and self.query(ResourceTable):
             if "volumes" in self.seat.store.loaded:
                 self.table.empty_words = "No volumes yet.  n makes one, and so does -v NAME:/inside of a run."
             self.table.set_items(self.seat.store.volumes)

@@ -45,7 +45,7 @@ class Prompt(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Label(self._sign, markup=False)
-        yield Input(placeholder=self._hint, compact=True)
+        yield Input(placeholder=self._hint, compact=True, select_on_focus=False)
 
     def open(self, text: str = "") -> None:
         """Show it and take the keys."""
