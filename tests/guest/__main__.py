@@ -11,6 +11,8 @@ from tests.guest.image import PROJECT, GuestError, project_drive, read_result, r
 from tests.guest.machine import boot
 
 DEFAULT_TESTS = ("tests/kernel", "tests/security")
+SAME_EVERYWHERE = ("--ignore=tests/security/test_archives.py",)
+"""Hostile archives are taken apart alike on any kernel, and emulation makes their sizes hours."""
 _TIMEOUT_S = float(os.environ.get("WHARF_GUEST_TIMEOUT_S", "900"))
 
 
@@ -19,7 +21,7 @@ def main(arguments: list[str]) -> int:
     if os.geteuid() != 0:
         print("the guest's file system is made by debootstrap, which needs root: run it with sudo", file=sys.stderr)
         return 3
-    wanted = arguments or ["-q", *(name for name in DEFAULT_TESTS if (PROJECT / name).is_dir())]
+    wanted = arguments or ["-q", *SAME_EVERYWHERE, *(name for name in DEFAULT_TESTS if (PROJECT / name).is_dir())]
     try:
         with tempfile.TemporaryDirectory(prefix="wharf-guest-", dir="/var/tmp") as name:
             directory = Path(name)
