@@ -190,8 +190,7 @@ def _console(backend: Backend, io: Io) -> int:
         raise InvalidInput("the console needs a terminal", hint=f"for a command language, Run '{NAME} --help'")
     from app.console.application import run_console
 
-    run_console(backend)
-    return 0
+    return run_console(backend)
 
 
 def _complete(words: list[str], backend: Backend, io: Io) -> int:

@@ -10,10 +10,8 @@ def _run(invocation: Invocation) -> int:
     from app.demo import run_demo, stop_demo
 
     if invocation.flags.truth("stop"):
-        stop_demo(invocation.backend)
-        return 0
-    run_demo(invocation.backend)
-    return 0
+        return stop_demo(invocation.backend)
+    return run_demo(invocation.backend)
 
 
 DEMO = Command(
