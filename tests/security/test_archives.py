@@ -335,16 +335,11 @@ with open(sys.argv[3], "rb") as source:
         print("taken")
     except EngineError as error:
         print(type(error).__name__, error.message)
-<<<<<<< HEAD
 # not RUSAGE_SELF: that begins with what the process before exec had, which is pytest's own size
 with open("/proc/self/status") as status:
     own = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 largest = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 print(largest)
-=======
-own = [int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print(max(*own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
->>>>>>> main
 """
 
 

@@ -86,6 +86,14 @@ def test_every_module_is_named_after_what_it_holds():
     assert [str(path) for path in names if path.stem in _NOUNLESS] == []
 
 
+def test_no_merge_has_left_its_marks():
+    marks = re.compile(r"^(<<<<<<< |>>>>>>> )", re.MULTILINE)
+    files = [path for folder in ("app", "core", "themes", "tests", ".ci") for path in (PROJECT / folder).rglob("*")]
+    files += [path for path in PROJECT.iterdir() if path.suffix in (".md", ".toml")]
+    texts = [path for path in files if path.suffix in (".py", ".md", ".toml", ".sh", ".c", "") and path.is_file()]
+    assert [str(path) for path in texts if marks.search(path.read_text(errors="replace"))] == []
+
+
 def test_nothing_is_left_to_do_and_nothing_speaks_of_where_it_was_written():
     pattern = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
     found = []
