@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,8 @@ def host_interpreter() -> dict[str, str]:
 
 def test_SE1_CVE_2019_5736_joining_process_can_not_be_reopened_for_writing(run: Runner) -> None:
     before = host_interpreter()
-    container = run.background("/probe", "hold-exe", "4", mounts=(run.probe_mount(),))
-    for _ in range(40):
-        run.exec(container, "true")
+    container = run.background("/probe", "hold-exe", "8", mounts=(run.probe_mount(),))
+    assert join_for(run, container, seconds=2.0) > 0
     log = collect(run.engine.containers.attach(container, AttachWish())) if _is_up(run, container) else None
     text = "".join(line.data.decode() for line in run.engine.containers.logs(container, _all()))
     assert log is None or log.code == 0
@@ -36,6 +36,15 @@ def test_SE1_CVE_2019_5736_joining_process_can_not_be_reopened_for_writing(run: 
     assert "seen" in text
     assert 0 not in verdicts
     assert host_interpreter().items() >= before.items()
+
+
+def join_for(run: Runner, container: str, *, seconds: float, **wish: object) -> int:
+    """Add processes to a container for a while; how many."""
+    deadline, count = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        run.exec(container, "true", **wish)
+        count += 1
+    return count
 
 
 def _is_up(run: Runner, container: str) -> bool:
@@ -58,10 +67,9 @@ def test_SE1_entry_point_that_is_proc_self_exe_runs_nothing_of_the_host(run: Run
 
 
 def test_SE1_a_privileged_container_can_not_write_the_interpreter_either(run: Runner) -> None:
-    container = run.background("/probe", "hold-exe", "3", mounts=(run.probe_mount(),), privileged=True)
+    container = run.background("/probe", "hold-exe", "6", mounts=(run.probe_mount(),), privileged=True)
     before = host_interpreter()
-    for _ in range(20):
-        run.exec(container, "true", privileged=True)
+    assert join_for(run, container, seconds=1.5, privileged=True) > 0
     text = "".join(line.data.decode() for line in run.engine.containers.logs(container, _all()))
     assert 0 not in [int(line.split()[1]) for line in text.splitlines() if line[:1].isdigit()]
     assert host_interpreter().items() >= before.items()
