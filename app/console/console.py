@@ -30,6 +30,9 @@ from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.errors import InvalidInput
 
+_FIRST_ANSWER_S = 0.01
+_FIRST_ANSWER_TRIES = 200
+
 
 class Console(OrderedKeys[int], inherit_bindings=False):
     """The whole console over one backend."""
@@ -96,6 +99,14 @@ class Console(OrderedKeys[int], inherit_bindings=False):
         if self._complaints:
             self.store.put_notice("; ".join(self._complaints), "fail")
         self.set_interval(1.0, lambda: self.store.tell("notice"))
+        self._await_first_answer(_FIRST_ANSWER_TRIES)
+
+    def _await_first_answer(self, tries: int) -> None:
+        """Keys wait until the list they are meant for is there; for an engine that is silent, not long."""
+        if tries and "containers" not in self.store.loaded:
+            self.set_timer(_FIRST_ANSWER_S, lambda: self._await_first_answer(tries - 1))
+        else:
+            self.call_after_refresh(self.release_keys)
 
     def on_unmount(self) -> None:
         self._feed.stop()

@@ -28,14 +28,22 @@ class OrderedKeys(App[Result]):
         super().__init__()
         self._waiting_keys: deque[events.Key] = deque()
         self._key_in_hand = 0
+        self._is_holding = True
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded:
             self._waiting_keys.append(event)
-            if len(self._waiting_keys) == 1:
+            if len(self._waiting_keys) == 1 and not self._is_holding:
                 await self._give_key()
         else:
             await super().on_event(event)
+
+    async def release_keys(self) -> None:
+        """There is something on the screen for keys to act on: those typed ahead go their way now."""
+        if self._is_holding:
+            self._is_holding = False
+            if self._waiting_keys:
+                await self._give_key()
 
     async def _give_key(self) -> None:
         self._key_in_hand += 1
