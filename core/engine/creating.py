@@ -64,7 +64,7 @@ def create(
                 )
                 prepare_upper(roots, image.layers, hidden)
                 write_own_files(hidden, hostname, spec.network)
-                records.publish(hidden, config, ContainerSettings(name=name, limits=spec.limits))
+                records.publish(hidden, config, ContainerSettings(name=name, limits=spec.limits, restart=spec.restart))
         except BaseException:
             for volume in made:
                 lease.drop(f"volume {volume}")
