@@ -61,7 +61,7 @@ def create(
                     mounts=mounts,
                     exposed_ports=merged.exposed_ports,
                     warnings=warnings,
-                    settings=ContainerSettings(name=name, limits=spec.limits),
+                    settings=ContainerSettings(name=name, limits=spec.limits, restart=spec.restart),
                 )
                 prepare_upper(roots, image.layers, hidden)
                 write_own_files(hidden, hostname, spec.network)

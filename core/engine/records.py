@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
 from core.linux import procfs
 from core.linux.files import sync_directory
@@ -316,7 +318,7 @@ class ContainerRecords:
         """Take the new name, note it, give the old one back. Under the lock."""
         new = self.choose_name(name)
         self._take_name(new, container.id)
-        settings = ContainerSettings(name=new, limits=container.settings.limits)
+        settings = msgspec.structs.replace(container.settings, name=new)
         self.write_settings(container.id, settings)
         self.free_name(container.name, container.id)
         return settings

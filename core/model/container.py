@@ -11,6 +11,7 @@ import msgspec
 
 from core.model.limits import Limits
 from core.model.mounts import Mount, MountSpec
+from core.model.restart import RestartPolicy
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,6 +44,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     read_only: bool = False
     labels: dict[str, str] = {}
     stop_signal: str = ""
+    restart: RestartPolicy = RestartPolicy()
 
 
 class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,6 +52,7 @@ class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
     name: str
     limits: Limits
+    restart: RestartPolicy = RestartPolicy()
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
