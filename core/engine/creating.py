@@ -61,10 +61,11 @@ def create(
                     mounts=mounts,
                     exposed_ports=merged.exposed_ports,
                     warnings=warnings,
+                    settings=ContainerSettings(name=name, limits=spec.limits),
                 )
                 prepare_upper(roots, image.layers, hidden)
                 write_own_files(hidden, hostname, spec.network)
-                records.publish(hidden, config, ContainerSettings(name=name, limits=spec.limits))
+                records.publish(hidden, config, name)
         except BaseException:
             for volume in made:
                 lease.drop(f"volume {volume}")

@@ -45,6 +45,13 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     stop_signal: str = ""
 
 
+class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may change in a container's life: settings.json from the first change on, written under its lock."""
+
+    name: str
+    limits: Limits
+
+
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A created container: wish and image merged. Written once (config.json), never again."""
 
@@ -67,18 +74,13 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     mounts: tuple[Mount, ...] = ()
     exposed_ports: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    settings: ContainerSettings | None = None
+    """As created; what has changed since is in settings.json."""
 
     @property
     def argv(self) -> tuple[str, ...]:
         """The process: entry point and command joined."""
         return self.entrypoint + self.command
-
-
-class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What may change in a container's life (settings.json), always under its lock."""
-
-    name: str
-    limits: Limits
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True, tag="created"):

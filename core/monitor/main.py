@@ -234,7 +234,7 @@ class Monitor:
         except OSError:
             pass  # a full disk: the engine is told, and the old state stands
         if self._spec["auto_remove"]:
-            self._remove()
+            self._delete(self._take_away())
         self._clear_runtime()
 
     # ── serve ──────────────────────────────────────────────────────────────────────────────────
@@ -359,22 +359,22 @@ class Monitor:
         code = outcome.exit_code(os.waitpid(self._pid, 0)[1])
         finished_ns = time.time_ns()
         self._session.drain()
-        self._log.close()
-        oom_killed = self._cgroup.oom_kills() > 0
         spec = self._spec
+        self._log.close(durable=not spec["auto_remove"])
+        oom_killed = self._cgroup.oom_kills() > 0
         if oom_killed:
             self._note("oom")
         self._cgroup.remove()
         fields = {"exit_code": code, "started_ns": self._started_ns, "finished_ns": finished_ns}
-        try:
-            records.write_state(spec["container_dir"], "exited", {**fields, "oom_killed": oom_killed})
-        except OSError as error:
-            self._keep_for_later(error, fields)
+        if not spec["auto_remove"]:  # nobody could read it: the next step takes the container away
+            try:
+                records.write_state(spec["container_dir"], "exited", {**fields, "oom_killed": oom_killed})
+            except OSError as error:
+                self._keep_for_later(error, fields)
         duration_s = (finished_ns - self._started_ns) // 10**9
         self._note("die", exitCode=str(code), execDuration=str(duration_s))
         records.volumes_unmounted(spec)
-        if spec["auto_remove"]:
-            self._remove()
+        removed = self._take_away() if spec["auto_remove"] else []
         self._loop.remove(self._listener.fileno())
         self._listener.close()
         self._clear_runtime()
@@ -382,6 +382,7 @@ class Monitor:
             proto.answer(connection, {"event": "exit", "code": code})
             connection.close()
         self._session.finish(code)
+        self._delete(removed)
         self._leave_when_flushed()
 
     def _keep_for_later(self, error: OSError, fields: dict[str, Any]) -> None:
@@ -396,24 +397,33 @@ class Monitor:
         else:
             self._loop.stop()
 
-    def _remove(self) -> None:
-        """--rm: one rename takes the container away, and what the rename moved is deleted."""
+    def _take_away(self) -> list[str]:
+        """--rm: one rename takes the container away; what it was lies in the trash, by the names returned."""
         spec = self._spec
+        trash = []
         for path in (spec["container_dir"], *spec["anonymous_volumes"]):
-            trash = f"{spec['trash_dir']}/{os.urandom(8).hex()}"
+            name = os.urandom(8).hex()
             try:
-                os.rename(path, trash)
+                os.rename(path, f"{spec['trash_dir']}/{name}")
             except OSError:
                 continue
+            trash.append(name)
             if path == spec["container_dir"]:
                 self._free_name()
                 self._note("destroy")
             else:
-                name, attributes = os.path.basename(path), {"driver": "local"}
-                records.append_event(spec["journal_dir"], "destroy", name, attributes, kind="volume")
-            directory = os.open(spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            remove_tree(directory, os.path.basename(trash))
-            os.close(directory)
+                volume, attributes = os.path.basename(path), {"driver": "local"}
+                records.append_event(spec["journal_dir"], "destroy", volume, attributes, kind="volume")
+        return trash
+
+    def _delete(self, trash: list[str]) -> None:
+        """Delete what was taken away, when nobody waits for us any more."""
+        if not trash:
+            return
+        directory = os.open(self._spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for name in trash:
+            remove_tree(directory, name)
+        os.close(directory)
 
     def _free_name(self) -> None:
         try:
