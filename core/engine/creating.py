@@ -71,7 +71,7 @@ def create(
                 lease.drop(f"volume {volume}")
                 volumes.remove_unused(volume)
             raise
-    attributes = {"image": spec.image, "name": name, **merged.labels}
+    attributes = {**merged.labels, "image": spec.image, "name": name}
     journal.append(roots.journal, "container", "create", container_id, attributes)
     return CreateResult(id=container_id, warnings=warnings)
 

@@ -113,7 +113,7 @@ class Monitor:
         self._warnings += self._cgroup.limit(spec["limits"])
         self._cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else DEFAULT_RULES)
         self._log = LogWriter(f"{spec['container_dir']}/logs")
-        self._session = Session(self._loop, self._log.write, stdin_once=spec["stdin_once"])
+        self._session = Session(self._loop, self._log.write, stdin_once=spec["stdin_once"], note=self._note)
         self._program = None if spec["privileged"] else self._host.filters(spec["bounding"])
         controllers = plan.v1_controllers(self._host.hierarchies.v1) if self._host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
@@ -129,7 +129,8 @@ class Monitor:
             self._session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
         self._started_ns = time.time_ns()
         self._write_running()
-        records.append_event(spec["journal_dir"], "start", spec["id"], spec["attributes"])
+        records.volumes_mounted(spec)
+        self._note("start")
         self._added = AddedProcesses(
             self._loop,
             spec,
@@ -302,9 +303,7 @@ class Monitor:
             signal.pidfd_send_signal(self._pidfd, number)
         except ProcessLookupError:
             return {"event": "error", "text": "the container is not running", "errno": 3}
-        records.append_event(
-            self._spec["journal_dir"], "kill", self._spec["id"], {**self._spec["attributes"], "signal": str(number)}
-        )
+        self._note("kill", signal=str(number))
         if self._paused and number == signal.SIGKILL:
             self._cgroup.thaw()  # on v1 a frozen process does not even die
         return {"event": "ok"}
@@ -327,6 +326,7 @@ class Monitor:
         """Frozen as long as the asker keeps the connection: its death thaws."""
         if not self._paused:
             self._cgroup.freeze()
+            self._note("pause")
         self._freezers += 1
         proto.answer(connection, {"event": "ok"})
 
@@ -336,14 +336,18 @@ class Monitor:
             self._freezers -= 1
             if not self._paused:
                 self._cgroup.thaw()
+                self._note("unpause")
 
         self._loop.add(connection.fileno(), READ, thaw)
 
     def _set_paused(self, paused: bool) -> None:
         self._paused = paused
         self._write_running()
-        action = "pause" if paused else "unpause"
-        records.append_event(self._spec["journal_dir"], action, self._spec["id"], self._spec["attributes"])
+        self._note("pause" if paused else "unpause")
+
+    def _note(self, action: str, **more: str) -> None:
+        attributes = {**self._spec["attributes"], **more}
+        records.append_event(self._spec["journal_dir"], action, self._spec["id"], attributes)
 
     # ── end ────────────────────────────────────────────────────────────────────────────────────
 
@@ -359,7 +363,7 @@ class Monitor:
         self._log.close(durable=not spec["auto_remove"])
         oom_killed = self._cgroup.oom_kills() > 0
         if oom_killed:
-            records.append_event(spec["journal_dir"], "oom", spec["id"], spec["attributes"])
+            self._note("oom")
         self._cgroup.remove()
         fields = {"exit_code": code, "started_ns": self._started_ns, "finished_ns": finished_ns}
         if not spec["auto_remove"]:  # nobody could read it: the next step takes the container away
@@ -368,8 +372,8 @@ class Monitor:
             except OSError as error:
                 self._keep_for_later(error, fields)
         duration_s = (finished_ns - self._started_ns) // 10**9
-        ended = {**spec["attributes"], "exitCode": str(code), "execDuration": str(duration_s)}
-        records.append_event(spec["journal_dir"], "die", spec["id"], ended)
+        self._note("die", exitCode=str(code), execDuration=str(duration_s))
+        records.volumes_unmounted(spec)
         removed = self._take_away() if spec["auto_remove"] else []
         self._loop.remove(self._listener.fileno())
         self._listener.close()
@@ -406,7 +410,10 @@ class Monitor:
             trash.append(name)
             if path == spec["container_dir"]:
                 self._free_name()
-                records.append_event(spec["journal_dir"], "destroy", spec["id"], spec["attributes"])
+                self._note("destroy")
+            else:
+                volume, attributes = os.path.basename(path), {"driver": "local"}
+                records.append_event(spec["journal_dir"], "destroy", volume, attributes, kind="volume")
         return trash
 
     def _delete(self, trash: list[str]) -> None:
