@@ -37,7 +37,7 @@ from core.state.paths import Roots
 from core.state.trash import discard, discard_elsewhere
 
 _LOST_CODE = 255
-_BUILDING = ".new-"
+BUILDING = ".new-"
 
 
 class ContainerRecords:
@@ -90,7 +90,7 @@ class ContainerRecords:
         return known[1]
 
     def _read_state(self, directory: Path) -> ContainerState:
-        state: ContainerState = read_struct(directory / "state.json", "container.state", _STATE_TYPE)
+        state: ContainerState = read_struct(directory / "state.json", "container.state", STATE_TYPE)
         return state
 
     def _damaged(self, container_id: str, why: str) -> Container:
@@ -210,7 +210,7 @@ class ContainerRecords:
     @contextmanager
     def building(self, container_id: str) -> Iterator[Path]:
         """A hidden directory to make a container in; whatever happens, nothing of it stays unless publish() ran."""
-        hidden = self._roots.containers / f"{_BUILDING}{container_id}"
+        hidden = self._roots.containers / f"{BUILDING}{container_id}"
         with Lease(self._roots.leases, f"container {container_id}"):
             try:
                 hidden.mkdir(mode=0o711)
@@ -272,7 +272,7 @@ class ContainerRecords:
         """A half-made container counts while the operation that makes it lives."""
         from core.state.leases import live_holds
 
-        hidden = self._roots.containers / f"{_BUILDING}{container_id}"
+        hidden = self._roots.containers / f"{BUILDING}{container_id}"
         return hidden.exists() and f"container {container_id}" in live_holds(self._roots.leases)
 
     def _take_name(self, name: str, container_id: str) -> None:
@@ -325,14 +325,14 @@ class ContainerRecords:
     def sweep(self) -> None:
         """Clear what dead operations left: half-made containers and names that lead nowhere."""
         for entry in os.listdir(self._roots.containers):
-            if entry.startswith(_BUILDING) and not self._is_being_made(entry.removeprefix(_BUILDING)):
+            if entry.startswith(BUILDING) and not self._is_being_made(entry.removeprefix(BUILDING)):
                 discard(self._roots, self._roots.containers / entry)
         for name, target in self._names():
             if not self._roots.container(target).exists() and not self._is_being_made(target):
                 self.free_name(name, target)
 
 
-_STATE_TYPE: Any = Created | Running | Exited | Removing
+STATE_TYPE: Any = Created | Running | Exited | Removing
 
 
 def _no_such(key: str) -> NotFound:
