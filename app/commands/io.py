@@ -8,10 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from core.errors import InvalidInput
 from core.model.progress import CancelToken
+
+if TYPE_CHECKING:
+    from core.backend import Attachment
+
+
+class Terminal(Protocol):
+    """A terminal that is not this process's own: whoever has it joins processes to it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+    def join(self, attachment: Attachment, detach_keys: bytes) -> bool:
+        """Show a process's terminal and send it keys; blocks. True: the person left, it goes on."""
 
 
 class Io:
@@ -29,6 +43,7 @@ class Io:
         columns: int = 80,
         cancel: CancelToken | None = None,
         owns_process: bool = False,
+        terminal: Terminal | None = None,
     ) -> None:
         self.out = out
         self.err = err
@@ -40,6 +55,8 @@ class Io:
         self.cancel = cancel if cancel is not None else CancelToken()
         self.owns_process = owns_process
         """Whether signals and the terminal's mode are ours to handle: true in a shell only."""
+        self.terminal = terminal
+        """Where a process with a terminal is shown, if not on the streams."""
 
     def line(self, text: str = "") -> None:
         """Write one line to the output."""

@@ -9,7 +9,8 @@ from textual.screen import Screen
 
 from app.console import frame, keymap
 from app.console.actions import Actions
-from app.console.dialogs.command_line import CommandLine, CommandOutput
+from app.console.dialogs.command_line import CommandLine
+from app.console.dialogs.command_output import CommandOutput
 from app.console.dialogs.image_files import LoadDialog
 from app.console.dialogs.keys import KeysDialog
 from app.console.dialogs.run import RunDialog
