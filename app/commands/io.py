@@ -11,10 +11,10 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from core.errors import InvalidInput
-from core.model.progress import CancelToken
 
 if TYPE_CHECKING:
     from core.backend import Attachment
+    from core.model.progress import CancelToken
 
 
 class Terminal(Protocol):
@@ -52,11 +52,20 @@ class Io:
         self.out_is_tty = out_is_tty
         self.err_is_tty = err_is_tty
         self.columns = columns
-        self.cancel = cancel if cancel is not None else CancelToken()
+        self._cancel = cancel
         self.owns_process = owns_process
         """Whether signals and the terminal's mode are ours to handle: true in a shell only."""
         self.terminal = terminal
         """Where a process with a terminal is shown, if not on the streams."""
+
+    @property
+    def cancel(self) -> CancelToken:
+        """What ends the command early; nobody's, made on demand, where none was given."""
+        if self._cancel is None:
+            from core.model.progress import CancelToken
+
+            self._cancel = CancelToken()
+        return self._cancel
 
     def line(self, text: str = "") -> None:
         """Write one line to the output."""

@@ -26,7 +26,8 @@ from app.console.screens.volumes import VolumesPlace
 from app.console.settings import Settings, read_settings, settings_dir
 from app.console.store import Store
 from app.console.theme import Palette, textual_theme
-from app.console.theme_file import DEFAULT_THEME, ThemeFile, load_themes
+from app.console.theme_file import ThemeFile, load_themes
+from app.console.theme_glance import DEFAULT_THEME
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.errors import InvalidInput
