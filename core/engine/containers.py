@@ -93,7 +93,7 @@ class EngineContainers:
 
     def _launch(self, container: Container, attach: AttachWish | None) -> LocalAttachment | None:
         try:
-            spec = msgspec.json.encode(build_sandbox(self._roots, container))
+            spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
             wish = msgspec.to_builtins(attach) if attach else None
             connection, _ = launch.request_start(self._roots, spec, wish)
         except EngineError as error:
