@@ -13,6 +13,7 @@ from core.engine.sandboxes import write_own_files
 from core.engine.volumes import EngineVolumes
 from core.errors import InvalidInput, InvalidSpec, Unsupported
 from core.model.container import ContainerConfig, ContainerSettings, ContainerSpec
+from core.model.health import check_health
 from core.model.limits import Limits
 from core.model.merge import merge
 from core.model.mounts import Mount, MountSpec
@@ -61,6 +62,8 @@ def create(
                     mounts=mounts,
                     exposed_ports=merged.exposed_ports,
                     warnings=warnings,
+                    health=merged.health,
+                    health_shell=image.config.shell if merged.health else (),
                     settings=ContainerSettings(name=name, limits=spec.limits),
                 )
                 prepare_upper(roots, image.layers, hidden)
@@ -127,6 +130,8 @@ def _check(spec: ContainerSpec) -> tuple[str, ...]:
         parse_capability(capability)
     if spec.stop_signal:
         parse_signal(spec.stop_signal)
+    if spec.health:
+        check_health(spec.health)
     for mount in spec.mounts:
         _check_mount(mount)
     return _check_limits(spec.limits)
