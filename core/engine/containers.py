@@ -27,7 +27,6 @@ from core.linux import pidfd
 from core.model.container import (
     Change,
     Container,
-    ContainerSettings,
     ContainerSpec,
     Created,
     Damaged,
@@ -334,7 +333,7 @@ class EngineContainers:
             container = self._records.load(container_id)
             if isinstance(container.state, Running):
                 self._tell(container, {"op": "limit", "limits": msgspec.to_builtins(limits)})
-            self._records.write_settings(container_id, ContainerSettings(name=container.name, limits=limits))
+            self._records.write_settings(container_id, msgspec.structs.replace(container.settings, limits=limits))
         self._note(container, "update")
 
     def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:

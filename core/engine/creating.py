@@ -64,7 +64,7 @@ def create(
                     warnings=warnings,
                     health=merged.health,
                     health_shell=image.config.shell if merged.health else (),
-                    settings=ContainerSettings(name=name, limits=spec.limits),
+                    settings=ContainerSettings(name=name, limits=spec.limits, restart=spec.restart),
                 )
                 prepare_upper(roots, image.layers, hidden)
                 write_own_files(hidden, hostname, spec.network)

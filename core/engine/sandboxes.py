@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import InvalidSpec, NotFound, wrapped
@@ -156,13 +157,15 @@ def _require_source(mount: Mount) -> None:
         raise wrapped(error, "make bind source", mount.source) from error
 
 
-def write_own_files(directory: Path, hostname: str, network: str) -> None:
-    """The files that are bound over /etc/hostname, /etc/hosts and /etc/resolv.conf."""
+def write_own_files(directory: Path, hostname: str, network: str, *, names: Sequence[str] = _OWN_FILES) -> None:
+    """The files that are bound over /etc/hostname, /etc/hosts and /etc/resolv.conf; none of them is there yet."""
     hosts, resolver = _HOSTS, _resolver_of_host()
     if network == "host":
         hosts = _read_text("/etc/hosts") or _HOSTS
         resolver = _read_text("/etc/resolv.conf")
     for name, text in (("hostname", f"{hostname}\n"), ("hosts", hosts), ("resolv.conf", resolver)):
+        if name not in names:
+            continue
         try:
             descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             with os.fdopen(descriptor, "w") as file:

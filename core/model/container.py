@@ -12,6 +12,7 @@ import msgspec
 from core.model.health import Health, HealthCheck
 from core.model.limits import Limits
 from core.model.mounts import Mount, MountSpec
+from core.model.restart import RestartPolicy
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +46,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     labels: dict[str, str] = {}
     stop_signal: str = ""
     health: HealthCheck | None = None
+    restart: RestartPolicy = RestartPolicy()
 
 
 class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -52,6 +54,7 @@ class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
     name: str
     limits: Limits
+    restart: RestartPolicy = RestartPolicy()
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
