@@ -28,7 +28,7 @@ MORE = {
     "cp": "files:CP",
     "create": "run:CREATE",
     "diff": "files:DIFF",
-    "events": "system:EVENTS",
+    "events": "events:EVENTS",
     "export": "files:EXPORT",
     "history": "images:HISTORY",
     "import": "archive:IMPORT",
@@ -109,7 +109,7 @@ GROUPS = {
     ),
     "system": Group(
         "Manage wharf",
-        {"events": "system:EVENTS", "info": "system:INFO", "reset": "system:RESET"},
+        {"events": "events:EVENTS", "info": "system:INFO", "reset": "system:RESET"},
     ),
     "volume": Group(
         "Manage volumes",

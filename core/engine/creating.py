@@ -55,16 +55,17 @@ def create(
                     mounts=mounts,
                     exposed_ports=merged.exposed_ports,
                     warnings=warnings,
+                    settings=ContainerSettings(name=name, limits=spec.limits, restart=spec.restart),
                 )
                 prepare_upper(roots, image.layers, hidden)
                 write_own_files(hidden, hostname, spec.network)
-                records.publish(hidden, config, ContainerSettings(name=name, limits=spec.limits))
+                records.publish(hidden, config, name)
         except BaseException:
             for volume in made:
                 lease.drop(f"volume {volume}")
                 volumes.remove_unused(volume)
             raise
-    attributes = {"image": spec.image, "name": name, **merged.labels}
+    attributes = {**merged.labels, "image": spec.image, "name": name}
     journal.append(roots.journal, "container", "create", container_id, attributes)
     return CreateResult(id=container_id, warnings=warnings)
 

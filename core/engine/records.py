@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
 from core.linux import procfs
 from core.linux.files import sync_directory
@@ -69,7 +71,7 @@ class ContainerRecords:
         directory = self._roots.container(container_id)
         try:
             config = self._config(container_id)
-            settings = read_struct(directory / "settings.json", "container.settings", ContainerSettings)
+            settings = self._read_settings(directory, config)
             state = self._settle(container_id, self._read_state(directory))
         except FileNotFoundError as error:
             if not directory.exists():
@@ -89,8 +91,29 @@ class ContainerRecords:
             self._configs[container_id] = known
         return known[1]
 
+    def _read_settings(self, directory: Path, config: ContainerConfig) -> ContainerSettings:
+        """What was never changed is still as it was created."""
+        try:
+            return read_struct(directory / "settings.json", "container.settings", ContainerSettings)
+        except FileNotFoundError:
+            if config.settings is None:
+                raise
+            return config.settings
+
     def _read_state(self, directory: Path) -> ContainerState:
-        state: ContainerState = read_struct(directory / "state.json", "container.state", _STATE_TYPE)
+        """Without a state it was never started; an empty one is what a power cut leaves of "running"."""
+        path = directory / "state.json"
+        try:
+            state: ContainerState = read_struct(path, "container.state", _STATE_TYPE)
+        except FileNotFoundError:
+            if not directory.exists():
+                raise
+            return Created()
+        except CorruptDocument:
+            if path.stat().st_size:
+                raise
+            why = "the host lost power while it ran"
+            return Exited(exit_code=_LOST_CODE, started_ns=0, finished_ns=path.stat().st_mtime_ns, error=why)
         return state
 
     def _damaged(self, container_id: str, why: str) -> Container:
@@ -221,21 +244,19 @@ class ContainerRecords:
                 if hidden.exists():
                     discard(self._roots, hidden)
 
-    def publish(self, hidden: Path, config: ContainerConfig, settings: ContainerSettings) -> None:
-        """Write the documents, take the name, and make it a container by one rename.
+    def publish(self, hidden: Path, config: ContainerConfig, name: str) -> None:
+        """Write what it is, take the name, and make it a container by one rename.
 
         Raises: AlreadyExists: the name is taken.
         """
         write_struct(hidden / "config.json", "container.config", config)
-        write_struct(hidden / "settings.json", "container.settings", settings)
-        write_struct(hidden / "state.json", "container.state", Created())
         (hidden / "lock").touch(mode=0o600)
-        self._take_name(settings.name, config.id)
+        self._take_name(name, config.id)
         try:
             os.rename(hidden, self._roots.container(config.id))
             sync_directory(self._roots.containers)
         except OSError:
-            self.free_name(settings.name, config.id)
+            self.free_name(name, config.id)
             raise
 
     def choose_name(self, wished: str) -> str:
@@ -297,7 +318,7 @@ class ContainerRecords:
         """Take the new name, note it, give the old one back. Under the lock."""
         new = self.choose_name(name)
         self._take_name(new, container.id)
-        settings = ContainerSettings(name=new, limits=container.settings.limits)
+        settings = msgspec.structs.replace(container.settings, name=new)
         self.write_settings(container.id, settings)
         self.free_name(container.name, container.id)
         return settings

@@ -13,7 +13,7 @@ from core.model.container import Container
 from core.model.ids import short_id
 from core.model.merge import process_environment
 from core.model.mounts import Mount
-from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxMount, SandboxSpec
+from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxMount, SandboxSpec, SandboxVolume
 from core.model.security import ALL
 from core.state.paths import Roots
 from core.storage.overlay import ensure_init_layer, overlay_lowers
@@ -48,7 +48,7 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
     throttles = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle"))
     return SandboxSpec(
         id=container.id,
-        attributes={"image": config.image_name, "name": container.name, **config.labels},
+        attributes={**config.labels, "image": config.image_name, "name": container.name},
         container_dir=container.directory,
         runtime_dir=str(roots.runtime(container.id)),
         journal_dir=str(roots.journal),
@@ -75,6 +75,11 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
         cgroup=f"{spec.cgroup_parent.strip('/') or roots.tag}/{container.id}",
         limits=container.settings.limits,
         auto_remove=spec.auto_remove,
+        volumes=tuple(
+            SandboxVolume(name=mount.name, target=mount.target, read_only=mount.read_only)
+            for mount in config.mounts
+            if mount.kind == "volume"
+        ),
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),

@@ -14,6 +14,7 @@ from core.model.isolation import Namespaces
 from core.model.limits import Limits
 from core.model.mounts import Mount, MountSpec
 from core.model.protection import Protection
+from core.model.restart import RestartPolicy
 from core.model.ulimits import Ulimit
 
 
@@ -64,6 +65,15 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     annotations: dict[str, str] = {}
     volumes_from: tuple[str, ...] = ()
     """`container[:ro|rw]`; looked up once, at create."""
+    restart: RestartPolicy = RestartPolicy()
+
+
+class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may change in a container's life: settings.json from the first change on, written under its lock."""
+
+    name: str
+    limits: Limits
+    restart: RestartPolicy = RestartPolicy()
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,18 +98,13 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     mounts: tuple[Mount, ...] = ()
     exposed_ports: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    settings: ContainerSettings | None = None
+    """As created; what has changed since is in settings.json."""
 
     @property
     def argv(self) -> tuple[str, ...]:
         """The process: entry point and command joined."""
         return self.entrypoint + self.command
-
-
-class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What may change in a container's life (settings.json), always under its lock."""
-
-    name: str
-    limits: Limits
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True, tag="created"):

@@ -83,6 +83,15 @@ class UserMap(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class SandboxVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume in use, as its events tell."""
+
+    name: str
+    target: str
+    read_only: bool
+    propagation: str = ""
+
+
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One start of one container. Paths without "inside" in their description are the host's."""
 
@@ -120,6 +129,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: str
     limits: Limits
     auto_remove: bool
+    volumes: tuple[SandboxVolume, ...] = ()
     anonymous_volumes: tuple[str, ...] = ()
     """Directories that go with the container when the monitor removes it."""
     warnings: tuple[str, ...] = ()

@@ -56,7 +56,13 @@ class AddedProcesses:
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        session = Session(self._loop, None, stdin_once=True)
+        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
+
+        def note(action: str, **more: str) -> None:
+            if action == "detach":
+                self._note("exec_detach", {**attributes, **more})
+
+        session = Session(self._loop, None, stdin_once=True, note=note)
         pid, failure = self._await_entry(ours, session, bool(request.get("stdin")))
         ours.close()
         os.waitpid(between, 0)
@@ -70,10 +76,7 @@ class AddedProcesses:
             return
         if pipes:
             session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
-        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
-        records.append_event(
-            self._spec["journal_dir"], f"exec_start: {' '.join(request['argv'])}", self._spec["id"], attributes
-        )
+        self._note(f"exec_start: {request['argv'][0]} {' '.join(request['argv'][1:])}", attributes)
         proto.answer(connection, {"event": "started", "pid": pid})
         if request.get("detach"):
             connection.close()
@@ -108,6 +111,7 @@ class AddedProcesses:
         code = outcome.exit_code(os.waitpid(pid, 0)[1])
         session.drain()
         session.finish(code)
-        records.append_event(
-            self._spec["journal_dir"], "exec_die", self._spec["id"], {**attributes, "exitCode": str(code)}
-        )
+        self._note("exec_die", {**attributes, "exitCode": str(code)})
+
+    def _note(self, action: str, attributes: dict[str, str]) -> None:
+        records.append_event(self._spec["journal_dir"], action, self._spec["id"], attributes)

@@ -22,6 +22,7 @@ from core.model.progress import CancelToken
 from core.state.leases import Lease
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
+from core.storage.digest import digest_of
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -158,9 +159,7 @@ def read_blob(roots: Roots, digest: str, *, most: int) -> bytes:
             data += piece
     finally:
         os.close(descriptor)
-    import hashlib
-
-    found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    found = digest_of(data)
     if found != digest:
         raise DigestMismatch(f"{roots.blob(digest)} is damaged: it hashes to {found}", hint="load the image again")
     return data
