@@ -6,7 +6,7 @@ import platform
 import time
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, matches_labels, read_filters
+from app.commands.filters import check_filter, read_filters
 from app.commands.flags import flag
 from app.commands.template import Template
 from app.commands.template_functions import go_json
@@ -14,6 +14,7 @@ from app.format import binary_size, parse_moment, rfc3339_fixed
 from core.about import NAME, VERSION
 from core.errors import Cancelled, InvalidInput
 from core.model.events import Event
+from core.model.pruning import has_labels
 
 _EVENT_FILTERS = ("container", "event", "image", "label", "type", "volume")
 
@@ -166,7 +167,7 @@ def _wanted(event: Event, filters: dict[str, list[str]]) -> bool:
         elif name == "event":
             fits = event.action.partition(":")[0] in values or event.action in values
         elif name == "label":
-            fits = matches_labels(event.attributes, values)
+            fits = has_labels(event.attributes, values)
         elif name == "image":
             fits = any(value in (event.attributes.get("image"), event.actor) for value in values)
         else:
