@@ -28,7 +28,7 @@ MORE = {
     "cp": "files:CP",
     "create": "run:CREATE",
     "diff": "files:DIFF",
-    "events": "system:EVENTS",
+    "events": "events:EVENTS",
     "export": "files:EXPORT",
     "fsck": "fsck:FSCK",
     "history": "images:HISTORY",
@@ -114,7 +114,7 @@ GROUPS = {
         "Manage wharf",
         {
             "df": "df:DF",
-            "events": "system:EVENTS",
+            "events": "events:EVENTS",
             "info": "system:INFO",
             "prune": "prune:SYSTEM",
             "reset": "system:RESET",

@@ -72,12 +72,16 @@ def commit(
             reference=name,
             parent_id=container.config.image_id if base else "",
         )
+    if name:
+        journal.append(roots.journal, "image", "tag", image_id, {"name": name.familiar})
     journal.append(
         roots.journal,
         "container",
         "commit",
         container.id,
         {
+            **container.config.labels,
+            "image": container.config.image_name,
             "comment": wish.message,
             "imageID": image_id,
             "imageRef": name.familiar if name else "",

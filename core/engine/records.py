@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
 from core.linux import procfs
 from core.linux.files import sync_directory
@@ -69,8 +71,8 @@ class ContainerRecords:
         directory = self._roots.container(container_id)
         try:
             config = self._config(container_id)
-            settings = read_struct(directory / "settings.json", "container.settings", ContainerSettings)
-            state = self._settle(container_id, self._read_state(directory))
+            settings = self.read_settings(directory, config)
+            state = self._settle(container_id, self.read_state(directory))
         except FileNotFoundError as error:
             if not directory.exists():
                 raise _no_such(container_id) from None
@@ -89,8 +91,29 @@ class ContainerRecords:
             self._configs[container_id] = known
         return known[1]
 
-    def _read_state(self, directory: Path) -> ContainerState:
-        state: ContainerState = read_struct(directory / "state.json", "container.state", STATE_TYPE)
+    def read_settings(self, directory: Path, config: ContainerConfig) -> ContainerSettings:
+        """What was never changed is still as it was created."""
+        try:
+            return read_struct(directory / "settings.json", "container.settings", ContainerSettings)
+        except FileNotFoundError:
+            if config.settings is None:
+                raise
+            return config.settings
+
+    def read_state(self, directory: Path) -> ContainerState:
+        """Without a state it was never started; an empty one is what a power cut leaves of "running"."""
+        path = directory / "state.json"
+        try:
+            state: ContainerState = read_struct(path, "container.state", _STATE_TYPE)
+        except FileNotFoundError:
+            if not directory.exists():
+                raise
+            return Created()
+        except CorruptDocument:
+            if path.stat().st_size:
+                raise
+            why = "the host lost power while it ran"
+            return Exited(exit_code=_LOST_CODE, started_ns=0, finished_ns=path.stat().st_mtime_ns, error=why)
         return state
 
     def _damaged(self, container_id: str, why: str) -> Container:
@@ -130,7 +153,7 @@ class ContainerRecords:
         if kept := self._kept_exit(container_id):
             return kept
         # its monitor may have ended properly between our two looks
-        again = self._read_state(self._roots.container(container_id))
+        again = self.read_state(self._roots.container(container_id))
         if not isinstance(again, Running) or again.pid != state.pid:
             return again
         if procfs.is_same_process(state.pid, state.start_ticks) and procfs.read_state(state.pid) != "Z":
@@ -221,21 +244,19 @@ class ContainerRecords:
                 if hidden.exists():
                     discard(self._roots, hidden)
 
-    def publish(self, hidden: Path, config: ContainerConfig, settings: ContainerSettings) -> None:
-        """Write the documents, take the name, and make it a container by one rename.
+    def publish(self, hidden: Path, config: ContainerConfig, name: str) -> None:
+        """Write what it is, take the name, and make it a container by one rename.
 
         Raises: AlreadyExists: the name is taken.
         """
         write_struct(hidden / "config.json", "container.config", config)
-        write_struct(hidden / "settings.json", "container.settings", settings)
-        write_struct(hidden / "state.json", "container.state", Created())
         (hidden / "lock").touch(mode=0o600)
-        self._take_name(settings.name, config.id)
+        self._take_name(name, config.id)
         try:
             os.rename(hidden, self._roots.container(config.id))
             sync_directory(self._roots.containers)
         except OSError:
-            self.free_name(settings.name, config.id)
+            self.free_name(name, config.id)
             raise
 
     def choose_name(self, wished: str) -> str:
@@ -297,7 +318,7 @@ class ContainerRecords:
         """Take the new name, note it, give the old one back. Under the lock."""
         new = self.choose_name(name)
         self._take_name(new, container.id)
-        settings = ContainerSettings(name=new, limits=container.settings.limits)
+        settings = msgspec.structs.replace(container.settings, name=new)
         self.write_settings(container.id, settings)
         self.free_name(container.name, container.id)
         return settings
@@ -332,7 +353,7 @@ class ContainerRecords:
                 self.free_name(name, target)
 
 
-STATE_TYPE: Any = Created | Running | Exited | Removing
+_STATE_TYPE: Any = Created | Running | Exited | Removing
 
 
 def _no_such(key: str) -> NotFound:

@@ -207,6 +207,8 @@ class EngineVolumes:
                 continue  # somebody was faster
             removed.append(volume.name)
             freed += size
+        with suppress(NoSpace):
+            journal.append(self._roots.journal, "volume", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
 
     def copy_up(self, layers: Sequence[str], target: str, name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.cgroups.driver import Cgroup
 from core.monitor import exec, outcome, proto, records
+from core.monitor.confinement import Confinement
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
@@ -16,7 +17,7 @@ from core.monitor.session import Session
 class AddedProcesses:
     """All of one container.
 
-    Args: target: a pidfd of its first process. program: its filter, None for a privileged container.
+    Args: target: a pidfd of its first process. bounding_of_host: the capabilities of `exec --privileged`.
     """
 
     def __init__(
@@ -26,41 +27,42 @@ class AddedProcesses:
         target: int,
         cgroup: Cgroup,
         *,
-        program: bytes | None,
+        confinement: Confinement,
         bounding_of_host: int,
-        last_capability: int,
-        no_file: tuple[int, int],
     ) -> None:
         self._loop = loop
         self._spec = spec
         self._target = target
         self._cgroup = cgroup
-        self._program = program
+        self._confinement = confinement
         self._bounding_of_host = bounding_of_host
-        self._last_capability = last_capability
-        self._no_file = no_file
 
     def start(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start one; its streams go to the connection, and in the end its exit code."""
-        privileged = bool(request.get("privileged"))
-        bounding = self._bounding_of_host if privileged else self._spec["bounding"]
+        confinement = self._confinement
+        if request.get("privileged"):
+            confinement = confinement.with_everything(self._bounding_of_host)
         ours, theirs = channel_pair()
-        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")))
+        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")), self._spec["user_map"])
         between = exec.spawn(
             request,
             self._target,
             self._cgroup,
             theirs,
             pipes.theirs if pipes else None,
-            bounding=bounding,
-            program=None if privileged else self._program,
-            last_capability=self._last_capability,
-            no_file=self._no_file,
+            confinement=confinement,
+            remapped=bool(self._spec["user_map"]),
         )
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        session = Session(self._loop, None, stdin_once=True)
+        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
+
+        def note(action: str, **more: str) -> None:
+            if action == "detach":
+                self._note("exec_detach", {**attributes, **more})
+
+        session = Session(self._loop, None, stdin_once=True, note=note)
         pid, failure = self._await_entry(ours, session, bool(request.get("stdin")))
         ours.close()
         os.waitpid(between, 0)
@@ -74,10 +76,7 @@ class AddedProcesses:
             return
         if pipes:
             session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
-        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
-        records.append_event(
-            self._spec["journal_dir"], f"exec_start: {' '.join(request['argv'])}", self._spec["id"], attributes
-        )
+        self._note(f"exec_start: {request['argv'][0]} {' '.join(request['argv'][1:])}", attributes)
         proto.answer(connection, {"event": "started", "pid": pid})
         if request.get("detach"):
             connection.close()
@@ -112,6 +111,7 @@ class AddedProcesses:
         code = outcome.exit_code(os.waitpid(pid, 0)[1])
         session.drain()
         session.finish(code)
-        records.append_event(
-            self._spec["journal_dir"], "exec_die", self._spec["id"], {**attributes, "exitCode": str(code)}
-        )
+        self._note("exec_die", {**attributes, "exitCode": str(code)})
+
+    def _note(self, action: str, attributes: dict[str, str]) -> None:
+        records.append_event(self._spec["journal_dir"], action, self._spec["id"], attributes)

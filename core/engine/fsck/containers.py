@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from core.engine.fsck.survey import Broken, Survey, read_or_note
 from core.engine.fsck.trouble import Trouble, damage, leftover, loss
-from core.engine.records import BUILDING, STATE_TYPE, ContainerRecords
+from core.engine.records import BUILDING, ContainerRecords
 from core.engine.sandboxes import write_own_files
 from core.errors import wrapped
 from core.model.container import ContainerConfig, ContainerSettings, Exited
 from core.model.ids import is_full_id, is_name, short_id
 from core.state.damaged import set_aside
-from core.state.documents import read_struct
 from core.state.locks import is_locked
 from core.state.trash import discard
 from core.storage.overlay import prepare_upper
@@ -89,7 +89,7 @@ class ContainerCheck:
         directory = self._roots.container(container_id)
         settings, broken = read_or_note(
             directory / "settings.json",
-            lambda: read_struct(directory / "settings.json", "container.settings", ContainerSettings),
+            lambda: self._records.read_settings(directory, config),
         )
         if broken is not None:
             yield self._settings(container_id, config, broken)
@@ -110,7 +110,9 @@ class ContainerCheck:
 
         def deed() -> None:
             set_aside(self._roots, path, broken.why)
-            self._records.write_settings(container_id, ContainerSettings(name=name, limits=config.spec.limits))
+            wish = config.spec
+            created = config.settings or ContainerSettings(name=name, limits=wish.limits, restart=wish.restart)
+            self._records.write_settings(container_id, msgspec.structs.replace(created, name=name))
 
         repair = "write it anew with the name and the limits it was created with"
         return damage("container", key, why, repair, self._locked(container_id, deed))
@@ -118,10 +120,7 @@ class ContainerCheck:
     def _state(self, container_id: str, key: str) -> Iterator[Trouble]:
         path = self._roots.container(container_id) / "state.json"
 
-        def read() -> Any:
-            return read_struct(path, "container.state", STATE_TYPE)
-
-        _, broken = read_or_note(path, read)
+        _, broken = read_or_note(path, lambda: self._records.read_state(path.parent))
         if broken is None:
             return
         why = broken.sentence
@@ -203,8 +202,7 @@ class ContainerCheck:
             if not others:
                 os.symlink(f"../containers/{container_id}", link)
             if new != container.settings.name:
-                settings = ContainerSettings(name=new, limits=container.settings.limits)
-                self._records.write_settings(container_id, settings)
+                self._records.write_settings(container_id, msgspec.structs.replace(container.settings, name=new))
 
         yield damage("container", key, why, repair, self._locked(container_id, deed))
 
