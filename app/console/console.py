@@ -62,8 +62,8 @@ class Console(OrderedKeys[int], inherit_bindings=False):
         self._own_keys: dict[str, str] = {}
         self._last_place = "containers"
         self._themes: dict[str, ThemeFile] = {}
-        self._load_settings()
         self._differ = frame.install(self.console)
+        self._load_settings()
         self.actions: Actions
         self._feed: Feed
 
@@ -89,6 +89,8 @@ class Console(OrderedKeys[int], inherit_bindings=False):
     def _use_theme(self, name: str) -> None:
         self.palette = Palette(self._themes[name])
         self.theme = name
+        if self._differ is not None:
+            self._differ.ground = self.palette.style("text")
 
     def on_mount(self) -> None:
         relay = Relay(self)
