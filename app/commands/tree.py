@@ -28,8 +28,9 @@ MORE = {
     "cp": "files:CP",
     "create": "run:CREATE",
     "diff": "files:DIFF",
-    "events": "system:EVENTS",
+    "events": "events:EVENTS",
     "export": "files:EXPORT",
+    "fsck": "fsck:FSCK",
     "history": "images:HISTORY",
     "import": "archive:IMPORT",
     "inspect": "inspect:INSPECT",
@@ -109,7 +110,7 @@ GROUPS = {
     ),
     "system": Group(
         "Manage wharf",
-        {"events": "system:EVENTS", "info": "system:INFO", "reset": "system:RESET"},
+        {"events": "events:EVENTS", "info": "system:INFO", "reset": "system:RESET"},
     ),
     "volume": Group(
         "Manage volumes",

@@ -5,6 +5,7 @@ What looks into files, logs and processes is imported by the call that needs it:
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,6 @@ from core.linux import pidfd
 from core.model.container import (
     Change,
     Container,
-    ContainerSettings,
     ContainerSpec,
     Created,
     Damaged,
@@ -85,13 +85,15 @@ class EngineContainers:
                 case Running():
                     pass
                 case _:
+                    if attach:
+                        self._note(container, "attach")
                     return self._launch(container, attach)
         assert attach is not None
         return self.attach(key, attach)
 
     def _launch(self, container: Container, attach: AttachWish | None) -> LocalAttachment | None:
         try:
-            spec = msgspec.json.encode(build_sandbox(self._roots, container))
+            spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
             wish = msgspec.to_builtins(attach) if attach else None
             connection, _ = launch.request_start(self._roots, spec, wish)
         except EngineError as error:
@@ -126,8 +128,10 @@ class EngineContainers:
             raise InvalidInput("no exec command specified", hint="write the command after the container's name")
         container = self._running(key, "exec in")
         config = container.config
+        exec_id = os.urandom(32).hex()
         request: dict[str, Any] = {
             "op": "exec",
+            "id": exec_id,
             "argv": spec.argv,
             "env": process_environment((*config.env, *spec.env), hostname=config.hostname, tty=spec.tty),
             "cwd": spec.working_dir or config.working_dir or "/",
@@ -139,6 +143,7 @@ class EngineContainers:
         }
         if wish:
             request |= {"rows": wish.rows, "columns": wish.columns, "stdout": wish.stdout, "stderr": wish.stderr}
+        self._note(container, f"exec_create: {spec.argv[0]} {' '.join(spec.argv[1:])}", execID=exec_id)
         connection, answer = self._ask(container, request, timeout_s=20.0)
         if answer.get("event") == "failed":
             connection.close()
@@ -303,6 +308,7 @@ class EngineContainers:
                 continue  # started, or removed by somebody else, meanwhile
             removed.append(container.id)
             freed += size
+        journal.append(self._roots.journal, "container", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
 
     def rename(self, key: str, name: str) -> None:
@@ -318,13 +324,7 @@ class EngineContainers:
             if isinstance(container.state, Running):
                 link = str(self._roots.names / settings.name)
                 self._tell(container, {"op": "rename", "name": settings.name, "name_link": link})
-        journal.append(
-            self._roots.journal,
-            "container",
-            "rename",
-            container_id,
-            {"image": container.config.image_name, "name": settings.name, "oldName": f"/{container.name}"},
-        )
+        self._note(container, "rename", name=settings.name, oldName=f"/{container.name}")
 
     def update(self, key: str, limits: Limits) -> None:
         """Change its limits, live where it runs, and for later starts."""
@@ -333,7 +333,8 @@ class EngineContainers:
             container = self._records.load(container_id)
             if isinstance(container.state, Running):
                 self._tell(container, {"op": "limit", "limits": msgspec.to_builtins(limits)})
-            self._records.write_settings(container_id, ContainerSettings(name=container.name, limits=limits))
+            self._records.write_settings(container_id, msgspec.structs.replace(container.settings, limits=limits))
+        self._note(container, "update")
 
     def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:
         """Block until it has ended (or is `removed`, or `next-exit`); its exit code."""
@@ -398,7 +399,9 @@ class EngineContainers:
         from core.engine import processes
 
         container = self._running(key, "show processes of")
-        return processes.table(self._roots, container, ps_arguments)
+        table = processes.table(self._roots, container, ps_arguments)
+        self._note(container, "top")
+        return table
 
     def stats(self, keys: Sequence[str] = ()) -> dict[str, StatsSample]:
         """The newest sample of each running container (of all, when none is named), by full id."""
@@ -439,6 +442,7 @@ class EngineContainers:
         from core.engine import files
 
         with self.held(key, pause=False) as held:
+            self._note(held.container, "archive-path")
             yield from files.copy_out(self._roots, held.tree, path, cancel or CancelToken())
 
     def copy_in(self, key: str, path: str, tar: Iterable[bytes], *, archive: bool = False) -> None:
@@ -446,6 +450,7 @@ class EngineContainers:
         from core.engine import files
 
         with self.held(key, pause=False) as held:
+            self._note(held.container, "extract-to-dir")
             files.copy_in(self._roots, held.tree, path, tar, archive=archive)
 
     def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
@@ -518,6 +523,6 @@ class EngineContainers:
             )
         return container
 
-    def _note(self, container: Container, action: str) -> None:
-        attributes = {"image": container.config.image_name, "name": container.name, **container.config.labels}
+    def _note(self, container: Container, action: str, **more: str) -> None:
+        attributes = {**container.config.labels, "image": container.config.image_name, "name": container.name, **more}
         journal.append(self._roots.journal, "container", action, container.id, attributes)

@@ -71,12 +71,16 @@ def commit(
             reference=name,
             parent_id=container.config.image_id if base else "",
         )
+    if name:
+        journal.append(roots.journal, "image", "tag", image_id, {"name": name.familiar})
     journal.append(
         roots.journal,
         "container",
         "commit",
         container.id,
         {
+            **container.config.labels,
+            "image": container.config.image_name,
             "comment": wish.message,
             "imageID": image_id,
             "imageRef": name.familiar if name else "",
@@ -122,7 +126,7 @@ def _committed(
         "WorkingDir": config.working_dir,
         "Labels": dict(sorted(config.labels.items())),
         "StopSignal": config.stop_signal,
-        "Healthcheck": before.get("Healthcheck"),
+        "Healthcheck": wire.health_fields(config.health) if config.health else None,
         "Shell": before.get("Shell"),
     }
     now = wire.format_stamp(time.time_ns())

@@ -70,11 +70,11 @@ class ImageRemoval:
         if self._store.drop_reference(canonical, image_id):
             familiar = parse_reference(canonical).familiar
             removed.append(Removed(untagged=familiar))
-            self._note("untag", image_id, familiar)
+            self._note("untag", image_id)
 
-    def _note(self, action: str, image_id: str, name: str) -> None:
+    def _note(self, action: str, image_id: str) -> None:
         with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
-            journal.append(self._roots.journal, "image", action, image_id, {"name": name})
+            journal.append(self._roots.journal, "image", action, image_id, {"name": image_id})
 
     def _check_conflicts(
         self, image_id: str, users: Sequence[Container], *, force: bool, ignore_references: bool = False
@@ -115,7 +115,7 @@ class ImageRemoval:
             self._untag(canonical, image_id, removed)
         if not self._store.forget_unnamed(image_id):
             return 0  # somebody has named it again meanwhile
-        self._note("delete", image_id, image_id)
+        self._note("delete", image_id)
         removed.append(Removed(deleted=image_id))
         swept = self.sweep()
         removed.extend(
@@ -156,7 +156,8 @@ class ImageRemoval:
         for container in self._containers.all():
             for chain in container.config.layers:
                 keep.layers.add(chain)
-                keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
+                with suppress(NotFound):  # gone already: then nothing says any more which blob it was
+                    keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
         return keep
 
     def prune(self, *, every_unused: bool) -> tuple[list[Removed], int]:
@@ -174,4 +175,6 @@ class ImageRemoval:
                 continue  # images were made from it
             freed += self._delete(image_id, removed)
         freed += self.sweep().freed_bytes
+        with suppress(NoSpace):
+            journal.append(self._roots.journal, "image", "prune", "", {"reclaimed": str(freed)})
         return removed, freed

@@ -29,6 +29,8 @@ _setns = LIBC.setns
 _unshare = LIBC.unshare
 _sethostname = LIBC.sethostname
 _sethostname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+_setdomainname = LIBC.setdomainname
+_setdomainname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 
 
 class _CloneArgs(ctypes.Structure):
@@ -85,6 +87,12 @@ def set_hostname(name: str) -> None:
     """sethostname(2) in our UTS namespace."""
     encoded = name.encode()
     check(_sethostname(encoded, len(encoded)), "sethostname")
+
+
+def set_domainname(name: str) -> None:
+    """setdomainname(2) in our UTS namespace."""
+    encoded = name.encode()
+    check(_setdomainname(encoded, len(encoded)), "setdomainname")
 
 
 def pivot_to(root: int) -> None:

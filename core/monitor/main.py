@@ -19,11 +19,13 @@ import time
 from typing import Any, NamedTuple
 
 from core.cgroups import driver
-from core.cgroups.devices import ALL_DEVICES, DEFAULT_RULES
-from core.linux import inside, procfs
+from core.cgroups.devices import ALL_DEVICES, device_rules
+from core.linux import procfs
 from core.linux.remove import remove_tree
-from core.monitor import init, outcome, plan, proto, records
+from core.monitor import birth, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
+from core.monitor.confinement import confine
+from core.monitor.health import HealthChecks
 from core.monitor.log import LogWriter
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import Pipes, channel_pair
@@ -75,8 +77,8 @@ class Monitor:
         self._warnings: list[str] = list(spec["warnings"])
         self._waiting: list[proto.Socket] = []
         self._listener: proto.Socket | None = None
-        self._program: bytes | None = None
         self._added: AddedProcesses
+        self._health: HealthChecks | None = None
 
     def run(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start, serve and end; the connection is the engine's, waiting for the answer."""
@@ -111,37 +113,61 @@ class Monitor:
         self._listener = proto.listen(f"{spec['runtime_dir']}/monitor.sock")
         self._cgroup.create()
         self._warnings += self._cgroup.limit(spec["limits"])
-        self._cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else DEFAULT_RULES)
+        self._cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else device_rules(spec["device_accesses"]))
         self._log = LogWriter(f"{spec['container_dir']}/logs")
-        self._session = Session(self._loop, self._log.write, stdin_once=spec["stdin_once"])
-        self._program = None if spec["privileged"] else self._host.filters(spec["bounding"])
+        self._session = Session(self._loop, self._log.write, stdin_once=spec["stdin_once"], note=self._note)
+        confinement, warnings = confine(
+            spec,
+            filters=self._host.filters,
+            no_file=self._host.no_file,
+            last_capability=self._host.last_capability,
+        )
+        self._warnings += warnings
         controllers = plan.v1_controllers(self._host.hierarchies.v1) if self._host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
-        pipes = None if spec["tty"] else Pipes(spec["open_stdin"])
-        self._clone(steps, theirs, pipes, window)
+        pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
+        stdio = pipes.theirs if pipes else None
+        pid, between = birth.bear(spec, steps, self._cgroup, theirs, stdio, confinement=confinement, window=window)
+        if pid:
+            self._know(pid)
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        self._await_exec(ours)
+        try:
+            self._await_exec(ours)
+        finally:
+            if between:
+                os.waitpid(between, 0)
         ours.close()
         if pipes:
             self._session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
         self._started_ns = time.time_ns()
         self._write_running()
-        records.append_event(spec["journal_dir"], "start", spec["id"], spec["attributes"])
+        records.volumes_mounted(spec)
+        self._note("start")
         self._added = AddedProcesses(
             self._loop,
             spec,
             self._pidfd,
             self._cgroup,
-            program=self._program,
+            confinement=confinement,
             bounding_of_host=self._host.bounding,
-            last_capability=self._host.last_capability,
-            no_file=self._host.no_file,
         )
+        self._begin_health_checks()
         self._loop.add(self._pidfd, READ, self._init_ended)
         self._loop.add(self._listener.fileno(), READ, self._accept)
+
+    def _begin_health_checks(self) -> None:
+        if self._spec.get("health"):
+            self._health = HealthChecks(
+                self._loop,
+                self._spec,
+                started_ns=self._started_ns,
+                probe=self._added.probe,
+                note=self._note,
+                is_paused=lambda: self._paused or self._freezers > 0,
+            )
 
     def _take_alive_lock(self) -> None:
         """An earlier monitor of this container may still be on its last instructions."""
@@ -158,35 +184,9 @@ class Monitor:
                     raise StartFailed(outcome.failure("alive lock", text)) from None
                 time.sleep(0.001)
 
-    def _clone(
-        self, steps: tuple[Any, ...], channel: proto.Socket, pipes: Pipes | None, window: tuple[int, int]
-    ) -> None:
-        flags = inside.CLONE_NEWNS | inside.CLONE_NEWPID | inside.CLONE_NEWUTS | inside.CLONE_NEWIPC
-        if self._spec["own_network"]:
-            flags |= inside.CLONE_NEWNET
-        group = self._cgroup.open_for_clone()
-        if group is None:
-            self._cgroup.prepare_entry()
-            self._pid = inside.clone(flags)
-        else:
-            self._pid = inside.clone_into_cgroup(flags, group)
-        if self._pid == 0:
-            init.run(
-                self._spec,
-                steps,
-                channel,
-                pipes.theirs if pipes else None,
-                self._cgroup if group is None else None,
-                program=self._program,
-                last_capability=self._host.last_capability,
-                no_file=self._host.no_file,
-                window=window,
-            )
-        self._pidfd = os.pidfd_open(self._pid)
-        if group is None:
-            self._cgroup.close_entry()
-        else:
-            os.close(group)
+    def _know(self, pid: int) -> None:
+        self._pid = pid
+        self._pidfd = os.pidfd_open(pid)
 
     def _await_exec(self, channel: proto.Socket) -> None:
         """Until the channel closes by exec; a failure or a terminal may come first."""
@@ -201,6 +201,8 @@ class Monitor:
             message = proto.parse(packet)
             if message["event"] == "failed":
                 raise StartFailed(message)
+            if message["event"] == "pid":
+                self._know(message["pid"])
             if descriptors and self._session:
                 self._session.use_terminal(descriptors[0], stdin=self._spec["open_stdin"])
 
@@ -233,7 +235,7 @@ class Monitor:
         except OSError:
             pass  # a full disk: the engine is told, and the old state stands
         if self._spec["auto_remove"]:
-            self._remove()
+            self._delete(self._take_away())
         self._clear_runtime()
 
     # ── serve ──────────────────────────────────────────────────────────────────────────────────
@@ -302,9 +304,7 @@ class Monitor:
             signal.pidfd_send_signal(self._pidfd, number)
         except ProcessLookupError:
             return {"event": "error", "text": "the container is not running", "errno": 3}
-        records.append_event(
-            self._spec["journal_dir"], "kill", self._spec["id"], {**self._spec["attributes"], "signal": str(number)}
-        )
+        self._note("kill", signal=str(number))
         if self._paused and number == signal.SIGKILL:
             self._cgroup.thaw()  # on v1 a frozen process does not even die
         return {"event": "ok"}
@@ -327,6 +327,7 @@ class Monitor:
         """Frozen as long as the asker keeps the connection: its death thaws."""
         if not self._paused:
             self._cgroup.freeze()
+            self._note("pause")
         self._freezers += 1
         proto.answer(connection, {"event": "ok"})
 
@@ -336,14 +337,18 @@ class Monitor:
             self._freezers -= 1
             if not self._paused:
                 self._cgroup.thaw()
+                self._note("unpause")
 
         self._loop.add(connection.fileno(), READ, thaw)
 
     def _set_paused(self, paused: bool) -> None:
         self._paused = paused
         self._write_running()
-        action = "pause" if paused else "unpause"
-        records.append_event(self._spec["journal_dir"], action, self._spec["id"], self._spec["attributes"])
+        self._note("pause" if paused else "unpause")
+
+    def _note(self, action: str, **more: str) -> None:
+        attributes = {**self._spec["attributes"], **more}
+        records.append_event(self._spec["journal_dir"], action, self._spec["id"], attributes)
 
     # ── end ────────────────────────────────────────────────────────────────────────────────────
 
@@ -352,25 +357,27 @@ class Monitor:
         assert self._log is not None
         assert self._listener is not None
         self._loop.remove(self._pidfd)
+        if self._health:
+            self._health.end()
         code = outcome.exit_code(os.waitpid(self._pid, 0)[1])
         finished_ns = time.time_ns()
         self._session.drain()
-        self._log.close()
-        oom_killed = self._cgroup.oom_kills() > 0
         spec = self._spec
+        self._log.close(durable=not spec["auto_remove"])
+        oom_killed = self._cgroup.oom_kills() > 0
         if oom_killed:
-            records.append_event(spec["journal_dir"], "oom", spec["id"], spec["attributes"])
+            self._note("oom")
         self._cgroup.remove()
         fields = {"exit_code": code, "started_ns": self._started_ns, "finished_ns": finished_ns}
-        try:
-            records.write_state(spec["container_dir"], "exited", {**fields, "oom_killed": oom_killed})
-        except OSError as error:
-            self._keep_for_later(error, fields)
+        if not spec["auto_remove"]:  # nobody could read it: the next step takes the container away
+            try:
+                records.write_state(spec["container_dir"], "exited", {**fields, "oom_killed": oom_killed})
+            except OSError as error:
+                self._keep_for_later(error, fields)
         duration_s = (finished_ns - self._started_ns) // 10**9
-        ended = {**spec["attributes"], "exitCode": str(code), "execDuration": str(duration_s)}
-        records.append_event(spec["journal_dir"], "die", spec["id"], ended)
-        if spec["auto_remove"]:
-            self._remove()
+        self._note("die", exitCode=str(code), execDuration=str(duration_s))
+        records.volumes_unmounted(spec)
+        removed = self._take_away() if spec["auto_remove"] else []
         self._loop.remove(self._listener.fileno())
         self._listener.close()
         self._clear_runtime()
@@ -378,6 +385,7 @@ class Monitor:
             proto.answer(connection, {"event": "exit", "code": code})
             connection.close()
         self._session.finish(code)
+        self._delete(removed)
         self._leave_when_flushed()
 
     def _keep_for_later(self, error: OSError, fields: dict[str, Any]) -> None:
@@ -392,21 +400,33 @@ class Monitor:
         else:
             self._loop.stop()
 
-    def _remove(self) -> None:
-        """--rm: one rename takes the container away, and what the rename moved is deleted."""
+    def _take_away(self) -> list[str]:
+        """--rm: one rename takes the container away; what it was lies in the trash, by the names returned."""
         spec = self._spec
+        trash = []
         for path in (spec["container_dir"], *spec["anonymous_volumes"]):
-            trash = f"{spec['trash_dir']}/{os.urandom(8).hex()}"
+            name = os.urandom(8).hex()
             try:
-                os.rename(path, trash)
+                os.rename(path, f"{spec['trash_dir']}/{name}")
             except OSError:
                 continue
+            trash.append(name)
             if path == spec["container_dir"]:
                 self._free_name()
-                records.append_event(spec["journal_dir"], "destroy", spec["id"], spec["attributes"])
-            directory = os.open(spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            remove_tree(directory, os.path.basename(trash))
-            os.close(directory)
+                self._note("destroy")
+            else:
+                volume, attributes = os.path.basename(path), {"driver": "local"}
+                records.append_event(spec["journal_dir"], "destroy", volume, attributes, kind="volume")
+        return trash
+
+    def _delete(self, trash: list[str]) -> None:
+        """Delete what was taken away, when nobody waits for us any more."""
+        if not trash:
+            return
+        directory = os.open(self._spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for name in trash:
+            remove_tree(directory, name)
+        os.close(directory)
 
     def _free_name(self) -> None:
         try:

@@ -88,7 +88,11 @@ def accept(listener: Socket) -> Socket | None:
 
 def send(connection: Socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
     """Send a JSON message, with descriptors if any."""
-    packet = json.dumps(message, separators=(",", ":")).encode()
+    send_packet(connection, json.dumps(message, separators=(",", ":")).encode(), descriptors)
+
+
+def send_packet(connection: Socket, packet: bytes, descriptors: tuple[int, ...] = ()) -> None:
+    """Send a packet as it is, with descriptors if any."""
     if descriptors:
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
         connection.sendmsg([packet], [rights])

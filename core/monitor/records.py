@@ -1,17 +1,15 @@
 """What a monitor leaves on disk: the state document and journal records.
 
-The same formats as core.state.documents and core.state.journal, written without their imports;
-tests keep both in step.
+The same format as core.state.documents, written without its imports; tests keep both in step.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import time
 from typing import Any
 
-from core.linux.files import append_record, write_atomic
+from core.linux.files import write_atomic
+from core.monitor import journal
 
 
 def write_state(container_dir: str, kind: str, fields: dict[str, Any]) -> None:
@@ -20,18 +18,31 @@ def write_state(container_dir: str, kind: str, fields: dict[str, Any]) -> None:
     write_atomic(f"{container_dir}/state.json", json.dumps(document).encode(), durable=kind != "running")
 
 
-def append_event(journal_dir: str, action: str, container_id: str, attributes: dict[str, str]) -> None:
-    """Append a container event. A full disk loses the event, never the container."""
-    record = {
-        "at_ns": time.time_ns(),
-        "kind": "container",
-        "action": action,
-        "actor": container_id,
-        "attributes": attributes,
-    }
-    numbers = [int(name[:-6]) for name in os.listdir(journal_dir) if name.endswith(".jsonl") and name[:-6].isdigit()]
-    path = f"{journal_dir}/{max(numbers, default=1)}.jsonl"
+def append_event(
+    journal_dir: str, action: str, actor: str, attributes: dict[str, str], *, kind: str = "container"
+) -> None:
+    """Append an event. A full disk loses the event, never the container."""
     try:
-        append_record(path, json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        journal.append(journal_dir, kind, action, actor, attributes)
     except OSError:
         pass
+
+
+def volumes_mounted(spec: dict[str, Any]) -> None:
+    """Tell that a container's volumes are in use from now on; the last events before its start's."""
+    for volume in spec.get("volumes", ()):
+        attributes = {
+            "container": spec["id"],
+            "destination": volume["target"],
+            "driver": "local",
+            "propagation": volume["propagation"],
+            "read/write": "false" if volume["read_only"] else "true",
+        }
+        append_event(spec["journal_dir"], "mount", volume["name"], attributes, kind="volume")
+
+
+def volumes_unmounted(spec: dict[str, Any]) -> None:
+    """Tell that a container that has ended has let go of its volumes."""
+    for volume in spec.get("volumes", ()):
+        attributes = {"container": spec["id"], "driver": "local"}
+        append_event(spec["journal_dir"], "unmount", volume["name"], attributes, kind="volume")

@@ -11,11 +11,22 @@ from core.monitor.streams import Client, Input, Output, set_size, window_of
 
 
 class Session:
-    """Streams of a container's first process, or of an exec'd one."""
+    """Streams of a container's first process, or of an exec'd one.
 
-    def __init__(self, loop: Loop, log: Callable[[int, bytes], int] | None, *, stdin_once: bool) -> None:
+    Args: note: told the events "detach" and "resize", with their attributes.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        log: Callable[[int, bytes], int] | None,
+        *,
+        stdin_once: bool,
+        note: Callable[..., None] | None = None,
+    ) -> None:
         self._loop = loop
         self._log = log
+        self._note = note or _unnoted
         self._stdin_once = stdin_once
         self._terminal = -1
         self._outputs: list[Output] = []
@@ -54,7 +65,10 @@ class Session:
     def resize(self, message: dict[str, Any]) -> None:
         """Set the terminal's size, if there is a terminal."""
         if self._terminal >= 0 and self._outputs[0].is_open:
-            set_size(self._terminal, *window_of(message))
+            rows, columns = window_of(message)
+            set_size(self._terminal, rows, columns)
+            if rows and columns:
+                self._note("resize", height=str(rows), width=str(columns))
 
     def _client_ready(self, client: Client, events: int) -> None:
         if events & ~READ:
@@ -89,6 +103,7 @@ class Session:
             case "detach":
                 client.is_detaching = True
                 client.drop()
+                self._note("detach")
 
     def _close_stdin(self, client: Client) -> None:
         if not (client.wants_stdin and self._stdin_once and self._input):
@@ -118,3 +133,7 @@ class Session:
             self._input.close()
         for client in list(self.clients):
             client.finish({"event": "exit", "code": code})
+
+
+def _unnoted(_action: str, **_attributes: str) -> None:
+    """For sessions whose events nobody keeps."""

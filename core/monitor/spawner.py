@@ -1,8 +1,9 @@
 """The spawner: one per data root, on demand. It forks a monitor for every start and samples statistics.
 
 It has one thread and everything imported, so that a fork costs about a millisecond and shares its
-memory. It owns no container: killing it leaves every monitor at work, and the next start brings a
-new one. It ends by itself when nothing has run for a while.
+memory; and it forks ahead, so that a start finds a spare monitor waiting and not even that is paid.
+It owns no container: killing it leaves every monitor at work, and the next start brings a new one.
+It ends by itself when nothing has run for a while.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import resource
 import sys
 import time
 import traceback
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from core.cgroups import driver
 from core.linux import caps, procfs, seccomp
@@ -25,10 +26,13 @@ from core.linux.seccomp_profile import DEFAULT_PROFILE
 from core.monitor import main as monitor
 from core.monitor import proto
 from core.monitor.loop import READ, Loop
+from core.monitor.pipes import channel_pair
 from core.monitor.ring import RingWriter
 
 _SAMPLE_EVERY_S = 1.0
 _IDLE_S = 30.0
+_SPARE_AFTER_S = 0.005
+"""Not at once: the container that starts just now needs the processor more."""
 _LOG_BYTES = 1 << 20
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -64,6 +68,13 @@ class _Sampled:
         self._sampler = self._ring = None
 
 
+class _Spare(NamedTuple):
+    """A monitor without a container yet."""
+
+    channel: proto.Socket
+    pidfd: int
+
+
 class Spawner:
     """Accepts start requests, forks, reaps, samples."""
 
@@ -73,6 +84,7 @@ class Spawner:
         self._host = host
         self._log = log
         self._loop = Loop()
+        self._spare: _Spare | None = None
         self._monitors: dict[int, _Sampled] = {}
         """By pidfd."""
         self._inherited: list[_Sampled] = []
@@ -98,6 +110,7 @@ class Spawner:
         self._loop.after(_SAMPLE_EVERY_S, self._tick)
         gc.collect()
         gc.freeze()
+        self._keep_spare()
         self._loop.run()
 
     def _tick(self) -> None:
@@ -129,9 +142,10 @@ class Spawner:
         request = proto.parse(packet)
         match request.get("op"):
             case "start" if len(descriptors) == 1 and request.get("protocol") == proto.PROTOCOL:
-                spec = proto.parse(_read_all(descriptors[0]))
-                os.close(descriptors[0])
-                self._start(connection, request, spec)
+                try:
+                    self._start(connection, packet, descriptors[0])
+                finally:
+                    os.close(descriptors[0])
             case "quit":
                 if not self._monitors and not self._inherited:
                     self._loop.stop()
@@ -145,38 +159,75 @@ class Spawner:
         except OSError:
             pass
 
-    def _start(self, connection: proto.Socket, request: dict[str, Any], spec: dict[str, Any]) -> None:
+    def _start(self, connection: proto.Socket, packet: bytes, document: int) -> None:
+        """Hand the request, with its connection, to the spare; it is that container's monitor from now on."""
+        spec = proto.parse(_read_all(document))
+        while True:
+            spare = self._spare or self._fork_spare()
+            self._spare = None
+            try:
+                proto.send_packet(spare.channel, packet, (connection.fileno(), document))
+                break
+            except OSError:
+                continue  # somebody killed it: its end is noticed by its pidfd, the next one is fresh
+            finally:
+                spare.channel.close()
+        self._monitors[spare.pidfd] = _Sampled(spec["container_dir"], spec["cgroup"], self._host.hierarchies)
+        self._loop.after(_SPARE_AFTER_S, self._keep_spare)
+
+    def _keep_spare(self) -> None:
+        if self._spare is None:
+            self._spare = self._fork_spare()
+
+    def _fork_spare(self) -> _Spare:
+        ours, theirs = channel_pair()
         pid = os.fork()
         if pid == 0:
-            self._become_monitor(connection, request, spec)
+            self._become_monitor(theirs)
+        theirs.close()
         pidfd = os.pidfd_open(pid)
-        self._monitors[pidfd] = _Sampled(spec["container_dir"], spec["cgroup"], self._host.hierarchies)
         self._loop.add(pidfd, READ, functools.partial(self._monitor_ended, pidfd, pid))
+        return _Spare(ours, pidfd)
 
-    def _become_monitor(self, connection: proto.Socket, request: dict[str, Any], spec: dict[str, Any]) -> NoReturn:
+    def _become_monitor(self, channel: proto.Socket) -> NoReturn:
+        """Wait to be needed; without a spawner nobody will."""
+        who = "spare monitor"
         try:
-            self._loop.close()
-            self._listener.close()
-            os.close(self._lock)  # shared by the fork: kept open, it would keep the next spawner out
-            for pidfd, sampled in self._monitors.items():
-                os.close(pidfd)
-                sampled.close()
-            for sampled in self._inherited:
-                sampled.close()
-            connection.setblocking(True)
-            monitor.Monitor(spec, self._host).run(connection, request)
+            self._let_go()
+            packet, descriptors = proto.receive_with_descriptors(channel)
+            channel.close()
+            if packet:
+                connection, document = proto.socket_on(descriptors[0]), descriptors[1]
+                spec = proto.parse(_read_all(document))
+                os.close(document)
+                who = f"monitor of {spec.get('id')}"
+                monitor.Monitor(spec, self._host).run(connection, proto.parse(packet))
         except BaseException:
             # the boundary of this process: nobody above could read it
-            note_trouble(self._log, f"monitor of {spec.get('id')}", traceback.format_exc())
+            note_trouble(self._log, who, traceback.format_exc())
         finally:
             os._exit(0)
+
+    def _let_go(self) -> None:
+        """What a fork of us must not keep; the lock above all, which would keep the next spawner out."""
+        self._loop.close()
+        self._listener.close()
+        os.close(self._lock)
+        for pidfd, sampled in self._monitors.items():
+            os.close(pidfd)
+            sampled.close()
+        for sampled in self._inherited:
+            sampled.close()
 
     def _monitor_ended(self, pidfd: int, pid: int, _events: int) -> None:
         self._loop.remove(pidfd)
         os.close(pidfd)
         os.waitpid(pid, 0)
-        sampled = self._monitors.pop(pidfd)
-        sampled.close()
+        if sampled := self._monitors.pop(pidfd, None):
+            sampled.close()
+        elif self._spare and self._spare.pidfd == pidfd:
+            self._spare.channel.close()
+            self._spare = None
 
 
 def _is_locked(path: str) -> bool:
