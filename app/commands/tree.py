@@ -50,6 +50,7 @@ MORE = {
     "top": "stats:TOP",
     "unpause": "lifecycle:UNPAUSE",
     "wait": "lifecycle:WAIT",
+    "why": "why:WHY",
 }
 
 
@@ -90,6 +91,7 @@ GROUPS = {
             "top": "stats:TOP",
             "unpause": "lifecycle:UNPAUSE",
             "wait": "lifecycle:WAIT",
+            "why": "why:WHY",
         },
     ),
     "image": Group(

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.strip import Strip
 from textual.widget import Widget
 
-from app.console import short
+from app import short
 from app.console.screens.place import Place
 from app.console.widgets.drawing import Drawing
 from app.console.widgets.graph import nice_top

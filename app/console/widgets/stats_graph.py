@@ -11,7 +11,7 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from app.console import short
+from app import short
 from app.console.track import Point, Track
 from app.console.widgets.drawing import Drawing
 from app.console.widgets.graph import braille, buckets, nice_top
