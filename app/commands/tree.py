@@ -51,6 +51,7 @@ MORE = {
     "top": "stats:TOP",
     "unpause": "lifecycle:UNPAUSE",
     "wait": "lifecycle:WAIT",
+    "why": "why:WHY",
 }
 
 
@@ -92,6 +93,7 @@ GROUPS = {
             "top": "stats:TOP",
             "unpause": "lifecycle:UNPAUSE",
             "wait": "lifecycle:WAIT",
+            "why": "why:WHY",
         },
     ),
     "image": Group(
