@@ -15,6 +15,7 @@ import msgspec
 
 from core.model.container import Change, Container, ContainerSpec, ExecSpec, ProcessTable
 from core.model.events import Event
+from core.model.findings import Finding
 from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
@@ -311,6 +312,12 @@ class System(Protocol):
         self, *, since_ns: int | None = None, until_ns: int | None = None, cancel: CancelToken
     ) -> Iterator[Event]:
         """Kept events from since_ns on (None: only new ones), then live until cancelled or until_ns."""
+
+    def fsck(self, *, repair: bool = False, deep: bool = False, cancel: CancelToken | None = None) -> Sequence[Finding]:
+        """Check all that is stored against itself and the kernel; with repair, mend what can be mended.
+
+        Args: deep: read every byte, too.
+        """
 
     def reset(self) -> None:
         """Stop and remove everything this data root holds."""

@@ -32,7 +32,8 @@ TITLES = {
     "Networks": "NETWORKS",
 }
 _TABLE = "ID Image Command RunningFor Status Ports Names"
-_FILTERS = ("ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume")
+_FILTERS = ("ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status", "volume")
+_HEALTHS = ("none", "starting", "healthy", "unhealthy")
 _STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 
 
@@ -46,7 +47,10 @@ def status_text(container: Container, now_ns: int) -> str:
     match container.state:
         case Running(started_ns=started, paused=paused):
             up = f"Up {human_duration(max(0, now_ns - started) / 1e9)}"
-            return f"{up} (Paused)" if paused else up
+            if paused:
+                return f"{up} (Paused)"
+            health = {"none": "", "starting": " (health: starting)"}
+            return up + health.get(container.health_status, f" ({container.health_status})")
         case Exited(exit_code=code, finished_ns=finished):
             return f"Exited ({code}) {ago(finished, now_ns)}"
     return {"created": "Created", "removing": "Removal In Progress"}.get(container.status, "Dead")
@@ -99,6 +103,9 @@ def _run(invocation: Invocation) -> int:
     for status in filters.get("status", ()):
         if status not in _STATUSES:
             raise InvalidInput(f"invalid filter 'status={status}'", hint=f"one of {', '.join(_STATUSES)}")
+    for health in filters.get("health", ()):
+        if health not in _HEALTHS:
+            raise InvalidInput(f"invalid filter 'health={health}'", hint=f"one of {', '.join(_HEALTHS)}")
     layout = flags.text("format")
     last = 1 if flags.truth("latest") else flags.number("last")
     size = flags.truth("size") or ".Size" in layout
@@ -147,6 +154,8 @@ def _matches(container: Container, filters: dict[str, list[str]]) -> bool:
                 fits = matches_labels(config.labels, values)
             case "status":
                 fits = container.status in values
+            case "health":
+                fits = container.health_status in values
             case "exited":
                 fits = isinstance(container.state, Exited) and str(container.state.exit_code) in values
             case "ancestor":

@@ -30,6 +30,7 @@ MORE = {
     "diff": "files:DIFF",
     "events": "events:EVENTS",
     "export": "files:EXPORT",
+    "fsck": "fsck:FSCK",
     "history": "images:HISTORY",
     "import": "archive:IMPORT",
     "inspect": "inspect:INSPECT",

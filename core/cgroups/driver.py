@@ -146,6 +146,18 @@ def choose(hierarchies: Hierarchies, path: str) -> Cgroup:
     return V1Cgroup(hierarchies.v1, path)
 
 
+def group_names(hierarchies: Hierarchies, parent: str) -> set[str]:
+    """Names of all groups below a parent, in whichever hierarchy."""
+    tops = {hierarchies.v2} if hierarchies.version == "2" else set(hierarchies.v1.values())
+    names: set[str] = set()
+    for top in tops:
+        try:
+            names.update(entry.name for entry in os.scandir(f"{top}/{parent}") if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            continue
+    return names
+
+
 def parse_table(data: bytes) -> dict[bytes, int]:
     """Read `name value` lines."""
     table: dict[bytes, int] = {}

@@ -156,7 +156,8 @@ class ImageRemoval:
         for container in self._containers.all():
             for chain in container.config.layers:
                 keep.layers.add(chain)
-                keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
+                with suppress(NotFound):  # gone already: then nothing says any more which blob it was
+                    keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
         return keep
 
     def prune(self, *, every_unused: bool) -> tuple[list[Removed], int]:

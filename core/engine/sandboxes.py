@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.engine.isolation import isolation_fields
 from core.errors import InvalidSpec, NotFound, wrapped
 from core.linux import caps
-from core.model.container import Container
+from core.model import health
+from core.model.container import Container, ContainerConfig
+from core.model.durations import duration_text
 from core.model.ids import short_id
 from core.model.merge import process_environment
 from core.model.mounts import Mount
-from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxMount, SandboxSpec, SandboxVolume
+from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxHealth, SandboxMount, SandboxSpec, SandboxVolume
 from core.model.security import ALL
 from core.state.paths import Roots
 from core.storage.overlay import ensure_init_layer, overlay_lowers
@@ -80,6 +82,7 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
             for mount in config.mounts
             if mount.kind == "volume"
         ),
+        health=_sandbox_health(config),
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
@@ -130,6 +133,22 @@ def _sandbox_mount(mount: Mount) -> SandboxMount:
     )
 
 
+def _sandbox_health(config: ContainerConfig) -> SandboxHealth | None:
+    check = config.health
+    if check is None or not check.is_on:
+        return None
+    timeout_ns = check.timeout_ns or health.DEFAULT_TIMEOUT_NS
+    return SandboxHealth(
+        argv=check.argv(config.health_shell),
+        interval_ns=check.interval_ns or health.DEFAULT_INTERVAL_NS,
+        timeout_ns=timeout_ns,
+        timeout=duration_text(timeout_ns),
+        start_period_ns=check.start_period_ns,
+        start_interval_ns=check.start_interval_ns or health.DEFAULT_START_INTERVAL_NS,
+        retries=check.retries or health.DEFAULT_RETRIES,
+    )
+
+
 def _require_source(mount: Mount) -> None:
     """A missing host directory is made for -v, and an error for --mount, as docker has it."""
     if os.path.lexists(mount.source):
@@ -145,13 +164,15 @@ def _require_source(mount: Mount) -> None:
         raise wrapped(error, "make bind source", mount.source) from error
 
 
-def write_own_files(directory: Path, hostname: str, network: str) -> None:
-    """The files that are bound over /etc/hostname, /etc/hosts and /etc/resolv.conf."""
+def write_own_files(directory: Path, hostname: str, network: str, *, names: Sequence[str] = _OWN_FILES) -> None:
+    """The files that are bound over /etc/hostname, /etc/hosts and /etc/resolv.conf; none of them is there yet."""
     hosts, resolver = _HOSTS, _resolver_of_host()
     if network == "host":
         hosts = _read_text("/etc/hosts") or _HOSTS
         resolver = _read_text("/etc/resolv.conf")
     for name, text in (("hostname", f"{hostname}\n"), ("hosts", hosts), ("resolv.conf", resolver)):
+        if name not in names:
+            continue
         try:
             descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             with os.fdopen(descriptor, "w") as file:

@@ -37,7 +37,7 @@ from core.storage.gc import INGEST
 from core.storage.layers import remove_directory
 from core.storage.usage import tree_bytes
 
-_POPULATING = "POPULATING"
+POPULATING = "POPULATING"
 _COPY_S = 600.0
 """How long others wait while first content is copied."""
 Names = list[str]
@@ -223,16 +223,16 @@ class EngineVolumes:
             directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="copies first content", wait_s=_COPY_S
         ):
             try:
-                mark = directory / _POPULATING
+                mark = directory / POPULATING
                 if mark.exists():
-                    _empty(data)  # whoever was at it has died
+                    empty_directory(data)  # whoever was at it has died
                 elif any(os.scandir(data)):
                     return False
                 mark.touch(mode=0o600)
                 try:
                     return copy_image_tree(self._roots, layers, target, data, f"volume {name}")
                 except BaseException:
-                    _empty(data)
+                    empty_directory(data)
                     raise
                 finally:
                     mark.unlink()
@@ -302,7 +302,8 @@ def _no_such_volume(name: str) -> EngineError:
     )
 
 
-def _empty(directory: Path) -> None:
+def empty_directory(directory: Path) -> None:
+    """Delete all that is in a directory. Raises: OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         for name in os.listdir(descriptor):
