@@ -22,6 +22,10 @@ class Record(dict[str, object]):
         self.hidden: dict[str, object] = dict(hidden or {})
 
 
+class Omitting(Record):
+    """A record whose JSON has its fields in the order they are given, without those that are empty there."""
+
+
 class NoValue:
     """What Go calls the zero reflect.Value."""
 
@@ -195,7 +199,7 @@ def _urlquery(*values: object) -> str:
 
 
 def _json(value: object) -> str:
-    if isinstance(value, Record):
+    if isinstance(value, Record) and not isinstance(value, Omitting):
         return row_json(value)
     return go_json(None if value is NO_VALUE else value)
 
