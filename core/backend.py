@@ -16,6 +16,7 @@ import msgspec
 from core.model.container import Change, Container, ContainerSpec, ExecSpec, ProcessTable
 from core.model.events import Event
 from core.model.findings import Finding
+from core.model.host_report import HostFeature
 from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
@@ -346,6 +347,9 @@ class Backend(Protocol):
     @property
     def system(self) -> System:
         """The engine and its host."""
+
+    def doctor(self) -> Sequence[HostFeature]:
+        """What the host offers and lacks. Works where nothing else does: without root, without a data root."""
 
     def close(self) -> None:
         """Let go of descriptors; running containers are not touched."""

@@ -28,6 +28,7 @@ MORE = {
     "cp": "files:CP",
     "create": "run:CREATE",
     "diff": "files:DIFF",
+    "doctor": "doctor:DOCTOR",
     "events": "events:EVENTS",
     "export": "files:EXPORT",
     "fsck": "fsck:FSCK",
