@@ -300,6 +300,15 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     security_options: tuple[str, ...]
     warnings: tuple[str, ...]
+    identity: str = ""
+    """The data root's uuid."""
+    storage_status: tuple[tuple[str, str], ...] = ()
+    """Facts about the storage driver, title and value."""
+    limits: tuple[str, ...] = ()
+    """What can be limited here: cpu, cpuset, memory, swap, pids, oom-kill-disable."""
+    forwards_ipv4: bool = False
+    logging_driver: str = "local"
+    log_drivers: tuple[str, ...] = ("local",)
 
 
 class System(Protocol):

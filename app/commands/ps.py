@@ -53,7 +53,10 @@ def status_text(container: Container, now_ns: int) -> str:
     match container.state:
         case Running(started_ns=started, paused=paused):
             up = f"Up {human_duration(max(0, now_ns - started) / 1e9)}"
-            return f"{up} (Paused)" if paused else up
+            if paused:
+                return f"{up} (Paused)"
+            health = {"none": "", "starting": " (health: starting)"}
+            return up + health.get(container.health_status, f" ({container.health_status})")
         case Exited(exit_code=code, finished_ns=finished):
             return f"Exited ({code}) {ago(finished, now_ns)}"
     return {"created": "Created", "removing": "Removal In Progress"}.get(container.status, "Dead")
@@ -139,11 +142,6 @@ def _neighbours(containers: Containers, filters: dict[str, list[str]], *, all: b
     return found
 
 
-def health_of(container: Container) -> str:
-    """One of starting, healthy, unhealthy, none."""
-    return "none"
-
-
 class _Wanted:
     """The filters of a command line, their values read once.
 
@@ -178,7 +176,7 @@ class _Wanted:
             case "exited":
                 return isinstance(container.state, Exited) and container.state.exit_code in self._codes
             case "health":
-                return health_of(container) in values
+                return container.health_status in values
             case "ancestor":
                 return config.image_id in self._ancestors
             case "network":

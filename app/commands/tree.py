@@ -17,8 +17,8 @@ COMMON = {
     "images": "images:IMAGES",
     "starter": "archive:STARTER",
     "demo": "demo:DEMO",
-    "version": "system:VERSION_COMMAND",
-    "info": "system:INFO",
+    "version": "info:VERSION_COMMAND",
+    "info": "info:INFO",
 }
 
 MORE = {
@@ -116,7 +116,7 @@ GROUPS = {
         {
             "df": "df:DF",
             "events": "events:EVENTS",
-            "info": "system:INFO",
+            "info": "info:INFO",
             "prune": "prune:SYSTEM",
             "reset": "system:RESET",
         },

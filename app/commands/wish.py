@@ -7,11 +7,12 @@ import platform
 from collections.abc import Iterable, Sequence
 
 from app.commands.definition import Invocation
-from app.commands.flags import Flag, flag, refused
+from app.commands.flags import Flag, Values, flag, refused
 from app.commands.isolation import ISOLATION_FLAGS, read_isolation
 from app.commands.limits import LIMIT_FLAGS, read_limits
 from core.errors import InvalidInput, InvalidSpec, wrapped
 from core.model.container import ContainerSpec
+from core.model.health import HealthCheck
 from core.model.mounts import MountSpec, parse_mount, parse_tmpfs, parse_volume
 from core.model.reference import parse_reference
 from core.model.security import parse_capability
@@ -76,6 +77,12 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     flag("--entrypoint string", "Overwrite the default ENTRYPOINT of the image"),
     flag("-e, --env list", "Set environment variables", check=_check_env),
     flag("--env-file list", "Read in a file of environment variables"),
+    flag("--health-cmd string", "Command to run to check health"),
+    flag("--health-interval duration", "Time between running the check (ms|s|m|h)"),
+    flag("--health-retries int", "Consecutive failures needed to report unhealthy"),
+    flag("--health-start-interval duration", "Time between running the check during the start period (ms|s|m|h)"),
+    flag("--health-start-period duration", "Start period for the container to initialize (ms|s|m|h)"),
+    flag("--health-timeout duration", "Maximum time to allow one check to run (ms|s|m|h)"),
     flag("-h, --hostname string", "Container host name", check=_check_hostname),
     flag("-i, --interactive", "Keep STDIN open even if not attached"),
     flag("-l, --label list", "Set meta data on a container"),
@@ -89,6 +96,7 @@ _OWN_FLAGS: tuple[Flag, ...] = (
         check=check_network,
     ),
     flag("--net string", "Connect a container to a network", check=check_network, hidden=True),
+    flag("--no-healthcheck", "Disable any container-specified HEALTHCHECK"),
     flag("--platform string", "Refuse to run on another platform than this", check=_check_platform),
     flag("--privileged", "Give extended privileges to this container"),
     flag("--read-only", "Mount the container's root filesystem as read only"),
@@ -111,12 +119,6 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     refused("--dns-option list", _NETWORKS_LATER),
     refused("--dns-search list", _NETWORKS_LATER),
     refused("--expose list", _NETWORKS_LATER),
-    refused("--health-cmd string", "health checks come in a later version"),
-    refused("--health-interval string", "health checks come in a later version"),
-    refused("--health-retries int", "health checks come in a later version"),
-    refused("--health-start-interval string", "health checks come in a later version"),
-    refused("--health-start-period string", "health checks come in a later version"),
-    refused("--health-timeout string", "health checks come in a later version"),
     refused("--init", "an init of wharf's own comes in a later version", allowed=("false",)),
     refused("--ip string", _NETWORKS_LATER),
     refused("--ip6 string", _NETWORKS_LATER),
@@ -127,7 +129,6 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     refused("--mac-address string", _NETWORKS_LATER),
     refused("--network-alias list", _NETWORKS_LATER),
     refused("--net-alias list", _NETWORKS_LATER),
-    refused("--no-healthcheck", "health checks come in a later version"),
     refused("-p, --publish list", _NETWORKS_LATER),
     refused("-P, --publish-all", _NETWORKS_LATER, allowed=("false",)),
     refused("--restart string", "restart policies come in a later version", allowed=("no", "")),
@@ -181,6 +182,37 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         stop_signal=flags.text("stop-signal"),
         volumes_from=flags.many("volumes-from"),
         **read_isolation(flags),
+        health=_read_health(flags),
+    )
+
+
+def _read_health(flags: Values) -> HealthCheck | None:
+    """The check that a command line asks for; None leaves the image's as it is.
+
+    Raises: InvalidInput: with docker's words.
+    """
+    lengths = {}
+    for name in ("interval", "start-interval", "start-period", "timeout"):
+        lengths[name] = flags.duration(f"health-{name}")
+    retries, command = flags.number("health-retries"), flags.text("health-cmd")
+    if flags.truth("no-healthcheck"):
+        if command or retries or any(lengths.values()):
+            raise InvalidInput("--no-healthcheck conflicts with --health-* options")
+        return HealthCheck(test=("NONE",))
+    for name, length_ns in lengths.items():
+        if length_ns < 0:
+            raise InvalidInput(f"--health-{name} cannot be negative")
+    if retries < 0:
+        raise InvalidInput("--health-retries cannot be negative")
+    if not (command or retries or any(lengths.values())):
+        return None
+    return HealthCheck(
+        test=("CMD-SHELL", command) if command else (),
+        interval_ns=lengths["interval"],
+        timeout_ns=lengths["timeout"],
+        start_period_ns=lengths["start-period"],
+        start_interval_ns=lengths["start-interval"],
+        retries=retries,
     )
 
 

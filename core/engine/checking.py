@@ -10,6 +10,7 @@ import msgspec
 
 from core.errors import InvalidInput, InvalidSpec, NotFound, Unsupported
 from core.model.container import Container, ContainerSpec
+from core.model.health import check_health
 from core.model.isolation import check_namespaces, joined_container
 from core.model.limits import Limits, check_limits, limit_warnings, parse_cpuset
 from core.model.mounts import Mount, MountSpec
@@ -44,6 +45,8 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
         parse_capability(capability)
     if spec.stop_signal:
         parse_signal(spec.stop_signal)
+    if spec.health:
+        check_health(spec.health)
     for mount in spec.mounts:
         _check_mount(mount)
     warnings = (*_check_limits(spec.limits), *_check_protection(spec))

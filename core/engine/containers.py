@@ -35,6 +35,7 @@ from core.model.container import (
     ProcessTable,
     Running,
 )
+from core.model.isolation import REMAP
 from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.merge import process_environment
@@ -515,6 +516,7 @@ class EngineContainers:
             directory=self._roots.container(container.id),
             pid=container.state.pid if isinstance(container.state, Running) else None,
             mounts=container.config.mounts,
+            remapped=container.config.spec.namespaces.user == REMAP,
         )
 
     def _running(self, key: str, doing: str) -> Container:

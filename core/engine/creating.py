@@ -55,6 +55,8 @@ def create(
                     mounts=mounts,
                     exposed_ports=merged.exposed_ports,
                     warnings=warnings,
+                    health=merged.health,
+                    health_shell=image.config.shell if merged.health else (),
                     settings=ContainerSettings(name=name, limits=spec.limits, restart=spec.restart),
                 )
                 prepare_upper(roots, image.layers, hidden)

@@ -127,7 +127,7 @@ def _committed(
         "WorkingDir": config.working_dir,
         "Labels": dict(sorted(config.labels.items())),
         "StopSignal": config.stop_signal,
-        "Healthcheck": before.get("Healthcheck"),
+        "Healthcheck": wire.health_fields(config.health) if config.health else None,
         "Shell": before.get("Shell"),
     }
     now = wire.format_stamp(time.time_ns())

@@ -29,6 +29,7 @@ from core.model.container import (
     Removing,
     Running,
 )
+from core.model.health import Health
 from core.model.ids import NAME_RULE, is_full_id, is_id_prefix, is_name, short_id
 from core.model.limits import Limits
 from core.model.names import invent_name
@@ -79,7 +80,18 @@ class ContainerRecords:
             return self._damaged(container_id, f"{error} is missing")
         except CorruptDocument as error:
             return self._damaged(container_id, error.message)
-        return Container(config=config, settings=settings, state=state, directory=str(directory))
+        health = self._health(directory, state) if config.health and config.health.is_on else None
+        return Container(config=config, settings=settings, state=state, directory=str(directory), health=health)
+
+    def _health(self, directory: Path, state: ContainerState) -> Health | None:
+        """What its monitor noted; docker calls what does not run unhealthy, whatever it was before."""
+        try:
+            health = read_struct(directory / "health.json", "container.health", Health)
+        except (FileNotFoundError, CorruptDocument):
+            return None  # not started yet, or damaged: the next answer is written anew
+        if isinstance(state, Running):
+            return health
+        return msgspec.structs.replace(health, status="unhealthy")
 
     def _config(self, container_id: str) -> ContainerConfig:
         """config.json never changes: it is read once, and again only if the file is another one."""

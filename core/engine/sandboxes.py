@@ -9,11 +9,13 @@ from pathlib import Path
 from core.engine.isolation import isolation_fields
 from core.errors import InvalidSpec, NotFound, wrapped
 from core.linux import caps
-from core.model.container import Container
+from core.model import health
+from core.model.container import Container, ContainerConfig
+from core.model.durations import duration_text
 from core.model.ids import short_id
 from core.model.merge import process_environment
 from core.model.mounts import Mount
-from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxMount, SandboxSpec, SandboxVolume
+from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxHealth, SandboxMount, SandboxSpec, SandboxVolume
 from core.model.security import ALL
 from core.state.paths import Roots
 from core.storage.overlay import ensure_init_layer, overlay_lowers
@@ -80,6 +82,7 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
             for mount in config.mounts
             if mount.kind == "volume"
         ),
+        health=_sandbox_health(config),
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
@@ -127,6 +130,22 @@ def _sandbox_mount(mount: Mount) -> SandboxMount:
         propagation=mount.propagation,
         recursive=mount.recursive,
         is_ours=mount.kind == "volume",
+    )
+
+
+def _sandbox_health(config: ContainerConfig) -> SandboxHealth | None:
+    check = config.health
+    if check is None or not check.is_on:
+        return None
+    timeout_ns = check.timeout_ns or health.DEFAULT_TIMEOUT_NS
+    return SandboxHealth(
+        argv=check.argv(config.health_shell),
+        interval_ns=check.interval_ns or health.DEFAULT_INTERVAL_NS,
+        timeout_ns=timeout_ns,
+        timeout=duration_text(timeout_ns),
+        start_period_ns=check.start_period_ns,
+        start_interval_ns=check.start_interval_ns or health.DEFAULT_START_INTERVAL_NS,
+        retries=check.retries or health.DEFAULT_RETRIES,
     )
 
 

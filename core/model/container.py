@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from core.model.devices import DeviceSpec
+from core.model.health import Health, HealthCheck
 from core.model.isolation import Namespaces
 from core.model.limits import Limits
 from core.model.mounts import Mount, MountSpec
@@ -65,6 +66,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     annotations: dict[str, str] = {}
     volumes_from: tuple[str, ...] = ()
     """`container[:ro|rw]`; looked up once, at create."""
+    health: HealthCheck | None = None
     restart: RestartPolicy = RestartPolicy()
 
 
@@ -98,6 +100,9 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     mounts: tuple[Mount, ...] = ()
     exposed_ports: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    health: HealthCheck | None = None
+    health_shell: tuple[str, ...] = ()
+    """What a CMD-SHELL check is given to; empty: /bin/sh -c."""
     settings: ContainerSettings | None = None
     """As created; what has changed since is in settings.json."""
 
@@ -157,6 +162,8 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     state: ContainerState
     directory: str = ""
     """Where its files lie on the engine's host; for people to read, never to open through the seam."""
+    health: Health | None = None
+    """What is known of its health; None without a check, or before its first start."""
     size_rw_bytes: int | None = None
     size_root_bytes: int | None = None
 
@@ -169,6 +176,11 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """Without a leading slash."""
         return self.settings.name
+
+    @property
+    def health_status(self) -> str:
+        """One of none, starting, healthy, unhealthy."""
+        return self.health.status if self.health else "none"
 
     @property
     def status(self) -> str:

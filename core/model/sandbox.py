@@ -83,6 +83,19 @@ class UserMap(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class SandboxHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A health check with every default filled in."""
+
+    argv: tuple[str, ...]
+    interval_ns: int
+    timeout_ns: int
+    timeout: str
+    """As people write it."""
+    start_period_ns: int
+    start_interval_ns: int
+    retries: int
+
+
 class SandboxVolume(msgspec.Struct, frozen=True, kw_only=True):
     """A volume in use, as its events tell."""
 
@@ -130,6 +143,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     auto_remove: bool
     volumes: tuple[SandboxVolume, ...] = ()
+    health: SandboxHealth | None = None
     anonymous_volumes: tuple[str, ...] = ()
     """Directories that go with the container when the monitor removes it."""
     warnings: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from core.cgroups.driver import Cgroup
@@ -39,6 +40,45 @@ class AddedProcesses:
 
     def start(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start one; its streams go to the connection, and in the end its exit code."""
+        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
+
+        def note(action: str, **_more: str) -> None:
+            if action == "detach":
+                self._note("exec_detach", attributes)
+
+        session = Session(self._loop, None, stdin_once=True, note=note)
+        pid, failure = self._enter(request, session)
+        if not pid:
+            proto.answer(connection, failure)
+            connection.close()
+            return
+        self._note(f"exec_start: {_words(request)}", attributes)
+        proto.answer(connection, {"event": "started", "pid": pid})
+        if request.get("detach"):
+            connection.close()
+        else:
+            session.attach(connection, request)
+        self._await(pid, session, attributes, None)
+
+    def probe(
+        self, request: dict[str, Any], sink: Callable[[int, bytes], int], ended: Callable[[int], None]
+    ) -> tuple[int, str]:
+        """Start one whose output goes to a sink and whose exit code to a callback.
+
+        Returns: its pid, or 0 and why it did not start.
+        """
+        attributes = {**self._spec["attributes"], "execID": str(request["id"])}
+        self._note(f"exec_create: {_words(request)}", attributes)
+        session = Session(self._loop, sink, stdin_once=True)
+        pid, failure = self._enter(request, session)
+        if not pid:
+            return 0, str(failure["text"])
+        self._note(f"exec_start: {_words(request)}", attributes)
+        self._await(pid, session, attributes, ended)
+        return pid, ""
+
+    def _enter(self, request: dict[str, Any], session: Session) -> tuple[int, dict[str, Any]]:
+        """Let the process come to be and give its streams to a session; 0 and why when it does not."""
         confinement = self._confinement
         if request.get("privileged"):
             confinement = confinement.with_everything(self._bounding_of_host)
@@ -56,13 +96,6 @@ class AddedProcesses:
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
-
-        def note(action: str, **more: str) -> None:
-            if action == "detach":
-                self._note("exec_detach", {**attributes, **more})
-
-        session = Session(self._loop, None, stdin_once=True, note=note)
         pid, failure = self._await_entry(ours, session, bool(request.get("stdin")))
         ours.close()
         os.waitpid(between, 0)
@@ -71,19 +104,27 @@ class AddedProcesses:
                 pipes.close_ours()
             if pid:
                 os.waitpid(pid, 0)
-            proto.answer(connection, failure or outcome.failure("enter", "the process did not start"))
-            connection.close()
-            return
+            return 0, failure or outcome.failure("enter", "the process did not start")
         if pipes:
             session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
-        self._note(f"exec_start: {request['argv'][0]} {' '.join(request['argv'][1:])}", attributes)
-        proto.answer(connection, {"event": "started", "pid": pid})
-        if request.get("detach"):
-            connection.close()
-        else:
-            session.attach(connection, request)
+        return pid, {}
+
+    def _await(
+        self, pid: int, session: Session, attributes: dict[str, str], ended: Callable[[int], None] | None
+    ) -> None:
         pidfd = os.pidfd_open(pid)
-        self._loop.add(pidfd, READ, lambda _events: self._ended(pid, pidfd, session, attributes))
+
+        def end(_events: int) -> None:
+            self._loop.remove(pidfd)
+            os.close(pidfd)
+            code = outcome.exit_code(os.waitpid(pid, 0)[1])
+            session.drain()
+            session.finish(code)
+            self._note("exec_die", {**attributes, "exitCode": str(code)})
+            if ended:
+                ended(code)
+
+        self._loop.add(pidfd, READ, end)
 
     def _await_entry(self, channel: proto.Socket, session: Session, stdin: bool) -> tuple[int, dict[str, Any] | None]:
         pid, failure = 0, None
@@ -105,13 +146,10 @@ class AddedProcesses:
             elif message["event"] == "failed":
                 failure = message
 
-    def _ended(self, pid: int, pidfd: int, session: Session, attributes: dict[str, str]) -> None:
-        self._loop.remove(pidfd)
-        os.close(pidfd)
-        code = outcome.exit_code(os.waitpid(pid, 0)[1])
-        session.drain()
-        session.finish(code)
-        self._note("exec_die", {**attributes, "exitCode": str(code)})
-
     def _note(self, action: str, attributes: dict[str, str]) -> None:
         records.append_event(self._spec["journal_dir"], action, self._spec["id"], attributes)
+
+
+def _words(request: dict[str, Any]) -> str:
+    """A command as events name it: docker puts a blank behind the first word whatever follows."""
+    return f"{request['argv'][0]} {' '.join(request['argv'][1:])}"

@@ -25,6 +25,7 @@ from core.linux.remove import remove_tree
 from core.monitor import birth, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.confinement import confine
+from core.monitor.health import HealthChecks
 from core.monitor.log import LogWriter
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import Pipes, channel_pair
@@ -77,6 +78,7 @@ class Monitor:
         self._waiting: list[proto.Socket] = []
         self._listener: proto.Socket | None = None
         self._added: AddedProcesses
+        self._health: HealthChecks | None = None
 
     def run(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start, serve and end; the connection is the engine's, waiting for the answer."""
@@ -152,8 +154,20 @@ class Monitor:
             confinement=confinement,
             bounding_of_host=self._host.bounding,
         )
+        self._begin_health_checks()
         self._loop.add(self._pidfd, READ, self._init_ended)
         self._loop.add(self._listener.fileno(), READ, self._accept)
+
+    def _begin_health_checks(self) -> None:
+        if self._spec.get("health"):
+            self._health = HealthChecks(
+                self._loop,
+                self._spec,
+                started_ns=self._started_ns,
+                probe=self._added.probe,
+                note=self._note,
+                is_paused=lambda: self._paused or self._freezers > 0,
+            )
 
     def _take_alive_lock(self) -> None:
         """An earlier monitor of this container may still be on its last instructions."""
@@ -343,6 +357,8 @@ class Monitor:
         assert self._log is not None
         assert self._listener is not None
         self._loop.remove(self._pidfd)
+        if self._health:
+            self._health.end()
         code = outcome.exit_code(os.waitpid(self._pid, 0)[1])
         finished_ns = time.time_ns()
         self._session.drain()
