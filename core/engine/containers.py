@@ -41,6 +41,7 @@ from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.merge import process_environment
 from core.model.progress import CancelToken, Report
+from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.signals import parse_signal
 from core.model.stats import StatsSample
 from core.model.volume import FileEntry
@@ -297,12 +298,14 @@ class EngineContainers:
             if mount.kind == "volume" and mount.anonymous:
                 self.volumes.remove_unused(mount.name)
 
-    def prune(self) -> tuple[Sequence[str], int]:
+    def prune(self, which: PruneFilter = EVERYTHING) -> tuple[Sequence[str], int]:
         """Remove all stopped ones."""
         removed: list[str] = []
         freed = 0
         for container in self._records.all():
             if container.status not in ("created", "exited", "dead"):
+                continue
+            if not which.admits(container.config.labels, container.config.created_ns):
                 continue
             size = tree_bytes(self._roots.container(container.id) / "upper")
             try:
