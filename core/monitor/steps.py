@@ -207,6 +207,9 @@ class AddDevice(NamedTuple):
         try:
             if os.stat(name, dir_fd=parent, follow_symlinks=False).st_rdev == os.makedev(*self.number):
                 return  # one of the usual ones
+            own = {os.fstat(place.root).st_dev, os.fstat(place.devices).st_dev}
+            if os.fstat(parent).st_dev not in own:  # on a volume, or on the host's own disk
+                raise OSError(errno.EEXIST, "something else is there already", self.target)
             os.unlink(name, dir_fd=parent)
         except FileNotFoundError:
             pass
