@@ -7,7 +7,7 @@ the answer it would get of a container without it.
 
 from __future__ import annotations
 
-from app.commands.template_functions import OpenMap, Record
+from app.commands.go_values import OpenMap, Record
 from app.format import rfc3339_nano
 from core.model.container import Container, Created, Exited, Running
 from core.model.health import Health, HealthCheck
