@@ -12,7 +12,7 @@ from app.commands.table import Row, row_printer
 from app.format import ago, human_duration, human_size, local_stamp
 from core.backend import Containers
 from core.errors import InvalidInput, NotFound
-from core.model.container import Container, Exited, Running
+from core.model.container import Container, Exited, Restarting, Running
 from core.model.ids import short_id
 
 TITLES = {
@@ -47,6 +47,8 @@ def status_text(container: Container, now_ns: int) -> str:
         case Running(started_ns=started, paused=paused):
             up = f"Up {human_duration(max(0, now_ns - started) / 1e9)}"
             return f"{up} (Paused)" if paused else up
+        case Restarting(exit_code=code, finished_ns=finished):
+            return f"Restarting ({code}) {ago(finished, now_ns)}"
         case Exited(exit_code=code, finished_ns=finished):
             return f"Exited ({code}) {ago(finished, now_ns)}"
     return {"created": "Created", "removing": "Removal In Progress"}.get(container.status, "Dead")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from core.model.container import Container, Created, Damaged, Exited, Removing, Running
+from core.model.container import Container, Created, Damaged, Exited, Removing, Restarting, Running
 
 _UNITS = "BKMGTP"
 
@@ -70,6 +70,8 @@ def glyph(container: Container) -> tuple[str, str]:
             return "‖", "warn"
         case Running():
             return "●", "ok"
+        case Restarting():
+            return "↻", "warn"
         case Exited(exit_code=0):
             return "○", "muted"
         case Created(error="") | Removing():
@@ -85,6 +87,8 @@ def state(container: Container, now_ns: int) -> str:
             return "paused"
         case Running(started_ns=started):
             return f"up {ago(started, now_ns)}"
+        case Restarting(exit_code=code):
+            return f"retry {code}"
         case Exited(oom_killed=True, finished_ns=finished):
             return f"OOM {ago(finished, now_ns)}"
         case Exited(exit_code=-1):

@@ -74,6 +74,7 @@ def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
         warnings=config.warnings,
+        restart=container.settings.restart,
     )
 
 

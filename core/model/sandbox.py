@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from core.model.limits import Limits
+from core.model.restart import RestartPolicy
 
 PROTOCOL = 1
 
@@ -80,3 +81,4 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_volumes: tuple[str, ...] = ()
     """Directories that go with the container when the monitor removes it."""
     warnings: tuple[str, ...] = ()
+    restart: RestartPolicy = RestartPolicy()

@@ -33,6 +33,8 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 DATA_BYTES = 65536
 _PACKET_BYTES = DATA_BYTES + 1
 _BACKLOG = 128
+MOST_DESCRIPTORS = 8
+"""In one packet: what a process needs to go on without its monitor."""
 
 Socket = _socket.socket
 
@@ -86,9 +88,18 @@ def accept(listener: Socket) -> Socket | None:
     return connection
 
 
+def peer_pid(connection: Socket) -> int:
+    """Who connected."""
+    return int.from_bytes(connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[:4], "little")
+
+
 def send(connection: Socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
     """Send a JSON message, with descriptors if any."""
-    packet = json.dumps(message, separators=(",", ":")).encode()
+    send_packet(connection, json.dumps(message, separators=(",", ":")).encode(), descriptors)
+
+
+def send_packet(connection: Socket, packet: bytes, descriptors: tuple[int, ...] = ()) -> None:
+    """Send a packet as it is, with descriptors if any."""
     if descriptors:
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))
         connection.sendmsg([packet], [rights])

@@ -35,3 +35,30 @@ def append_event(journal_dir: str, action: str, container_id: str, attributes: d
         append_record(path, json.dumps(record, separators=(",", ":")).encode() + b"\n")
     except OSError:
         pass
+
+
+def read_state(container_dir: str) -> dict[str, Any]:
+    """The state document; empty when there is none that could be read."""
+    try:
+        with open(f"{container_dir}/state.json", "rb") as file:
+            document = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def has_event(journal_dir: str, action: str, container_id: str, since_ns: int) -> bool:
+    """Whether an event of a container was noted at or after a moment, in the newest two segments."""
+    numbers = sorted(int(name[:-6]) for name in os.listdir(journal_dir) if name[:-6].isdigit())
+    for number in numbers[-2:]:
+        with open(f"{journal_dir}/{number}.jsonl", "rb") as file:
+            for line in file:
+                if container_id.encode() not in line:
+                    continue
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # torn
+                if event["actor"] == container_id and event["action"] == action and event["at_ns"] >= since_ns:
+                    return True
+    return False

@@ -21,7 +21,7 @@ from app.console.widgets.first_run import FirstRun
 from app.console.widgets.graph import buckets, nice_top
 from app.console.widgets.resource_table import Column, Piece, ResourceTable
 from app.console.widgets.strips import sparkline
-from core.model.container import Container, Created, Exited, Running
+from core.model.container import Container, Created, Exited, Restarting, Running
 from core.model.display import safe_text
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class ContainersPlace(ListPlace):
 def _since(container: Container) -> int:
     """When the present state began: what the state column sorts by."""
     match container.state:
-        case Running(started_ns=moment) | Exited(finished_ns=moment):
+        case Running(started_ns=moment) | Exited(finished_ns=moment) | Restarting(finished_ns=moment):
             return -moment
         case Created():
             return -container.config.created_ns
