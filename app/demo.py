@@ -94,8 +94,10 @@ def run_demo(backend: Backend) -> int:
     """Start the demo and open the console on it; the console's exit code."""
     start_demo(backend)
     from app.console.application import run_console
+    from core.state.glance import glance
 
-    return run_console(backend)
+    info = backend.system.info()
+    return run_console(lambda: backend, lambda most: glance(info.data_root, info.run_root, most))
 
 
 def stop_demo(backend: Backend) -> int:

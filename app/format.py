@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from core.model.durations import SECOND_NS, parse_duration
+
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
-SECOND_NS = 1_000_000_000
 
 
 def human_duration(seconds: float) -> str:
@@ -90,28 +91,6 @@ def rfc3339_seconds(at_ns: int) -> str:
 def local_stamp(at_ns: int) -> str:
     """A moment as `ps --format '{{.CreatedAt}}'` prints it: `2026-11-21 04:36:46 +0000 UTC`."""
     return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(at_ns // SECOND_NS))
-
-
-_DURATION_UNITS_NS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "ms": 1_000_000,
-    "s": SECOND_NS,
-    "m": 60 * SECOND_NS,
-    "h": 3600 * SECOND_NS,
-}
-
-
-def parse_duration(text: str) -> int | None:
-    """Read `1h30m`, `42m`, `1.5s` in nanoseconds; None if it is not a length of time."""
-    import re
-
-    sign, body = (-1, text[1:]) if text.startswith("-") else (1, text)
-    pieces = re.findall(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)", body)
-    if not pieces or "".join(number + unit for number, unit in pieces) != body:
-        return None
-    return sign * round(sum(float(number) * _DURATION_UNITS_NS[unit] for number, unit in pieces))
 
 
 def parse_moment(text: str, now_ns: int) -> int | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import app.quick  # noqa: F401 - first: what follows imports msgspec
+import app.quick
 from app.commands.io import Io, shell_io
 from core.about import NAME, ROOT_VARIABLE, RUN_ROOT_VARIABLE, VERSION
-from core.backend import Backend, Containers, Images, System, Volumes
 from core.errors import Denied, EngineError, InvalidInput
+
+if TYPE_CHECKING:
+    from core.backend import Backend, Containers, Images, System, Volumes
+    from core.model.glance import Glance
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -26,10 +29,12 @@ class EngineOnDemand:
         self._run_root = run_root
         self._backend: Backend | None = None
 
-    def _open(self) -> Backend:
+    def open(self) -> Backend:
+        """The engine itself. Raises: EngineError: the root can't be used, or we are not root."""
         if self._backend is None:
             if os.geteuid() != 0:
                 raise _needs_root()
+            app.quick.prepare()
             from pathlib import Path
 
             from core.engine.engine import open_engine
@@ -41,19 +46,19 @@ class EngineOnDemand:
 
     @property
     def containers(self) -> Containers:
-        return self._open().containers
+        return self.open().containers
 
     @property
     def images(self) -> Images:
-        return self._open().images
+        return self.open().images
 
     @property
     def volumes(self) -> Volumes:
-        return self._open().volumes
+        return self.open().volumes
 
     @property
     def system(self) -> System:
-        return self._open().system
+        return self.open().system
 
     def close(self) -> None:
         if self._backend is not None:
@@ -167,6 +172,9 @@ def _run(options: GlobalOptions, words: list[str], io: Io) -> int:
         io.line(f"{NAME} version {VERSION}")
         return 0
     backend = EngineOnDemand(options.root, options.run_root)
+    if not (words or options.help):
+        return _console(backend, options, io)
+    app.quick.prepare()
     try:
         if options.help:
             from app.commands.language import execute
@@ -174,23 +182,29 @@ def _run(options: GlobalOptions, words: list[str], io: Io) -> int:
             return execute([*words[:1], "--help"], backend, io)
         if words[:1] == ["__complete"]:
             return _complete(words[1:], backend, io)
-        if words:
-            from app.commands.language import execute
+        from app.commands.language import execute
 
-            return execute(words, backend, io)
-        return _console(backend, io)
+        return execute(words, backend, io)
     finally:
         backend.close()
 
 
-def _console(backend: Backend, io: Io) -> int:
+def _console(backend: EngineOnDemand, options: GlobalOptions, io: Io) -> int:
     if os.geteuid() != 0:
         raise _needs_root()
     if not (io.stdin_is_tty and io.out_is_tty):
         raise InvalidInput("the console needs a terminal", hint=f"for a command language, Run '{NAME} --help'")
     from app.console.application import run_console
 
-    return run_console(backend)
+    def look(most: int) -> Glance | None:
+        from core.state.glance import glance
+
+        return glance(options.root, options.run_root, most)
+
+    try:
+        return run_console(backend.open, look)
+    finally:
+        backend.close()
 
 
 def _complete(words: list[str], backend: Backend, io: Io) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from app.commands.template_functions import OpenMap, Record
 from app.format import rfc3339_nano
 from core.model.container import Container, Created, Exited, Restarting, Running
+from core.model.health import Health, HealthCheck
 from core.model.image import Image, ImageConfig
 from core.model.mounts import Mount
 from core.model.volume import Volume
@@ -75,6 +76,7 @@ def container_document(container: Container) -> Document:
         "StdinOnce": spec.open_stdin and spec.attach_stdin,
         "Env": list(config.env),
         "Cmd": list(config.command) or None,
+        **_health_check(config.health),
         "Image": config.image_name,
         "Volumes": volumes or None,
         "WorkingDir": config.working_dir,
@@ -120,7 +122,40 @@ def _state(container: Container) -> Document:
             }
         case Created():
             document |= {"ExitCode": state.exit_code, "Error": state.error}
+    if container.health:
+        document["Health"] = _health(container.health)
     return document
+
+
+def _health(health: Health) -> Document:
+    return {
+        "Status": health.status,
+        "FailingStreak": health.failing_streak,
+        "Log": [
+            {
+                "Start": rfc3339_nano(result.start_ns),
+                "End": rfc3339_nano(result.end_ns),
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            }
+            for result in health.results
+        ],
+    }
+
+
+def _health_check(check: HealthCheck | None) -> Document:
+    """`Healthcheck` of a config, when there is one: what is not set is left out."""
+    if check is None:
+        return {}
+    fields = {
+        "Test": list(check.test),
+        "Interval": check.interval_ns,
+        "Timeout": check.timeout_ns,
+        "StartPeriod": check.start_period_ns,
+        "StartInterval": check.start_interval_ns,
+        "Retries": check.retries,
+    }
+    return {"Healthcheck": {name: value for name, value in fields.items() if value}}
 
 
 def _host_config(container: Container) -> Document:
@@ -285,6 +320,7 @@ def _image_config(config: ImageConfig) -> Document:
         "StdinOnce": False,
         "Env": list(config.env) or None,
         "Cmd": list(config.cmd) or None,
+        **_health_check(config.health),
         "Image": "",
         "Volumes": OpenMap({path: {} for path in config.volumes}) or None,
         "WorkingDir": config.working_dir,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from core.errors import InvalidInput
+from core.model.durations import parse_duration
 from core.model.limits import parse_bytes, parse_cpus
 
 REPEATED = ("list", "map", "filter", "mount", "ulimit", "strings")
@@ -92,6 +93,10 @@ class Values:
         """Whether it stood on the command line."""
         return name in self._given
 
+    def has(self, name: str) -> bool:
+        """Whether the command knows such a flag."""
+        return name in self._flags
+
     def text(self, name: str) -> str:
         """The last value, else the default."""
         return self._given[name][-1] if name in self._given else self._flags[name].default
@@ -107,6 +112,10 @@ class Values:
     def size(self, name: str) -> int:
         """A number of bytes; 0 where there is no default."""
         return parse_bytes(self.text(name) or "0")
+
+    def duration(self, name: str) -> int:
+        """A length of time in nanoseconds; 0 where there is no default."""
+        return parse_duration(self.text(name) or "0") or 0
 
     def many(self, name: str) -> tuple[str, ...]:
         """Every value of a repeatable flag, in order."""
@@ -188,6 +197,9 @@ def _put(values: Values, flag: Flag, value: str) -> None:
             _check_whole(value)
         elif flag.kind == "bytes":
             parse_bytes(value)
+        elif flag.kind == "duration":
+            if parse_duration(value) is None:
+                raise InvalidInput(f'time: invalid duration "{value}"')
         elif flag.kind == "decimal":
             parse_cpus(value)
         if flag.check is not None:

@@ -8,10 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from core.errors import InvalidInput
-from core.model.progress import CancelToken
+
+if TYPE_CHECKING:
+    from core.backend import Attachment
+    from core.model.progress import CancelToken
+
+
+class Terminal(Protocol):
+    """A terminal that is not this process's own: whoever has it joins processes to it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+    def join(self, attachment: Attachment, detach_keys: bytes) -> bool:
+        """Show a process's terminal and send it keys; blocks. True: the person left, it goes on."""
 
 
 class Io:
@@ -29,6 +43,7 @@ class Io:
         columns: int = 80,
         cancel: CancelToken | None = None,
         owns_process: bool = False,
+        terminal: Terminal | None = None,
     ) -> None:
         self.out = out
         self.err = err
@@ -37,9 +52,20 @@ class Io:
         self.out_is_tty = out_is_tty
         self.err_is_tty = err_is_tty
         self.columns = columns
-        self.cancel = cancel if cancel is not None else CancelToken()
+        self._cancel = cancel
         self.owns_process = owns_process
         """Whether signals and the terminal's mode are ours to handle: true in a shell only."""
+        self.terminal = terminal
+        """Where a process with a terminal is shown, if not on the streams."""
+
+    @property
+    def cancel(self) -> CancelToken:
+        """What ends the command early; nobody's, made on demand, where none was given."""
+        if self._cancel is None:
+            from core.model.progress import CancelToken
+
+            self._cancel = CancelToken()
+        return self._cancel
 
     def line(self, text: str = "") -> None:
         """Write one line to the output."""

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 from app.commands.definition import Command, Invocation
+from app.commands.events import read_moment
 from app.commands.flags import flag, refused
 from app.commands.screen import ScreenFilter
-from app.format import parse_moment, rfc3339_fixed
+from app.format import rfc3339_fixed
 from core.errors import InvalidInput
 from core.model.logs import LogQuery
 
 _FLUSH_BYTES = 65536
-
-
-def _moment(invocation: Invocation, name: str) -> int | None:
-    text = invocation.flags.text(name)
-    if not text:
-        return None
-    moment = parse_moment(text, time.time_ns())
-    if moment is None:
-        raise InvalidInput(
-            f'invalid value for "{name}": failed to parse value as time or duration: "{text}"',
-            hint="write for example 10m, 2026-11-21T04:30:00 or seconds since 1970",
-        )
-    return moment
 
 
 def _tail(text: str) -> int | None:
@@ -42,8 +28,8 @@ def _run(invocation: Invocation) -> int:
     flags, io = invocation.flags, invocation.io
     query = LogQuery(
         tail=_tail(flags.text("tail")),
-        since_ns=_moment(invocation, "since"),
-        until_ns=_moment(invocation, "until"),
+        since_ns=read_moment(invocation, "since"),
+        until_ns=read_moment(invocation, "until"),
         follow=flags.truth("follow"),
     )
     stamps = flags.truth("timestamps")

@@ -60,7 +60,7 @@ def _run(invocation: Invocation) -> int:
         return 1
     keys = parse_detach_keys(flags.text("detach-keys"))
     spec = read_wish(invocation, detach=detach)
-    if spec.tty and spec.attach_stdin and not io.stdin_is_tty:
+    if spec.tty and spec.attach_stdin and not io.stdin_is_tty and io.terminal is None:
         io.complain(f"{NAME}: the input device is not a TTY\nleave out -t, or run it in a terminal")
         return 1
     created = _create(invocation, spec)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.commands.detach import DetachWatch
-from app.commands.io import Io
+from app.commands.io import Io, Terminal
 from app.commands.screen import ScreenFilter
 from core.backend import Attachment
 from core.errors import EngineError, InvalidInput
@@ -37,6 +37,8 @@ class Detached(Exception):
 
 def window(io: Io) -> tuple[int, int]:
     """Rows and columns of the terminal we are on; zeros where there is none."""
+    if io.terminal is not None:
+        return io.terminal.size
     for number, is_tty in ((1, io.out_is_tty), (0, io.stdin_is_tty)):
         if is_tty and io.owns_process:
             size = os.get_terminal_size(number)
@@ -47,9 +49,9 @@ def window(io: Io) -> tuple[int, int]:
 def check_terminal(io: Io, *, tty: bool, stdin: bool) -> None:
     """Refuse to join a terminal to what is none.
 
-    Raises: InvalidInput: -t with input from a file or a pipe, or inside the console's line.
+    Raises: InvalidInput: -t with input from a file or a pipe.
     """
-    if tty and stdin and not io.stdin_is_tty:
+    if tty and stdin and not io.stdin_is_tty and io.terminal is None:
         raise InvalidInput("the input device is not a TTY", hint="leave out -t, or run it in a terminal")
 
 
@@ -69,6 +71,8 @@ def join(
     Returns: the process's exit code, None if that is not known here.
     Raises: Detached. EngineError: a stream broke.
     """
+    if tty and io.terminal is not None:
+        return _join_terminal(attachment, io.terminal, detach_keys if stdin else b"")
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         with _signals(io, wake_write, tty, on_signal), _raw_terminal(io, tty and stdin):
@@ -83,6 +87,15 @@ def join(
         attachment.close()
         os.close(wake_read)
         # wake_write stays open: the stdin thread may still hold it, and we are about to exit
+
+
+def _join_terminal(attachment: Attachment, terminal: Terminal, detach_keys: bytes) -> int | None:
+    try:
+        if terminal.join(attachment, detach_keys):
+            raise Detached
+        return attachment.exit_code()
+    finally:
+        attachment.close()
 
 
 def _copy(

@@ -1,21 +1,15 @@
-"""`version`, `info`, `events` and `system reset`."""
+"""`version`, `info` and `system reset`."""
 
 from __future__ import annotations
 
 import platform
-import time
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, matches_labels, read_filters
 from app.commands.flags import flag
 from app.commands.template import Template
 from app.commands.template_functions import go_json
-from app.format import binary_size, parse_moment, rfc3339_fixed
+from app.format import binary_size
 from core.about import NAME, VERSION
-from core.errors import Cancelled, InvalidInput
-from core.model.events import Event
-
-_EVENT_FILTERS = ("container", "event", "image", "label", "type", "volume")
 
 
 def _version(invocation: Invocation) -> int:
@@ -109,75 +103,6 @@ def _info(invocation: Invocation) -> int:
     return 0
 
 
-def _moment(invocation: Invocation, name: str) -> int | None:
-    text = invocation.flags.text(name)
-    if not text:
-        return None
-    moment = parse_moment(text, time.time_ns())
-    if moment is None:
-        raise InvalidInput(f'invalid value for "{name}": "{text}"', hint="write for example 10m or a date")
-    return moment
-
-
-def event_line(event: Event) -> str:
-    """An event as docker prints it."""
-    attributes = ", ".join(f"{key}={event.attributes[key]}" for key in sorted(event.attributes))
-    stamp = rfc3339_fixed(event.at_ns, local=True)
-    return f"{stamp} {event.kind} {event.action} {event.actor}" + (f" ({attributes})" if attributes else "")
-
-
-def _event_document(event: Event) -> dict[str, object]:
-    return {
-        "Type": event.kind,
-        "Action": event.action,
-        "Actor": {"ID": event.actor, "Attributes": dict(event.attributes)},
-        "scope": "local",
-        "time": event.at_ns // 10**9,
-        "timeNano": event.at_ns,
-    }
-
-
-def _events(invocation: Invocation) -> int:
-    io, layout = invocation.io, invocation.flags.text("format")
-    filters = read_filters(invocation.flags.many("filter"), _EVENT_FILTERS)
-    template = Template(layout) if layout and layout != "json" else None
-    since_ns, until_ns = _moment(invocation, "since"), _moment(invocation, "until")
-    try:
-        for event in invocation.backend.system.events(since_ns=since_ns, until_ns=until_ns, cancel=io.cancel):
-            if not _wanted(event, filters):
-                continue
-            if template is not None:
-                document = _event_document(event)
-                document |= {"ID": event.actor, "Status": event.action, "Time": event.at_ns // 10**9}
-                io.line(template.render(document))
-            elif layout == "json":
-                io.line(go_json(_event_document(event), for_html=True))
-            else:
-                io.line(event_line(event))
-    except Cancelled:
-        pass
-    return 0
-
-
-def _wanted(event: Event, filters: dict[str, list[str]]) -> bool:
-    for name, values in filters.items():
-        if name == "type":
-            fits = event.kind in values
-        elif name == "event":
-            fits = event.action.partition(":")[0] in values or event.action in values
-        elif name == "label":
-            fits = matches_labels(event.attributes, values)
-        elif name == "image":
-            fits = any(value in (event.attributes.get("image"), event.actor) for value in values)
-        else:
-            fits = event.kind == name and any(
-                event.actor.startswith(value) or event.attributes.get("name") == value for value in values
-            )
-        if not fits:
-            return False
-    return True
-
-
 def _reset(invocation: Invocation) -> int:
     info = invocation.backend.system.info()
     if not invocation.flags.truth("force") and not invocation.io.ask(
@@ -195,16 +120,6 @@ _FORMAT = flag("-f, --format string", "'json' or a Go template")
 
 VERSION_COMMAND = Command(run=_version, summary=f"Show the {NAME} version information", flags=(_FORMAT,))
 INFO = Command(run=_info, summary="Display system-wide information", flags=(_FORMAT,))
-EVENTS = Command(
-    run=_events,
-    summary="Get real time events from the engine's journal",
-    flags=(
-        flag("-f, --filter filter", "Filter output based on conditions provided", check=check_filter),
-        flag("--format string", "'json' or a Go template"),
-        flag("--since string", "Show all events created since timestamp"),
-        flag("--until string", "Stream events until this timestamp"),
-    ),
-)
 RESET = Command(
     run=_reset,
     summary=f"Remove everything {NAME} has made: containers, images, volumes",

@@ -8,58 +8,25 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import termios
+from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from core.backend import Backend
+from app.console.operator_terminal import OperatorTerminal
 
 if TYPE_CHECKING:
     from app.console.console import Console
+    from core.backend import Backend
+    from core.model.glance import Glance
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-_RESTORE = (
-    "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l"  # mouse
-    "\x1b[?2004l\x1b[?1004l\x1b[?2048l\x1b[<u"  # paste brackets, focus, resize reports, keyboard
-    "\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"  # wrapping, colours, the screen, the cursor
-)
 
 
-class _Terminal:
-    """The operator's terminal, remembered so that it can be put back whatever happens."""
-
-    def __init__(self) -> None:
-        self._fileno = sys.__stdin__.fileno() if sys.__stdin__ else -1
-        self.output = 2
-        if not os.isatty(2):  # as in `wharf 2>log`: Textual draws on stderr, and so must go to stdout
-            self.output = 1
-            sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
-        try:
-            self._before: list[Any] | None = termios.tcgetattr(self._fileno)
-        except termios.error:
-            self._before = None
-
-    def hush(self) -> None:
-        """Keys typed before the console reads them must not be echoed into the first frame."""
-        if self._before is not None:
-            quiet = list(self._before)
-            quiet[3] &= ~(termios.ECHO | termios.ICANON)
-            termios.tcsetattr(self._fileno, termios.TCSANOW, quiet)
-
-    def restore(self) -> None:
-        """Put it back; safe to do twice, and when it has gone away."""
-        try:
-            os.write(self.output, _RESTORE.encode())
-            if self._before is not None:
-                termios.tcsetattr(self._fileno, termios.TCSANOW, self._before)
-        except (OSError, termios.error):
-            pass  # the terminal is gone; there is nothing to put back
-
-
-def run_console(backend: Backend) -> int:
+def run_console(open_backend: Callable[[], Backend], look: Callable[[int], Glance | None]) -> int:
     """Show the console until the person leaves; the process's exit code.
 
+    Args: look: tells the newest so many containers at once; painted while the rest is loaded.
+        open_backend: called after that; what it raises comes back on a terminal as it was.
     128 + n after signal n. Running containers are never touched by leaving. A fault of ours
     is raised, once the terminal is as it was.
     """
@@ -69,11 +36,11 @@ def run_console(backend: Backend) -> int:
         signal.signal(number, _leave)
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)  # they would win over the terminal's real size, and never change
-    terminal = _Terminal()
+    terminal = OperatorTerminal()
     terminal.hush()
     try:
-        first_frame.paint(backend, terminal.output)
-        return _run(backend)
+        first_frame.paint(look, terminal.output)
+        return _run(open_backend())
     finally:
         terminal.restore()
 

@@ -9,7 +9,8 @@ from textual.screen import Screen
 
 from app.console import frame, keymap
 from app.console.actions import Actions
-from app.console.dialogs.command_line import CommandLine, CommandOutput
+from app.console.dialogs.command_line import CommandLine
+from app.console.dialogs.command_output import CommandOutput
 from app.console.dialogs.image_files import LoadDialog
 from app.console.dialogs.keys import KeysDialog
 from app.console.dialogs.run import RunDialog
@@ -25,7 +26,8 @@ from app.console.screens.volumes import VolumesPlace
 from app.console.settings import Settings, read_settings, settings_dir
 from app.console.store import Store
 from app.console.theme import Palette, textual_theme
-from app.console.theme_file import DEFAULT_THEME, ThemeFile, load_themes
+from app.console.theme_file import ThemeFile, load_themes
+from app.console.theme_glance import DEFAULT_THEME
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.errors import InvalidInput

@@ -10,13 +10,12 @@ stop = "ctrl+s"            # in every place that has it
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 
 import msgspec
 
-from core.about import NAME
+from app.console.theme_glance import settings_path
 from core.errors import InvalidInput
 
 
@@ -31,8 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def settings_dir() -> Path:
     """Where a person's own files are."""
-    own = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(own) if own.startswith("/") else Path.home() / ".config") / NAME
+    return Path(settings_path())
 
 
 def read_settings(directory: Path) -> Settings:

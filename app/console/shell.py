@@ -12,9 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from app.commands.detach import DetachWatch
 from app.console.relay import Relay
 from core.backend import Attachment
 from core.errors import EngineError
+
+DETACHED = "detached"
+"""How a session ended whose program goes on."""
 
 _AHEAD = 262_144
 _SLICE = 49_152
@@ -30,12 +34,14 @@ class ShellSession:
         relay: Relay,
         draw: Callable[[bytes], None],
         ended: Callable[[str], None],
+        detach_keys: bytes = b"",
     ) -> None:
         self._open = open_attachment
         self._relay = relay
         self._draw = draw
         self._ended = ended
         self._attachment: Attachment | None = None
+        self._watch = DetachWatch(detach_keys) if detach_keys else None
         self._closed = False
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
@@ -74,8 +80,11 @@ class ShellSession:
         try:
             if self._attachment is None:
                 self._opened.wait()  # typed before the shell was there: it gets it all the same
-            if self._attachment is not None:
+            data, leaves = self._watch.feed(data) if self._watch is not None else (data, False)
+            if self._attachment is not None and data:
                 self._attachment.write(data)
+            if leaves:
+                self._hand(self._leave)
         except (EngineError, OSError):
             pass  # the reader meets the same end and says so
 
@@ -114,7 +123,7 @@ class ShellSession:
                     while self._waiting > _AHEAD and not self._closed:
                         self._room.wait(1.0)
             code = None if self._closed else attachment.exit_code()
-            said = "detached" if code is None else f"ended with {code}"
+            said = DETACHED if code is None else f"ended with {code}"
         except EngineError as error:
             said = error.message
         except (OSError, ValueError):
@@ -128,6 +137,12 @@ class ShellSession:
             self._closed = True
 
     # ------------------------------------------------------------------ on the UI thread
+
+    def _leave(self) -> None:
+        """The detach keys were typed: the program goes on without us."""
+        if not self._closed:
+            self.close()
+            self._ended(DETACHED)
 
     def _finish(self, said: str) -> None:
         """The end comes after the last byte, however much of it lay undrawn."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from core.model.container import Container, Created, Damaged, Exited, Removing, Restarting, Running
+from core.model.glance import Standing
 
 _UNITS = "BKMGTP"
 
@@ -63,43 +63,47 @@ def clock(at_ns: int, *, millis: bool = False) -> str:
     return f"{text}.{rest // 1_000_000:03d}" if millis else text
 
 
-def glyph(container: Container) -> tuple[str, str]:
+def glyph(standing: Standing) -> tuple[str, str]:
     """The sign of a container's state and the meaning of its colour; shape says it without colour."""
-    match container.state:
-        case Running(paused=True):
-            return "‖", "warn"
-        case Running():
+    match standing.status:
+        case "running":
             return "●", "ok"
-        case Restarting():
+        case "paused":
+            return "‖", "warn"
+        case "restarting":
             return "↻", "warn"
-        case Exited(exit_code=0):
+        case "exited" if standing.exit_code == 0:
             return "○", "muted"
-        case Created(error="") | Removing():
-            return "◌", "muted"
-        case _:
+        case "created" if standing.failed:
             return "✖", "fail"
+        case "created" | "removing" | "":
+            return "◌", "muted"
+    return "✖", "fail"
 
 
-def state(container: Container, now_ns: int) -> str:
+def state(standing: Standing, now_ns: int) -> str:
     """A container's state in at most ten cells: `up 3d`, `exit 137`, `OOM 3m`."""
-    match container.state:
-        case Running(paused=True):
-            return "paused"
-        case Running(started_ns=started):
-            return f"up {ago(started, now_ns)}"
-        case Restarting(exit_code=code):
-            return f"retry {code}"
-        case Exited(oom_killed=True, finished_ns=finished):
-            return f"OOM {ago(finished, now_ns)}"
-        case Exited(exit_code=-1):
-            return "ended ?"
-        case Exited(exit_code=0, finished_ns=finished):
-            return f"done {ago(finished, now_ns)}"
-        case Exited(exit_code=code, finished_ns=finished):
-            return f"exit {code}" if code > 99 else f"exit {code} {ago(finished, now_ns)}"
-        case Created(error=error):
-            return "failed" if error else "created"
-        case Removing():
-            return "removing"
-        case Damaged():
+    since = ago(standing.since_ns, now_ns)
+    match standing.status:
+        case "running":
+            return f"up {since}"
+        case "restarting":
+            return f"retry {standing.exit_code}"
+        case "exited":
+            return _ended(standing, since)
+        case "created":
+            return "failed" if standing.failed else "created"
+        case "dead":
             return "damaged"
+    return standing.status or "…"
+
+
+def _ended(standing: Standing, since: str) -> str:
+    code = standing.exit_code
+    if standing.oom_killed:
+        return f"OOM {since}"
+    if code == -1:
+        return "ended ?"
+    if code == 0:
+        return f"done {since}"
+    return f"exit {code}" if code > 99 else f"exit {code} {since}"

@@ -1,7 +1,6 @@
 """Theme files: what they must say, and reading them. Knows colours by name, draws nothing.
 
-Apart from app.console.theme because the first frame is painted before the libraries that draw
-the rest are even imported.
+Apart from app.console.theme, which knows the libraries that draw.
 """
 
 from __future__ import annotations
@@ -12,12 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from app.console.theme_glance import ANSI_NAMES, SHIPPED
 from core.errors import InvalidInput
 
-DEFAULT_THEME = "harbour-night"
-SHIPPED = Path(__file__).resolve().parents[2] / "themes"
-
-ANSI_NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _COLOUR = re.compile(rf"#[0-9a-fA-F]{{6}}|ansi_(?:default|(?:bright_)?(?:{'|'.join(ANSI_NAMES)}))")
 
 
@@ -75,7 +71,7 @@ def load_themes(own: Path) -> tuple[dict[str, ThemeFile], list[str]]:
     """All themes by name, a person's own winning over ours, and what was wrong with the rest."""
     themes: dict[str, ThemeFile] = {}
     complaints: list[str] = []
-    for directory in (SHIPPED, own):
+    for directory in (Path(SHIPPED), own):
         for path in sorted(directory.glob("*.toml")) if directory.is_dir() else ():
             try:
                 theme = read_theme(path)

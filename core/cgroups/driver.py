@@ -102,6 +102,15 @@ class Cgroup(Protocol):
         """Kill what is left and remove it; nothing happens if it is gone."""
 
 
+def disk_lines(rates: list[dict[str, Any]]) -> list[str]:
+    """`major:minor value` of each disk. Raises: OSError: there is no such disk."""
+    lines = []
+    for rate in rates:
+        number = os.stat(rate["path"]).st_rdev
+        lines.append(f"{os.major(number)}:{os.minor(number)} {rate['value']}")
+    return lines
+
+
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
@@ -135,6 +144,18 @@ def choose(hierarchies: Hierarchies, path: str) -> Cgroup:
     from core.cgroups.v1 import V1Cgroup
 
     return V1Cgroup(hierarchies.v1, path)
+
+
+def group_names(hierarchies: Hierarchies, parent: str) -> set[str]:
+    """Names of all groups below a parent, in whichever hierarchy."""
+    tops = {hierarchies.v2} if hierarchies.version == "2" else set(hierarchies.v1.values())
+    names: set[str] = set()
+    for top in tops:
+        try:
+            names.update(entry.name for entry in os.scandir(f"{top}/{parent}") if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            continue
+    return names
 
 
 def parse_table(data: bytes) -> dict[bytes, int]:

@@ -36,10 +36,12 @@ from core.model.container import (
     Restarting,
     Running,
 )
+from core.model.isolation import REMAP
 from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.merge import process_environment
 from core.model.progress import CancelToken, Report
+from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.signals import parse_signal
 from core.model.stats import StatsSample
 from core.model.volume import FileEntry
@@ -92,13 +94,15 @@ class EngineContainers:
                     if attach is None:
                         return None
                 case _:
+                    if attach:
+                        self._note(container, "attach")
                     return self._launch(container, attach)
         assert attach is not None
         return self.attach(key, attach)
 
     def _launch(self, container: Container, attach: AttachWish | None) -> LocalAttachment | None:
         try:
-            spec = msgspec.json.encode(build_sandbox(self._roots, container))
+            spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
             wish = msgspec.to_builtins(attach) if attach else None
             connection, answer = launch.request_start(self._roots, spec, wish)
         except EngineError as error:
@@ -157,9 +161,10 @@ class EngineContainers:
             raise InvalidInput("no exec command specified", hint="write the command after the container's name")
         container = self._running(key, "exec in")
         config = container.config
+        exec_id = os.urandom(32).hex()
         request: dict[str, Any] = {
             "op": "exec",
-            "id": os.urandom(32).hex(),
+            "id": exec_id,
             "argv": spec.argv,
             "env": process_environment((*config.env, *spec.env), hostname=config.hostname, tty=spec.tty),
             "cwd": spec.working_dir or config.working_dir or "/",
@@ -171,6 +176,7 @@ class EngineContainers:
         }
         if wish:
             request |= {"rows": wish.rows, "columns": wish.columns, "stdout": wish.stdout, "stderr": wish.stderr}
+        self._note(container, f"exec_create: {spec.argv[0]} {' '.join(spec.argv[1:])}", execID=exec_id)
         connection, answer = self._ask(container, request, timeout_s=20.0)
         if answer.get("event") == "failed":
             connection.close()
@@ -356,12 +362,14 @@ class EngineContainers:
             if mount.kind == "volume" and mount.anonymous:
                 self.volumes.remove_unused(mount.name)
 
-    def prune(self) -> tuple[Sequence[str], int]:
+    def prune(self, which: PruneFilter = EVERYTHING) -> tuple[Sequence[str], int]:
         """Remove all stopped ones."""
         removed: list[str] = []
         freed = 0
         for container in self._records.all():
             if container.status not in ("created", "exited", "dead"):
+                continue
+            if not which.admits(container.config.labels, container.config.created_ns):
                 continue
             size = tree_bytes(self._roots.container(container.id) / "upper")
             try:
@@ -370,6 +378,7 @@ class EngineContainers:
                 continue  # started, or removed by somebody else, meanwhile
             removed.append(container.id)
             freed += size
+        journal.append(self._roots.journal, "container", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
 
     def rename(self, key: str, name: str) -> None:
@@ -385,13 +394,7 @@ class EngineContainers:
             if isinstance(container.state, (Running, Restarting)):
                 link = str(self._roots.names / settings.name)
                 self._tell(container, {"op": "rename", "name": settings.name, "name_link": link})
-        journal.append(
-            self._roots.journal,
-            "container",
-            "rename",
-            container_id,
-            {"image": container.config.image_name, "name": settings.name, "oldName": f"/{container.name}"},
-        )
+        self._note(container, "rename", name=settings.name, oldName=f"/{container.name}")
 
     def update(self, key: str, limits: Limits) -> None:
         """Change its limits, live where it runs, and for later starts."""
@@ -401,6 +404,7 @@ class EngineContainers:
             if isinstance(container.state, (Running, Restarting)):
                 self._tell(container, {"op": "limit", "limits": msgspec.to_builtins(limits)})
             self._records.write_settings(container_id, msgspec.structs.replace(container.settings, limits=limits))
+        self._note(container, "update")
 
     def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:
         """Block until it has ended (or is `removed`, or `next-exit`); its exit code."""
@@ -470,7 +474,9 @@ class EngineContainers:
         from core.engine import processes
 
         container = self._running(key, "show processes of")
-        return processes.table(self._roots, container, ps_arguments)
+        table = processes.table(self._roots, container, ps_arguments)
+        self._note(container, "top")
+        return table
 
     def stats(self, keys: Sequence[str] = ()) -> dict[str, StatsSample]:
         """The newest sample of each running container (of all, when none is named), by full id."""
@@ -511,6 +517,7 @@ class EngineContainers:
         from core.engine import files
 
         with self.held(key, pause=False) as held:
+            self._note(held.container, "archive-path")
             yield from files.copy_out(self._roots, held.tree, path, cancel or CancelToken())
 
     def copy_in(self, key: str, path: str, tar: Iterable[bytes], *, archive: bool = False) -> None:
@@ -518,6 +525,7 @@ class EngineContainers:
         from core.engine import files
 
         with self.held(key, pause=False) as held:
+            self._note(held.container, "extract-to-dir")
             files.copy_in(self._roots, held.tree, path, tar, archive=archive)
 
     def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
@@ -579,6 +587,7 @@ class EngineContainers:
             directory=self._roots.container(container.id),
             pid=container.state.pid if isinstance(container.state, Running) else None,
             mounts=container.config.mounts,
+            remapped=container.config.spec.namespaces.user == REMAP,
         )
 
     def _running(self, key: str, doing: str) -> Container:
@@ -595,6 +604,6 @@ class EngineContainers:
             )
         return container
 
-    def _note(self, container: Container, action: str) -> None:
-        attributes = {"image": container.config.image_name, "name": container.name, **container.config.labels}
+    def _note(self, container: Container, action: str, **more: str) -> None:
+        attributes = {**container.config.labels, "image": container.config.image_name, "name": container.name, **more}
         journal.append(self._roots.journal, "container", action, container.id, attributes)

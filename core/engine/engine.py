@@ -25,7 +25,7 @@ class Engine:
         self.volumes = EngineVolumes(roots, self.containers)
         self.containers.images = self.images
         self.containers.volumes = self.volumes
-        self.system = EngineSystem(roots, self.containers, self.images)
+        self.system = EngineSystem(roots, records, self.containers, self.images, self.volumes)
         reconcile.after_boot(roots, records)
 
     def close(self) -> None:

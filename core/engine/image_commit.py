@@ -52,10 +52,11 @@ def commit(
                 for piece in layer_tar(roots, held.tree, cancel):
                     writer.write(piece)
                     report(Progress(what=f"committing {what}", done_bytes=writer.size))
-            blob = writer.publish(lease)  # not before the container is let go: locks have an order
-        is_empty = blob.digest == EMPTY_TAR
+            is_empty = writer.digest == EMPTY_TAR
+            # not before the container is let go: locks have an order
+            blob = None if is_empty else writer.publish(lease)
         layers = list(below)
-        if not is_empty:
+        if blob is not None:
             if len(layers) >= MOST_LAYERS:
                 raise LimitExceeded(f"max depth exceeded: an image can have {MOST_LAYERS} layers")
             parent = layers[-1].chain_id if layers else ""
@@ -71,12 +72,16 @@ def commit(
             reference=name,
             parent_id=container.config.image_id if base else "",
         )
+    if name:
+        journal.append(roots.journal, "image", "tag", image_id, {"name": name.familiar})
     journal.append(
         roots.journal,
         "container",
         "commit",
         container.id,
         {
+            **container.config.labels,
+            "image": container.config.image_name,
             "comment": wish.message,
             "imageID": image_id,
             "imageRef": name.familiar if name else "",
@@ -122,7 +127,7 @@ def _committed(
         "WorkingDir": config.working_dir,
         "Labels": dict(sorted(config.labels.items())),
         "StopSignal": config.stop_signal,
-        "Healthcheck": before.get("Healthcheck"),
+        "Healthcheck": wire.health_fields(config.health) if config.health else None,
         "Shell": before.get("Shell"),
     }
     now = wire.format_stamp(time.time_ns())

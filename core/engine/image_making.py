@@ -158,7 +158,9 @@ def import_tar(
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
         }
         image_id = put_image(roots, store, lease, document, [layer], reference=name)
-        journal.append(roots.journal, "image", "import", image_id, {"name": name.familiar if name else image_id})
+        if name:
+            journal.append(roots.journal, "image", "tag", image_id, {"name": name.familiar})
+        journal.append(roots.journal, "image", "import", image_id, {"name": image_id})
     return image_id
 
 

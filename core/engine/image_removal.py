@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 
 from core.engine.image_users import ContainerView, users_by_image
@@ -70,11 +70,11 @@ class ImageRemoval:
         if self._store.drop_reference(canonical, image_id):
             familiar = parse_reference(canonical).familiar
             removed.append(Removed(untagged=familiar))
-            self._note("untag", image_id, familiar)
+            self._note("untag", image_id)
 
-    def _note(self, action: str, image_id: str, name: str) -> None:
+    def _note(self, action: str, image_id: str) -> None:
         with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
-            journal.append(self._roots.journal, "image", action, image_id, {"name": name})
+            journal.append(self._roots.journal, "image", action, image_id, {"name": image_id})
 
     def _check_conflicts(
         self, image_id: str, users: Sequence[Container], *, force: bool, ignore_references: bool = False
@@ -115,7 +115,7 @@ class ImageRemoval:
             self._untag(canonical, image_id, removed)
         if not self._store.forget_unnamed(image_id):
             return 0  # somebody has named it again meanwhile
-        self._note("delete", image_id, image_id)
+        self._note("delete", image_id)
         removed.append(Removed(deleted=image_id))
         swept = self.sweep()
         removed.extend(
@@ -156,17 +156,21 @@ class ImageRemoval:
         for container in self._containers.all():
             for chain in container.config.layers:
                 keep.layers.add(chain)
-                keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
+                with suppress(NotFound):  # gone already: then nothing says any more which blob it was
+                    keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
         return keep
 
-    def prune(self, *, every_unused: bool) -> tuple[list[Removed], int]:
-        """Remove dangling (or all unused) images: what went, and the bytes freed."""
+    def prune(self, *, every_unused: bool, among: Set[str] | None = None) -> tuple[list[Removed], int]:
+        """Remove dangling (or all unused) images: what went, and the bytes freed.
+
+        Args: among: only these ids.
+        """
         removed: list[Removed] = []
         freed = 0
         users = users_by_image(self._containers)
         for image_id in self._store.ids():
             named = bool(self._references_of(image_id))
-            if users.get(image_id) or (named and not every_unused):
+            if users.get(image_id) or (named and not every_unused) or (among is not None and image_id not in among):
                 continue
             try:
                 self._check_conflicts(image_id, (), force=True)
@@ -174,4 +178,6 @@ class ImageRemoval:
                 continue  # images were made from it
             freed += self._delete(image_id, removed)
         freed += self.sweep().freed_bytes
+        with suppress(NoSpace):
+            journal.append(self._roots.journal, "image", "prune", "", {"reclaimed": str(freed)})
         return removed, freed

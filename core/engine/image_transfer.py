@@ -21,10 +21,10 @@ from core.state import journal
 from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.blobs import BlobWriter, has_blob, open_blob, read_blob
-from core.storage.compression import HEAD_BYTES, compression_of, plain_pieces
+from core.storage.compression import plain_pieces
 from core.storage.gc import INGEST
-from core.storage.layers import MOST_LAYERS, Layer, chain_id, has_layer, read_layer
-from core.storage.unpacking import unpack_layer
+from core.storage.layers import MOST_LAYERS, chain_id, has_layer, read_layer
+from core.storage.unpacking import unpack_blob
 
 
 class _Spool:
@@ -167,31 +167,16 @@ def _take_layer(
             # its archive was checked against the diff id once; the one that came now may be anything
             return layer_record(roots, layer)
     spool.publish(planned.archive.digest, lease)
-    layer = _unpack(roots, lease, planned, parent, report, cancel)
+    layer = unpack_blob(
+        roots,
+        lease,
+        blob=planned.archive.digest,
+        parent=parent,
+        diff_id=planned.diff_id,
+        report=lambda done: report(Progress(what=f"unpacking layer {planned.diff_id[7:19]}", done_bytes=done)),
+        cancel=cancel,
+    )
     return layer_record(roots, layer)
-
-
-def _unpack(
-    roots: Roots, lease: Lease, planned: PlannedLayer, parent: str, report: Report, cancel: CancelToken
-) -> Layer:
-    blob = planned.archive.digest
-    what = f"layer {planned.diff_id[7:19]}"
-    descriptor = open_blob(roots, blob)
-    try:
-        packed = bool(compression_of(os.pread(descriptor, HEAD_BYTES, 0)))
-        return unpack_layer(
-            roots,
-            lease,
-            blob=blob,
-            chunks=(lambda: plain_pieces(lambda size: os.read(descriptor, size), what=what)) if packed else None,
-            parent=parent,
-            expected_diff_id=planned.diff_id,
-            what=what,
-            report=lambda done: report(Progress(what=f"unpacking {what}", done_bytes=done)),
-            cancel=cancel,
-        )
-    finally:
-        os.close(descriptor)
 
 
 def save(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -119,6 +118,8 @@ def _connect(roots: Roots) -> proto.Socket:
 
 def _start_spawner(roots: Roots) -> None:
     """Start one and wait until it, or one that was faster, listens."""
+    import subprocess  # 3 ms, and there nearly always is a spawner
+
     interpreter = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     sealed = _sealed(interpreter)
     reading, writing = os.pipe2(os.O_CLOEXEC)

@@ -31,6 +31,7 @@ from core.model.container import (
     Restarting,
     Running,
 )
+from core.model.health import Health
 from core.model.ids import NAME_RULE, is_full_id, is_id_prefix, is_name, short_id
 from core.model.limits import Limits
 from core.model.names import invent_name
@@ -43,7 +44,7 @@ from core.state.trash import discard, discard_elsewhere
 _LOST_CODE = 255
 _TAKEOVER_S = 5.0
 _POLL_S = 0.002
-_BUILDING = ".new-"
+BUILDING = ".new-"
 
 
 class ContainerRecords:
@@ -77,15 +78,26 @@ class ContainerRecords:
         directory = self._roots.container(container_id)
         try:
             config = self._config(container_id)
-            settings = read_struct(directory / "settings.json", "container.settings", ContainerSettings)
-            state = self._settle(container_id, self._read_state(directory))
+            settings = self.read_settings(directory, config)
+            state = self._settle(container_id, self.read_state(directory))
         except FileNotFoundError as error:
             if not directory.exists():
                 raise _no_such(container_id) from None
             return self._damaged(container_id, f"{error} is missing")
         except CorruptDocument as error:
             return self._damaged(container_id, error.message)
-        return Container(config=config, settings=settings, state=state, directory=str(directory))
+        health = self._health(directory, state) if config.health and config.health.is_on else None
+        return Container(config=config, settings=settings, state=state, directory=str(directory), health=health)
+
+    def _health(self, directory: Path, state: ContainerState) -> Health | None:
+        """What its monitor noted; docker calls what does not run unhealthy, whatever it was before."""
+        try:
+            health = read_struct(directory / "health.json", "container.health", Health)
+        except (FileNotFoundError, CorruptDocument):
+            return None  # not started yet, or damaged: the next answer is written anew
+        if isinstance(state, Running):
+            return health
+        return msgspec.structs.replace(health, status="unhealthy")
 
     def _config(self, container_id: str) -> ContainerConfig:
         """config.json never changes: it is read once, and again only if the file is another one."""
@@ -97,8 +109,29 @@ class ContainerRecords:
             self._configs[container_id] = known
         return known[1]
 
-    def _read_state(self, directory: Path) -> ContainerState:
-        state: ContainerState = read_struct(directory / "state.json", "container.state", _STATE_TYPE)
+    def read_settings(self, directory: Path, config: ContainerConfig) -> ContainerSettings:
+        """What was never changed is still as it was created."""
+        try:
+            return read_struct(directory / "settings.json", "container.settings", ContainerSettings)
+        except FileNotFoundError:
+            if config.settings is None:
+                raise
+            return config.settings
+
+    def read_state(self, directory: Path) -> ContainerState:
+        """Without a state it was never started; an empty one is what a power cut leaves of "running"."""
+        path = directory / "state.json"
+        try:
+            state: ContainerState = read_struct(path, "container.state", _STATE_TYPE)
+        except FileNotFoundError:
+            if not directory.exists():
+                raise
+            return Created()
+        except CorruptDocument:
+            if path.stat().st_size:
+                raise
+            why = "the host lost power while it ran"
+            return Exited(exit_code=_LOST_CODE, started_ns=0, finished_ns=path.stat().st_mtime_ns, error=why)
         return state
 
     def _damaged(self, container_id: str, why: str) -> Container:
@@ -138,11 +171,11 @@ class ContainerRecords:
         if kept := self._kept_exit(container_id):
             return kept
         # its monitor may have ended properly between our two looks
-        again = self._read_state(self._roots.container(container_id))
+        again = self.read_state(self._roots.container(container_id))
         if not isinstance(again, (Running, Restarting)):
             return again
         if self._is_taken_over(container_id):
-            return self._read_state(self._roots.container(container_id))
+            return self.read_state(self._roots.container(container_id))
         if isinstance(state, Restarting):
             return self._lost(state, "its monitor was killed before it could start it again")
         if procfs.is_same_process(state.pid, state.start_ticks) and procfs.read_state(state.pid) != "Z":
@@ -246,7 +279,7 @@ class ContainerRecords:
     @contextmanager
     def building(self, container_id: str) -> Iterator[Path]:
         """A hidden directory to make a container in; whatever happens, nothing of it stays unless publish() ran."""
-        hidden = self._roots.containers / f"{_BUILDING}{container_id}"
+        hidden = self._roots.containers / f"{BUILDING}{container_id}"
         with Lease(self._roots.leases, f"container {container_id}"):
             try:
                 hidden.mkdir(mode=0o711)
@@ -257,21 +290,19 @@ class ContainerRecords:
                 if hidden.exists():
                     discard(self._roots, hidden)
 
-    def publish(self, hidden: Path, config: ContainerConfig, settings: ContainerSettings) -> None:
-        """Write the documents, take the name, and make it a container by one rename.
+    def publish(self, hidden: Path, config: ContainerConfig, name: str) -> None:
+        """Write what it is, take the name, and make it a container by one rename.
 
         Raises: AlreadyExists: the name is taken.
         """
         write_struct(hidden / "config.json", "container.config", config)
-        write_struct(hidden / "settings.json", "container.settings", settings)
-        write_struct(hidden / "state.json", "container.state", Created())
         (hidden / "lock").touch(mode=0o600)
-        self._take_name(settings.name, config.id)
+        self._take_name(name, config.id)
         try:
             os.rename(hidden, self._roots.container(config.id))
             sync_directory(self._roots.containers)
         except OSError:
-            self.free_name(settings.name, config.id)
+            self.free_name(name, config.id)
             raise
 
     def choose_name(self, wished: str) -> str:
@@ -308,7 +339,7 @@ class ContainerRecords:
         """A half-made container counts while the operation that makes it lives."""
         from core.state.leases import live_holds
 
-        hidden = self._roots.containers / f"{_BUILDING}{container_id}"
+        hidden = self._roots.containers / f"{BUILDING}{container_id}"
         return hidden.exists() and f"container {container_id}" in live_holds(self._roots.leases)
 
     def _take_name(self, name: str, container_id: str) -> None:
@@ -361,7 +392,7 @@ class ContainerRecords:
     def sweep(self) -> None:
         """Clear what dead operations left: half-made containers and names that lead nowhere."""
         for entry in os.listdir(self._roots.containers):
-            if entry.startswith(_BUILDING) and not self._is_being_made(entry.removeprefix(_BUILDING)):
+            if entry.startswith(BUILDING) and not self._is_being_made(entry.removeprefix(BUILDING)):
                 discard(self._roots, self._roots.containers / entry)
         for name, target in self._names():
             if not self._roots.container(target).exists() and not self._is_being_made(target):

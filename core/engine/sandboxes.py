@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from core.engine.isolation import isolation_fields
 from core.errors import InvalidSpec, NotFound, wrapped
 from core.linux import caps
-from core.model.container import Container
+from core.model import health
+from core.model.container import Container, ContainerConfig
+from core.model.durations import duration_text
 from core.model.ids import short_id
 from core.model.merge import process_environment
 from core.model.mounts import Mount
-from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxMount, SandboxSpec
+from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxHealth, SandboxMount, SandboxSpec, SandboxVolume
 from core.model.security import ALL
 from core.state.paths import Roots
 from core.storage.overlay import ensure_init_layer, overlay_lowers
@@ -23,10 +27,12 @@ _HOSTS = (
 _OWN_FILES = ("resolv.conf", "hostname", "hosts")
 
 
-def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
+def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Container]) -> SandboxSpec:
     """Resolve everything a start needs.
 
-    Raises: NotFound: a layer or a bind's source is gone. NoSpace, Denied: the host refused a file.
+    Args: find: gives another container by its key.
+    Raises: NotFound: a layer, a device or a bind's source is gone. NoSpace, Denied: the host refused a file.
+        WrongState: a container whose namespace is shared does not run.
     """
     config, spec = container.config, container.config.spec
     directory = Path(container.directory)
@@ -40,10 +46,11 @@ def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
             )
     ensure_init_layer(roots, config.layers)
     bounding = bounding_mask(spec.privileged, spec.cap_add, spec.cap_drop)
+    is_open = spec.privileged or spec.protection.system_paths_unconfined
     throttles = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle"))
     return SandboxSpec(
         id=container.id,
-        attributes={"image": config.image_name, "name": container.name, **config.labels},
+        attributes={**config.labels, "image": config.image_name, "name": container.name},
         container_dir=container.directory,
         runtime_dir=str(roots.runtime(container.id)),
         journal_dir=str(roots.journal),
@@ -65,16 +72,23 @@ def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
         mounts=(*_own_mounts(directory), *(_sandbox_mount(mount) for mount in config.mounts)),
         privileged=spec.privileged,
         bounding=bounding,
-        masked_paths=() if spec.privileged else (*MASKED_PATHS, *map(str, throttles)),
-        read_only_paths=() if spec.privileged else READ_ONLY_PATHS,
-        cgroup=f"{roots.tag}/{container.id}",
+        masked_paths=() if is_open else (*MASKED_PATHS, *map(str, throttles)),
+        read_only_paths=() if is_open else READ_ONLY_PATHS,
+        cgroup=f"{spec.cgroup_parent.strip('/') or roots.tag}/{container.id}",
         limits=container.settings.limits,
         auto_remove=spec.auto_remove,
+        volumes=tuple(
+            SandboxVolume(name=mount.name, target=mount.target, read_only=mount.read_only)
+            for mount in config.mounts
+            if mount.kind == "volume"
+        ),
+        health=_sandbox_health(config),
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
         warnings=config.warnings,
         restart=container.settings.restart,
+        **isolation_fields(container, bounding, find),
     )
 
 
@@ -100,7 +114,7 @@ def _mask(names: tuple[str, ...]) -> int:
 
 def _own_mounts(directory: Path) -> tuple[SandboxMount, ...]:
     return tuple(
-        SandboxMount(kind="bind", source=str(directory / name), target=f"/etc/{name}", read_only=False)
+        SandboxMount(kind="bind", source=str(directory / name), target=f"/etc/{name}", read_only=False, is_ours=True)
         for name in _OWN_FILES
     )
 
@@ -115,6 +129,24 @@ def _sandbox_mount(mount: Mount) -> SandboxMount:
         read_only=mount.read_only,
         options=mount.options,
         propagation=mount.propagation,
+        recursive=mount.recursive,
+        is_ours=mount.kind == "volume",
+    )
+
+
+def _sandbox_health(config: ContainerConfig) -> SandboxHealth | None:
+    check = config.health
+    if check is None or not check.is_on:
+        return None
+    timeout_ns = check.timeout_ns or health.DEFAULT_TIMEOUT_NS
+    return SandboxHealth(
+        argv=check.argv(config.health_shell),
+        interval_ns=check.interval_ns or health.DEFAULT_INTERVAL_NS,
+        timeout_ns=timeout_ns,
+        timeout=duration_text(timeout_ns),
+        start_period_ns=check.start_period_ns,
+        start_interval_ns=check.start_interval_ns or health.DEFAULT_START_INTERVAL_NS,
+        retries=check.retries or health.DEFAULT_RETRIES,
     )
 
 
@@ -133,13 +165,15 @@ def _require_source(mount: Mount) -> None:
         raise wrapped(error, "make bind source", mount.source) from error
 
 
-def write_own_files(directory: Path, hostname: str, network: str) -> None:
-    """The files that are bound over /etc/hostname, /etc/hosts and /etc/resolv.conf."""
+def write_own_files(directory: Path, hostname: str, network: str, *, names: Sequence[str] = _OWN_FILES) -> None:
+    """The files that are bound over /etc/hostname, /etc/hosts and /etc/resolv.conf; none of them is there yet."""
     hosts, resolver = _HOSTS, _resolver_of_host()
     if network == "host":
         hosts = _read_text("/etc/hosts") or _HOSTS
         resolver = _read_text("/etc/resolv.conf")
     for name, text in (("hostname", f"{hostname}\n"), ("hosts", hosts), ("resolv.conf", resolver)):
+        if name not in names:
+            continue
         try:
             descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             with os.fdopen(descriptor, "w") as file:

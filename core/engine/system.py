@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core import about
 from core.backend import EngineInfo
 from core.cgroups import driver
 from core.engine.containers import EngineContainers
 from core.engine.images import EngineImages
+from core.engine.records import ContainerRecords
+from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, wrapped
 from core.linux import caps
 from core.model.events import Event
+from core.model.findings import Finding
 from core.model.progress import CancelToken
 from core.model.stats import HostSample
+from core.model.usage import DiskUsage
 from core.monitor import proto
 from core.state import journal
 from core.state.locks import Rank, locked
@@ -24,8 +28,17 @@ from core.state.paths import Roots
 class EngineSystem:
     """core.backend.System over one data root."""
 
-    def __init__(self, roots: Roots, containers: EngineContainers, images: EngineImages) -> None:
+    def __init__(
+        self,
+        roots: Roots,
+        records: ContainerRecords,
+        containers: EngineContainers,
+        images: EngineImages,
+        volumes: EngineVolumes,
+    ) -> None:
         self._roots = roots
+        self._records = records
+        self._volumes = volumes
         self._containers = containers
         self._images = images
 
@@ -66,6 +79,19 @@ class EngineSystem:
     ) -> Iterator[Event]:
         """Kept events, then live ones."""
         return journal.follow(self._roots.journal, cancel, since_ns=since_ns, until_ns=until_ns)
+
+    def disk_usage(self) -> DiskUsage:
+        """What everything takes of the disk."""
+        from core.engine.usage import measure
+
+        return measure(self._roots, self._containers, self._images, self._volumes)
+
+    def fsck(self, *, repair: bool = False, deep: bool = False, cancel: CancelToken | None = None) -> Sequence[Finding]:
+        """Check all that is stored; mend it where that is asked for."""
+        from core.engine.fsck.check import StoreCheck
+
+        check = StoreCheck(self._roots, self._records, self._volumes)
+        return check.run(repair=repair, deep=deep, cancel=cancel or CancelToken())
 
     def reset(self) -> None:
         """Stop and remove everything this data root holds, the roots themselves too."""

@@ -26,6 +26,7 @@ from core.linux.files import sync_directory
 from core.linux.remove import remove_tree
 from core.model.container import Container
 from core.model.ids import NAME_RULE, is_name
+from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.volume import FileEntry, Volume
 from core.state import journal
 from core.state.documents import read_struct, write_struct
@@ -37,7 +38,7 @@ from core.storage.gc import INGEST
 from core.storage.layers import remove_directory
 from core.storage.usage import tree_bytes
 
-_POPULATING = "POPULATING"
+POPULATING = "POPULATING"
 _COPY_S = 600.0
 """How long others wait while first content is copied."""
 Names = list[str]
@@ -192,12 +193,12 @@ class EngineVolumes:
         with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
             journal.append(self._roots.journal, "volume", "destroy", name, {"driver": "local"})
 
-    def prune(self, *, all: bool = False) -> tuple[Sequence[str], int]:
+    def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[str], int]:
         """Remove unused anonymous (or all unused) volumes: their names and the bytes freed."""
         removed: Names = []
         freed = 0
         for volume in self.list():
-            if volume.used_by or not (volume.anonymous or all):
+            if volume.used_by or not (volume.anonymous or all) or not which.admits(volume.labels, volume.created_ns):
                 continue
             size = tree_bytes(self._roots.volume(volume.name) / "_data")
             try:
@@ -206,6 +207,8 @@ class EngineVolumes:
                 continue  # somebody was faster
             removed.append(volume.name)
             freed += size
+        with suppress(NoSpace):
+            journal.append(self._roots.journal, "volume", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
 
     def copy_up(self, layers: Sequence[str], target: str, name: str) -> bool:
@@ -221,16 +224,16 @@ class EngineVolumes:
             directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="copies first content", wait_s=_COPY_S
         ):
             try:
-                mark = directory / _POPULATING
+                mark = directory / POPULATING
                 if mark.exists():
-                    _empty(data)  # whoever was at it has died
+                    empty_directory(data)  # whoever was at it has died
                 elif any(os.scandir(data)):
                     return False
                 mark.touch(mode=0o600)
                 try:
                     return copy_image_tree(self._roots, layers, target, data, f"volume {name}")
                 except BaseException:
-                    _empty(data)
+                    empty_directory(data)
                     raise
                 finally:
                     mark.unlink()
@@ -300,7 +303,8 @@ def _no_such_volume(name: str) -> EngineError:
     )
 
 
-def _empty(directory: Path) -> None:
+def empty_directory(directory: Path) -> None:
+    """Delete all that is in a directory. Raises: OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         for name in os.listdir(descriptor):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.errors import InvalidInput
+from core.model.durations import parse_duration
 
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
@@ -134,6 +135,37 @@ def _set_working_dir(config: dict[str, Any], text: str) -> None:
     config["WorkingDir"] = posixpath.normpath(posixpath.join(config.get("WorkingDir") or "/", path))
 
 
+def _set_health(config: dict[str, Any], text: str) -> None:
+    """`[--interval=… --timeout=… --start-period=… --start-interval=… --retries=…] CMD …`, or NONE."""
+    check: dict[str, Any] = {}
+    while text.startswith("--"):
+        word, _, text = text.partition(" ")
+        text = text.strip()
+        name, _, value = word[2:].partition("=")
+        key = {"start-period": "StartPeriod", "start-interval": "StartInterval"}.get(name, name.title())
+        length_ns = parse_duration(value)
+        if name == "retries" and value.isdigit() and value.isascii():
+            check[key] = int(value)
+        elif (
+            name in ("interval", "timeout", "start-period", "start-interval")
+            and (length_ns is not None)
+            and length_ns >= 0
+        ):
+            check[key] = length_ns
+        else:
+            raise InvalidInput(f"HEALTHCHECK: {word} is not understood", hint="write for example --interval=30s")
+    kind, _, rest = text.partition(" ")
+    if kind.upper() == "NONE" and not rest and not check:
+        config["Healthcheck"] = {"Test": ["NONE"]}
+        return
+    rest = rest.strip()
+    if kind.upper() != "CMD" or not rest:
+        raise InvalidInput(f'Unknown type "{kind}" in HEALTHCHECK (try CMD)', hint="write HEALTHCHECK CMD command")
+    words = _command(rest)
+    is_line = words[:2] == ["/bin/sh", "-c"] and not rest.startswith("[")
+    config["Healthcheck"] = {"Test": ["CMD-SHELL", rest] if is_line else ["CMD", *words], **check}
+
+
 def _set_stop_signal(config: dict[str, Any], text: str) -> None:
     config["StopSignal"] = _one(text, "STOPSIGNAL")
 
@@ -157,6 +189,7 @@ _HANDLERS = {
     "ENTRYPOINT": _set_entrypoint,
     "ENV": _add_env,
     "EXPOSE": _add_exposed,
+    "HEALTHCHECK": _set_health,
     "LABEL": _add_labels,
     "USER": _set_user,
     "VOLUME": _add_volumes,

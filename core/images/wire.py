@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from core.errors import Integrity
+from core.model.health import HealthCheck
 from core.model.image import ImageConfig
 
 LARGEST_DOCUMENT_BYTES = 4 * 1024 * 1024
@@ -37,6 +38,17 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+class HealthWire(msgspec.Struct):
+    """`Healthcheck` of an image's config; lengths of time in nanoseconds."""
+
+    Test: list[str] | None = None
+    Interval: int = 0
+    Timeout: int = 0
+    StartPeriod: int = 0
+    StartInterval: int = 0
+    Retries: int = 0
+
+
 class RunConfig(msgspec.Struct):
     """`config` of an image's config. Docker writes null where it has nothing."""
 
@@ -49,6 +61,8 @@ class RunConfig(msgspec.Struct):
     WorkingDir: str | None = None
     Labels: dict[str, str] | None = None
     StopSignal: str | None = None
+    Healthcheck: HealthWire | None = None
+    Shell: list[str] | None = None
 
 
 class RootFs(msgspec.Struct):
@@ -190,7 +204,35 @@ def run_config(document: ConfigDocument) -> ImageConfig:
         labels=dict(config.Labels or {}),
         stop_signal=config.StopSignal or "",
         exposed_ports=tuple(sorted(config.ExposedPorts or ())),
+        health=_health(config.Healthcheck),
+        shell=tuple(config.Shell or ()),
     )
+
+
+def _health(check: HealthWire | None) -> HealthCheck | None:
+    if check is None:
+        return None
+    return HealthCheck(
+        test=tuple(check.Test or ()),
+        interval_ns=check.Interval,
+        timeout_ns=check.Timeout,
+        start_period_ns=check.StartPeriod,
+        start_interval_ns=check.StartInterval,
+        retries=check.Retries,
+    )
+
+
+def health_fields(check: HealthCheck) -> dict[str, Any]:
+    """A check as an image's config has it: what is not set is left out."""
+    fields = {
+        "Test": list(check.test),
+        "Interval": check.interval_ns,
+        "Timeout": check.timeout_ns,
+        "StartPeriod": check.start_period_ns,
+        "StartInterval": check.start_interval_ns,
+        "Retries": check.retries,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")

@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import msgspec
 
+from core.model.devices import DeviceSpec
+from core.model.health import Health, HealthCheck
+from core.model.isolation import Namespaces
 from core.model.limits import Limits
 from core.model.mounts import Mount, MountSpec
+from core.model.protection import Protection
 from core.model.restart import RestartPolicy
+from core.model.ulimits import Ulimit
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,6 +51,32 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     read_only: bool = False
     labels: dict[str, str] = {}
     stop_signal: str = ""
+    namespaces: Namespaces = Namespaces()
+    protection: Protection = Protection()
+    devices: tuple[DeviceSpec, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    """As `--device-cgroup-rule` has them."""
+    sysctls: dict[str, str] = {}
+    ulimits: tuple[Ulimit, ...] = ()
+    group_add: tuple[str, ...] = ()
+    """Names or numbers, looked up in the container's own /etc/group."""
+    oom_score_adj: int = 0
+    shm_size_bytes: int = 0
+    """0: docker's 64 MiB."""
+    cgroup_parent: str = ""
+    domainname: str = ""
+    annotations: dict[str, str] = {}
+    volumes_from: tuple[str, ...] = ()
+    """`container[:ro|rw]`; looked up once, at create."""
+    health: HealthCheck | None = None
+    restart: RestartPolicy = RestartPolicy()
+
+
+class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may change in a container's life: settings.json from the first change on, written under its lock."""
+
+    name: str
+    limits: Limits
     restart: RestartPolicy = RestartPolicy()
 
 
@@ -71,19 +102,16 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     mounts: tuple[Mount, ...] = ()
     exposed_ports: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    health: HealthCheck | None = None
+    health_shell: tuple[str, ...] = ()
+    """What a CMD-SHELL check is given to; empty: /bin/sh -c."""
+    settings: ContainerSettings | None = None
+    """As created; what has changed since is in settings.json."""
 
     @property
     def argv(self) -> tuple[str, ...]:
         """The process: entry point and command joined."""
         return self.entrypoint + self.command
-
-
-class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What may change in a container's life (settings.json), always under its lock."""
-
-    name: str
-    limits: Limits
-    restart: RestartPolicy = RestartPolicy()
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True, tag="created"):
@@ -153,6 +181,8 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     state: ContainerState
     directory: str = ""
     """Where its files lie on the engine's host; for people to read, never to open through the seam."""
+    health: Health | None = None
+    """What is known of its health; None without a check, or before its first start."""
     size_rw_bytes: int | None = None
     size_root_bytes: int | None = None
 
@@ -170,6 +200,11 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     def restart_count(self) -> int:
         """How often its policy has started it again since a person did."""
         return self.state.restart_count if isinstance(self.state, (Running, Restarting, Exited)) else 0
+
+    @property
+    def health_status(self) -> str:
+        """One of none, starting, healthy, unhealthy."""
+        return self.health.status if self.health else "none"
 
     @property
     def status(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from core.model.health import HealthCheck
+
 
 class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The run-time half of an image's config: what a container is merged with."""
@@ -17,6 +19,9 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     stop_signal: str = ""
     exposed_ports: tuple[str, ...] = ()
+    health: HealthCheck | None = None
+    shell: tuple[str, ...] = ()
+    """SHELL: what command lines without a list are given to; empty: /bin/sh -c."""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from core.errors import InvalidSpec
 from core.model.container import ContainerSpec
+from core.model.health import HealthCheck, merge_health
 from core.model.image import ImageConfig
 from core.model.mounts import MountSpec
 
@@ -30,6 +31,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     stop_signal: str
     exposed_ports: tuple[str, ...]
+    health: HealthCheck | None
     mounts: tuple[MountSpec, ...]
     """The wish's mounts, then an anonymous volume for every other volume of the image."""
 
@@ -54,6 +56,7 @@ def merge(image: ImageConfig, spec: ContainerSpec) -> Merged:
         labels={**image.labels, **spec.labels},
         stop_signal=spec.stop_signal or image.stop_signal,
         exposed_ports=tuple(sorted(set(image.exposed_ports))),
+        health=merge_health(image.health, spec.health),
         mounts=_merge_mounts(spec.mounts, image.volumes),
     )
 

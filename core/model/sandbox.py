@@ -10,6 +10,7 @@ import msgspec
 
 from core.model.limits import Limits
 from core.model.restart import RestartPolicy
+from core.model.ulimits import Ulimit
 
 PROTOCOL = 1
 
@@ -38,6 +39,70 @@ class SandboxMount(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     read_only: bool
     options: tuple[str, ...] = ()
+    propagation: str = ""
+    recursive: str = ""
+    """How mounts below a bind's source are taken along: disabled, writable, readonly; empty is all of them."""
+    is_ours: bool = False
+    """Lies in the data root: in a user namespace its owners are shown as the image's."""
+
+
+class SandboxDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of the host's to be made (or, in a user namespace, bound) at `target` (inside)."""
+
+    source: str
+    target: str
+    kind: str
+    """b or c"""
+    major: int
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+
+
+class DeviceAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """One more line of what the device filter allows; None is any."""
+
+    kind: str
+    major: int | None
+    minor: int | None
+    access: str
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """The first process of a container whose namespace is shared; the start time guards against a reused pid."""
+
+    pid: int
+    start_ticks: int
+
+
+class UserMap(msgspec.Struct, frozen=True, kw_only=True):
+    """`size` ids of a user namespace, from 0 on, are these of the host's."""
+
+    uid: int
+    gid: int
+    size: int
+
+
+class SandboxHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A health check with every default filled in."""
+
+    argv: tuple[str, ...]
+    interval_ns: int
+    timeout_ns: int
+    timeout: str
+    """As people write it."""
+    start_period_ns: int
+    start_interval_ns: int
+    retries: int
+
+
+class SandboxVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume in use, as its events tell."""
+
+    name: str
+    target: str
+    read_only: bool
     propagation: str = ""
 
 
@@ -78,7 +143,32 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: str
     limits: Limits
     auto_remove: bool
+    volumes: tuple[SandboxVolume, ...] = ()
+    health: SandboxHealth | None = None
     anonymous_volumes: tuple[str, ...] = ()
     """Directories that go with the container when the monitor removes it."""
     warnings: tuple[str, ...] = ()
     restart: RestartPolicy = RestartPolicy()
+    pid_namespace: str = "own"
+    """own, host or joined"""
+    ipc_namespace: str = "own"
+    """own, none (own, without /dev/shm), host or joined"""
+    uts_namespace: str = "own"
+    cgroup_namespace: str = "own"
+    joined: dict[str, Joined] = {}
+    """By kind: pid, ipc."""
+    user_map: UserMap | None = None
+    devices: tuple[SandboxDevice, ...] = ()
+    device_accesses: tuple[DeviceAccess, ...] = ()
+    sysctls: dict[str, str] = {}
+    """Path below /proc/sys: value."""
+    ulimits: tuple[Ulimit, ...] = ()
+    groups: tuple[str, ...] = ()
+    oom_score_adj: int = 0
+    shm_size_bytes: int = 64 * 1024 * 1024
+    domainname: str = ""
+    seccomp: str = ""
+    """Empty: the default filter; unconfined: none; else a program in base64."""
+    no_new_privileges: bool = False
+    apparmor: str = ""
+    writable_cgroups: bool = False

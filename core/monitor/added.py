@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.linux import pidfd, procfs
@@ -12,6 +13,7 @@ from core.monitor import exec, outcome, proto, status
 from core.monitor.loop import READ
 from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
+from core.monitor.streams import Tap
 
 if TYPE_CHECKING:
     from core.monitor.life import Life
@@ -34,6 +36,7 @@ class _Added:
         self.is_attended = False
         """Somebody was attached from the start, and is expected back after a takeover."""
         self.code: int | None = None
+        self.on_end: Callable[[int], None] | None = None
 
     def facts(self) -> dict[str, Any]:
         """What a successor must know of it."""
@@ -59,8 +62,6 @@ class AddedProcesses:
 
         Asked again for one that runs (its monitor was killed before it could answer), join that.
         """
-        life = self._life
-        assert life.process
         key = str(request["id"])
         if again := self._running.get(key):
             proto.answer(connection, {"event": "started", "pid": again.pid, "key": key})
@@ -69,25 +70,74 @@ class AddedProcesses:
             else:
                 again.session.attach(connection, request)
             return
-        privileged = bool(request.get("privileged"))
-        bounding = life.host.bounding if privileged else life.spec["bounding"]
+        session = self._session(key)
+        pid, failure = self._enter(request, session)
+        if not pid:
+            proto.answer(connection, failure)
+            connection.close()
+            return
+        added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=bool(request.get("stdin")))
+        added.is_attended = not request.get("detach")
+        self._running[key] = added
+        self._keep(key)
+        self._life.note(f"exec_start: {_words(request)}", execID=key)
+        proto.answer(connection, {"event": "started", "pid": pid, "key": key})
+        if request.get("detach"):
+            connection.close()
+        else:
+            session.attach(connection, request)
+        self._life.loop.add(added.pidfd, READ, lambda _events: self._over(added))
+
+    def probe(
+        self, request: dict[str, Any], sink: Callable[[int, bytes], int], ended: Callable[[int], None]
+    ) -> tuple[int, str]:
+        """Start one whose output goes to a sink and whose exit code to a callback; it is not kept for a successor.
+
+        Returns: its pid, or 0 and why it did not start.
+        """
+        key = str(request["id"])
+        self._life.note(f"exec_create: {_words(request)}", execID=key)
+        session = Session(self._life.loop, Tap(sink), stdin_once=True)
+        pid, failure = self._enter(request, session)
+        if not pid:
+            return 0, str(failure["text"])
+        self._life.note(f"exec_start: {_words(request)}", execID=key)
+        added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=False)
+        added.on_end = ended
+        self._running[key] = added
+        self._life.loop.add(added.pidfd, READ, lambda _events: self._over(added))
+        return pid, ""
+
+    def _session(self, key: str) -> Session:
+        def note(action: str, **_more: str) -> None:
+            if action == "detach":
+                self._life.note("exec_detach", execID=key)
+
+        on_change = functools.partial(self._keep, key)
+        return Session(self._life.loop, None, stdin_once=True, note=note, on_change=on_change)
+
+    def _enter(self, request: dict[str, Any], session: Session) -> tuple[int, dict[str, Any]]:
+        """Let the process come to be and give its streams to a session; 0 and why when it does not."""
+        life = self._life
+        assert life.process
+        assert life.confinement
+        confinement = life.confinement
+        if request.get("privileged"):
+            confinement = confinement.with_everything(life.host.bounding)
         ours, theirs = channel_pair()
-        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")))
+        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")), life.spec["user_map"])
         between = exec.spawn(
             request,
             life.process.pidfd,
             life.cgroup,
             theirs,
             pipes.theirs if pipes else None,
-            bounding=bounding,
-            program=None if privileged else life.program,
-            last_capability=life.host.last_capability,
-            no_file=life.host.no_file,
+            confinement=confinement,
+            remapped=bool(life.spec["user_map"]),
         )
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        session = Session(life.loop, None, stdin_once=True, on_change=functools.partial(self._keep, key))
         pid, failure = _await_entry(ours, session, bool(request.get("stdin")))
         ours.close()
         os.waitpid(between, 0)
@@ -96,29 +146,17 @@ class AddedProcesses:
                 pipes.close_ours()
             if pid:
                 os.waitpid(pid, 0)
-            proto.answer(connection, failure or outcome.failure("enter", "the process did not start"))
-            connection.close()
-            return
+            return 0, failure or outcome.failure("enter", "the process did not start")
         if pipes:
             session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
-        added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=bool(request.get("stdin")))
-        added.is_attended = not request.get("detach")
-        self._running[key] = added
-        self._keep(key)
-        life.note(f"exec_start: {' '.join(request['argv'])}", execID=key)
-        proto.answer(connection, {"event": "started", "pid": pid, "key": key})
-        if request.get("detach"):
-            connection.close()
-        else:
-            session.attach(connection, request)
-        life.loop.add(added.pidfd, READ, lambda _events: self._over(added))
+        return pid, {}
 
     def adopt(self, key: str, facts: dict[str, Any], descriptors: dict[str, int]) -> None:
         """Go on with one that a killed monitor started."""
         descriptor = descriptors.pop("pidfd", None)
         if descriptor is None:
             descriptor = pidfd.open_verified(facts["pid"], facts["start_ticks"])
-        session = Session(self._life.loop, None, stdin_once=True, on_change=functools.partial(self._keep, key))
+        session = self._session(key)
         session.adopt(descriptors, stdin=bool(facts["stdin"]))
         added = _Added(
             key, facts["pid"], -1 if descriptor is None else descriptor, session, is_child=False, stdin=facts["stdin"]
@@ -189,6 +227,8 @@ class AddedProcesses:
         if added.key not in self._awaited:
             self._part(added, code)
         self._life.note("exec_die", execID=added.key, exitCode=str(code))
+        if added.on_end:
+            added.on_end(code)
         del self._running[added.key]
         self._life.deposit.release(added.key)
         if added.pidfd >= 0:
@@ -216,3 +256,8 @@ def _await_entry(channel: proto.Socket, session: Session, stdin: bool) -> tuple[
             session.use_terminal(descriptors[0], stdin=stdin)
         elif message["event"] == "failed":
             failure = message
+
+
+def _words(request: dict[str, Any]) -> str:
+    """A command as events name it: docker puts a blank behind the first word whatever follows."""
+    return f"{request['argv'][0]} {' '.join(request['argv'][1:])}"

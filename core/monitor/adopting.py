@@ -64,7 +64,8 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
     )
     life.is_paused = bool(state["paused"])
     life.warnings = list(state["warnings"])
-    life.session = Session(life.loop, life.log, stdin_once=life.spec["stdin_once"], on_change=life.keep)
+    life.session = Session(life.loop, life.log, stdin_once=life.spec["stdin_once"], note=life.note, on_change=life.keep)
+    life.confine()  # its warnings were noted at the start
     if not descriptors:
         descriptors = _reopened(life, handover.get("streams") or {})
     if life.spec["tty"] and "terminal" not in descriptors and LOST_STREAMS not in life.warnings:
@@ -77,6 +78,7 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
             life.added.adopt(key, added.facts, dict(added.descriptors))
     if not life.is_paused and is_alive(life.process):
         life.cgroup.thaw()  # somebody's commit may have had it frozen: the promise to thaw was the monitor's
+    life.begin_health_checks()
     life.write_running()
     life.write_handover()
 

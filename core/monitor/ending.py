@@ -48,6 +48,9 @@ def end_run(life: Life, code: int, error: str = "") -> End:
     """The first process has ended: take its last words, and clear away what ran beside it."""
     assert life.process
     assert life.session
+    if life.health:
+        life.health.end()
+        life.health = None
     finished_ns = time.time_ns()
     started_ns = life.process.started_ns
     life.session.drain()
@@ -61,6 +64,7 @@ def end_run(life: Life, code: int, error: str = "") -> End:
 def note_end(life: Life, end: End) -> None:
     """Append the event."""
     life.note("die", exitCode=str(end.code), execDuration=str(int(end.ran_s)))
+    records.volumes_unmounted(life.spec)
 
 
 def tell_everybody(life: Life, code: int) -> None:
@@ -100,21 +104,34 @@ def _keep_for_later(life: Life, error: OSError, fields: dict[str, Any]) -> None:
         pass  # no disk takes it: those who wait are told by packet
 
 
-def remove(life: Life) -> None:
-    """--rm: one rename takes the container away, and what the rename moved is deleted."""
+def take_away(life: Life) -> list[str]:
+    """--rm: one rename takes the container away; what it was lies in the trash, by the names returned."""
     spec = life.spec
+    trash = []
     for path in (spec["container_dir"], *spec["anonymous_volumes"]):
-        trash = f"{spec['trash_dir']}/{os.urandom(8).hex()}"
+        name = os.urandom(8).hex()
         try:
-            os.rename(path, trash)
+            os.rename(path, f"{spec['trash_dir']}/{name}")
         except OSError:
             continue
+        trash.append(name)
         if path == spec["container_dir"]:
             _free_name(spec)
             life.note("destroy")
-        directory = os.open(spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        remove_tree(directory, os.path.basename(trash))
-        os.close(directory)
+        else:
+            volume, attributes = os.path.basename(path), {"driver": "local"}
+            records.append_event(spec["journal_dir"], "destroy", volume, attributes, kind="volume")
+    return trash
+
+
+def delete(life: Life, trash: list[str]) -> None:
+    """Delete what was taken away, when nobody waits for us any more."""
+    if not trash:
+        return
+    directory = os.open(life.spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in trash:
+        remove_tree(directory, name)
+    os.close(directory)
 
 
 def _free_name(spec: dict[str, Any]) -> None:

@@ -62,13 +62,14 @@ class Keeper:
         self._loop.add(ours.fileno(), READ, functools.partial(self._take, ours))
 
     def _become_spawner(self, channel: proto.Socket) -> NoReturn:
+        code = 1
         try:
             self._loop.close()
             self._children.let_go()
             self._run_spawner(self._vault, channel)
-        except BaseException:
-            os._exit(1)  # noted where it happened
-        os._exit(0)
+            code = 0
+        finally:
+            os._exit(code)  # what went wrong was noted where it happened
 
     def _take(self, channel: proto.Socket, _events: int = 0) -> None:
         while True:

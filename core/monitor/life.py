@@ -10,7 +10,9 @@ from core.cgroups import driver
 from core.linux.files import write_atomic
 from core.monitor import proto, records
 from core.monitor.added import AddedProcesses
+from core.monitor.confinement import Confinement, confine
 from core.monitor.deposit import Deposit
+from core.monitor.health import HealthChecks
 from core.monitor.log import LogWriter
 from core.monitor.loop import Loop
 from core.monitor.restarting import Restarts
@@ -72,6 +74,8 @@ class Life:
         self.log: LogWriter | None = None
         self.session: Session | None = None
         self.added: AddedProcesses | None = None
+        self.confinement: Confinement | None = None
+        self.health: HealthChecks | None = None
         self.is_paused = False
         self.freezers = 0
         """How many askers want it frozen for a moment, as commit does."""
@@ -83,11 +87,30 @@ class Life:
         """As people call it."""
         return str(self.spec["attributes"]["name"])
 
-    @property
-    def program(self) -> bytes | None:
-        """The filter of its processes; None for a privileged container."""
-        program: bytes | None = None if self.spec["privileged"] else self.host.filters(self.spec["bounding"])
-        return program
+    def confine(self) -> list[str]:
+        """Work out what its processes are held to; what this host can't do comes back as sentences."""
+        self.confinement, warnings = confine(
+            self.spec,
+            filters=self.host.filters,
+            no_file=self.host.no_file,
+            last_capability=self.host.last_capability,
+        )
+        return list(warnings)
+
+    def begin_health_checks(self) -> None:
+        """Ask from now on whether it is well, if it has a way to tell."""
+        if not self.spec.get("health"):
+            return
+        assert self.process
+        assert self.added
+        self.health = HealthChecks(
+            self.loop,
+            self.spec,
+            started_ns=self.process.started_ns,
+            probe=self.added.probe,
+            note=self.note,
+            is_paused=lambda: self.is_paused or self.freezers > 0,
+        )
 
     def note(self, action: str, **more: str) -> None:
         """Append an event."""

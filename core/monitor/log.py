@@ -117,10 +117,11 @@ class LogWriter:
             os.ftruncate(self._index, os.fstat(self._index).st_size - torn)
         self._owed = self._owed[written - torn :]
 
-    def close(self) -> None:
-        """Make it durable and let go; records still owed are made up by the next writer."""
+    def close(self, *, durable: bool = True) -> None:
+        """Let go, made durable unless nobody will read it; records still owed are made up by the next writer."""
         if self._owed:
             self._pay()
         for descriptor in (self._data, self._index):
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
             os.close(descriptor)

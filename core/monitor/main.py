@@ -96,10 +96,10 @@ class Monitor:
     def _give_up(self, report: dict[str, Any]) -> None:
         life = self._life
         starting.undo(life, report)
-        if life.spec["auto_remove"]:
-            ending.remove(life)
+        trash = ending.take_away(life) if life.spec["auto_remove"] else []
         self._desk.close()
         ending.clear_runtime(life)
+        ending.delete(life, trash)
         life.deposit.finish()
 
     # ── adopt ──────────────────────────────────────────────────────────────────────────────────
@@ -237,20 +237,21 @@ class Monitor:
         """Args: again: False when the end itself was told already, and only the waiting for a start is over."""
         life = self._life
         if life.log:
-            life.log.close()
+            life.log.close(durable=not life.spec["auto_remove"])
             life.log = None
-        ending.write_exited(life, end)
+        if not life.spec["auto_remove"]:  # nobody could read it: the next step takes the container away
+            ending.write_exited(life, end)
         if again:
             ending.note_end(life, end)
         self._leave(end.code)
 
     def _leave(self, code: int) -> None:
         life = self._life
-        if life.spec["auto_remove"]:
-            ending.remove(life)
+        trash = ending.take_away(life) if life.spec["auto_remove"] else []
         self._desk.close()
         ending.clear_runtime(life)
         ending.tell_everybody(life, code)
+        ending.delete(life, trash)
         life.deposit.finish()
         self._leave_when_flushed()
 

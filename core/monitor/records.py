@@ -1,17 +1,15 @@
 """What a monitor leaves on disk: the state document and journal records.
 
-The same formats as core.state.documents and core.state.journal, written without their imports;
-tests keep both in step.
+The same format as core.state.documents, written without its imports; tests keep both in step.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import time
 from typing import Any
 
-from core.linux.files import append_record, write_atomic
+from core.linux.files import write_atomic
+from core.monitor import journal
 
 
 def write_state(container_dir: str, kind: str, fields: dict[str, Any]) -> None:
@@ -20,19 +18,12 @@ def write_state(container_dir: str, kind: str, fields: dict[str, Any]) -> None:
     write_atomic(f"{container_dir}/state.json", json.dumps(document).encode(), durable=kind != "running")
 
 
-def append_event(journal_dir: str, action: str, container_id: str, attributes: dict[str, str]) -> None:
-    """Append a container event. A full disk loses the event, never the container."""
-    record = {
-        "at_ns": time.time_ns(),
-        "kind": "container",
-        "action": action,
-        "actor": container_id,
-        "attributes": attributes,
-    }
-    numbers = [int(name[:-6]) for name in os.listdir(journal_dir) if name.endswith(".jsonl") and name[:-6].isdigit()]
-    path = f"{journal_dir}/{max(numbers, default=1)}.jsonl"
+def append_event(
+    journal_dir: str, action: str, actor: str, attributes: dict[str, str], *, kind: str = "container"
+) -> None:
+    """Append an event. A full disk loses the event, never the container."""
     try:
-        append_record(path, json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        journal.append(journal_dir, kind, action, actor, attributes)
     except OSError:
         pass
 
@@ -47,18 +38,37 @@ def read_state(container_dir: str) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def has_event(journal_dir: str, action: str, container_id: str, since_ns: int) -> bool:
-    """Whether an event of a container was noted at or after a moment, in the newest two segments."""
-    numbers = sorted(int(name[:-6]) for name in os.listdir(journal_dir) if name[:-6].isdigit())
-    for number in numbers[-2:]:
-        with open(f"{journal_dir}/{number}.jsonl", "rb") as file:
+def has_event(journal_dir: str, action: str, actor: str, since_ns: int) -> bool:
+    """Whether something was noted of an object at or after a moment, in the newest two segments."""
+    for number in journal.segment_numbers(journal_dir)[-2:]:
+        with open(journal.segment_path(journal_dir, number), "rb") as file:
             for line in file:
-                if container_id.encode() not in line:
+                if actor.encode() not in line:
                     continue
                 try:
                     event = json.loads(line)
                 except ValueError:
                     continue  # torn
-                if event["actor"] == container_id and event["action"] == action and event["at_ns"] >= since_ns:
+                if event["actor"] == actor and event["action"] == action and event["at_ns"] >= since_ns:
                     return True
     return False
+
+
+def volumes_mounted(spec: dict[str, Any]) -> None:
+    """Tell that a container's volumes are in use from now on; the last events before its start's."""
+    for volume in spec.get("volumes", ()):
+        attributes = {
+            "container": spec["id"],
+            "destination": volume["target"],
+            "driver": "local",
+            "propagation": volume["propagation"],
+            "read/write": "false" if volume["read_only"] else "true",
+        }
+        append_event(spec["journal_dir"], "mount", volume["name"], attributes, kind="volume")
+
+
+def volumes_unmounted(spec: dict[str, Any]) -> None:
+    """Tell that a container that has ended has let go of its volumes."""
+    for volume in spec.get("volumes", ()):
+        attributes = {"container": spec["id"], "driver": "local"}
+        append_event(spec["journal_dir"], "unmount", volume["name"], attributes, kind="volume")

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import TYPE_CHECKING
 
-from core.cgroups.driver import Counters
+if TYPE_CHECKING:
+    from core.cgroups.driver import Counters
 
 MAGIC = b"WHRFRING"
 HEADER = struct.Struct("<8sIIQ40x")

@@ -167,6 +167,7 @@ class Desk:
         life = self._life
         if not life.is_paused:
             life.cgroup.freeze()
+            life.note("pause")
         life.freezers += 1
         proto.answer(connection, {"event": "ok"})
 
@@ -176,6 +177,7 @@ class Desk:
             life.freezers -= 1
             if not life.is_paused and life.process:
                 life.cgroup.thaw()
+                life.note("unpause")
 
         life.loop.add(connection.fileno(), READ, thaw)
 

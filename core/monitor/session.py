@@ -17,14 +17,22 @@ _STREAMS = {"stdout": proto.STDOUT, "stderr": proto.STDERR}
 class Session:
     """Streams of a container's first process, or of an exec'd one.
 
-    Args: on_change: called when descriptors() has become less: a stream has ended.
+    Args: note: told the events "detach" and "resize", with their attributes.
+        on_change: called when descriptors() has become less: a stream has ended.
     """
 
     def __init__(
-        self, loop: Loop, log: Log | None, *, stdin_once: bool, on_change: Callable[[], None] | None = None
+        self,
+        loop: Loop,
+        log: Log | None,
+        *,
+        stdin_once: bool,
+        note: Callable[..., None] | None = None,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop
         self._log = log
+        self._note = note or _unnoted
         self._stdin_once = stdin_once
         self._on_change = on_change
         self._terminal = -1
@@ -137,7 +145,10 @@ class Session:
     def resize(self, message: dict[str, Any]) -> None:
         """Set the terminal's size, if there is a terminal."""
         if self._terminal >= 0 and self._outputs[0].is_open:
-            set_size(self._terminal, *window_of(message))
+            rows, columns = window_of(message)
+            set_size(self._terminal, rows, columns)
+            if rows and columns:
+                self._note("resize", height=str(rows), width=str(columns))
 
     def _client_ready(self, client: Client, events: int) -> None:
         if events & ~READ:
@@ -174,6 +185,7 @@ class Session:
             case "detach":
                 client.is_detaching = True
                 client.drop()
+                self._note("detach")
 
     def _close_stdin(self, client: Client) -> None:
         if not (client.wants_stdin and self._stdin_once and self._input):
@@ -208,3 +220,7 @@ class Session:
             self._input.close()
         for client in list(self.clients):
             client.finish({"event": "exit", "code": code})
+
+
+def _unnoted(_action: str, **_attributes: str) -> None:
+    """For sessions whose events nobody keeps."""

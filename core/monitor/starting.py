@@ -10,9 +10,9 @@ import signal
 import time
 from typing import Any
 
-from core.cgroups.devices import ALL_DEVICES, DEFAULT_RULES
-from core.linux import inside, procfs
-from core.monitor import init, outcome, plan, proto, records
+from core.cgroups.devices import ALL_DEVICES, device_rules
+from core.linux import procfs
+from core.monitor import birth, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.life import FIRST, Life, Process, StartFailed
 from core.monitor.log import LogWriter
@@ -33,19 +33,20 @@ def start(life: Life, window: tuple[int, int]) -> None:
         life.is_paused = False
         life.cgroup.create()
         life.warnings = [*spec["warnings"], *life.cgroup.limit(spec["limits"])]
-        life.cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else DEFAULT_RULES)
+        life.cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else device_rules(spec["device_accesses"]))
         life.log = life.log or LogWriter(f"{spec['container_dir']}/logs")
         position = life.log.position
-        life.session = Session(life.loop, life.log, stdin_once=spec["stdin_once"], on_change=life.keep)
+        life.session = Session(life.loop, life.log, stdin_once=spec["stdin_once"], note=life.note, on_change=life.keep)
+        life.warnings += life.confine()
         controllers = plan.v1_controllers(host.hierarchies.v1) if host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
-        pipes = None if spec["tty"] else Pipes(spec["open_stdin"])
-        attempt.clone(life, steps, theirs, pipes, window)
+        pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
+        attempt.bear(life, steps, theirs, pipes, window)
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        _await_exec(life, ours)
+        attempt.await_exec(life, ours)
         ours.close()
         if pipes:
             life.session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
@@ -59,8 +60,10 @@ def start(life: Life, window: tuple[int, int]) -> None:
     except OSError as error:
         attempt.give_up(life)
         raise StartFailed(_report(error)) from error
+    records.volumes_mounted(spec)
     life.note("start")
     life.added = AddedProcesses(life)
+    life.begin_health_checks()
 
 
 def _report(error: OSError) -> dict[str, Any]:
@@ -76,38 +79,44 @@ class _Attempt:
     def __init__(self) -> None:
         self.pid = 0
         self.pidfd = -1
+        self._between = 0
 
-    def clone(
+    def bear(
         self, life: Life, steps: tuple[Any, ...], channel: proto.Socket, pipes: Pipes | None, window: tuple[int, int]
     ) -> None:
-        """Make the first process, in namespaces of its own."""
-        flags = inside.CLONE_NEWNS | inside.CLONE_NEWPID | inside.CLONE_NEWUTS | inside.CLONE_NEWIPC
-        if life.spec["own_network"]:
-            flags |= inside.CLONE_NEWNET
-        program = life.program
-        group = life.cgroup.open_for_clone()
-        if group is None:
-            life.cgroup.prepare_entry()
-            self.pid = inside.clone(flags)
-        else:
-            self.pid = inside.clone_into_cgroup(flags, group)
-        if self.pid == 0:
-            init.run(
-                life.spec,
-                steps,
-                channel,
-                pipes.theirs if pipes else None,
-                life.cgroup if group is None else None,
-                program=program,
-                last_capability=life.host.last_capability,
-                no_file=life.host.no_file,
-                window=window,
-            )
-        self.pidfd = os.pidfd_open(self.pid)
-        if group is None:
-            life.cgroup.close_entry()
-        else:
-            os.close(group)
+        """Make the first process, in namespaces of its own; or a go-between that makes it."""
+        assert life.confinement
+        stdio = pipes.theirs if pipes else None
+        pid, self._between = birth.bear(
+            life.spec, steps, life.cgroup, channel, stdio, confinement=life.confinement, window=window
+        )
+        if pid:
+            self._know(pid)
+
+    def _know(self, pid: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+
+    def await_exec(self, life: Life, channel: proto.Socket) -> None:
+        """Until the channel closes by exec; a failure, the pid or a terminal may come first."""
+        channel.settimeout(outcome.START_TIMEOUT_S)
+        try:
+            while True:
+                packet, descriptors = proto.receive_with_descriptors(channel)
+                if not packet:
+                    break
+                message = proto.parse(packet)
+                if message["event"] == "failed":
+                    raise StartFailed(message)
+                if message["event"] == "pid":
+                    self._know(message["pid"])
+                if descriptors and life.session:
+                    life.session.use_terminal(descriptors[0], stdin=life.spec["open_stdin"])
+        except TimeoutError:
+            raise StartFailed(outcome.timeout()) from None
+        finally:
+            if self._between:
+                os.waitpid(self._between, 0)
 
     def give_up(self, life: Life) -> None:
         """Kill what was made of it."""
@@ -121,23 +130,6 @@ class _Attempt:
             pass
         os.waitpid(self.pid, 0)
         os.close(self.pidfd)
-
-
-def _await_exec(life: Life, channel: proto.Socket) -> None:
-    """Until the channel closes by exec; a failure or a terminal may come first."""
-    channel.settimeout(outcome.START_TIMEOUT_S)
-    while True:
-        try:
-            packet, descriptors = proto.receive_with_descriptors(channel)
-        except TimeoutError:
-            raise StartFailed(outcome.timeout()) from None
-        if not packet:
-            break
-        message = proto.parse(packet)
-        if message["event"] == "failed":
-            raise StartFailed(message)
-        if descriptors and life.session:
-            life.session.use_terminal(descriptors[0], stdin=life.spec["open_stdin"])
 
 
 def undo(life: Life, report: dict[str, Any]) -> None:

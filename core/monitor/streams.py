@@ -148,6 +148,23 @@ class Log(Protocol):
         """What was kept from a position on, as (stream, bytes)."""
 
 
+class Tap:
+    """A Log that hands everything to a callback and keeps nothing."""
+
+    def __init__(self, sink: Callable[[int, bytes], int]) -> None:
+        self._sink = sink
+
+    def take(self, stream: int, descriptor: int) -> bytes:
+        """Read a batch."""
+        data = os.read(descriptor, proto.DATA_BYTES)
+        self._sink(stream, data)
+        return data
+
+    def replay(self, _position: list[int]) -> Iterator[tuple[int, bytes]]:
+        """Nothing: nobody is attached."""
+        return iter(())
+
+
 class Output:
     """One source of bytes (a pipe's reading end or a terminal's master) and where they go.
 

@@ -62,9 +62,10 @@ class Lease:
         os.close(self._descriptor)
 
 
-def live_holds(directory: Path) -> set[str]:
-    """Everything that living leases protect; files of dead ones are removed on the way."""
+def survey_leases(directory: Path) -> tuple[set[str], list[Path]]:
+    """Everything that living leases protect, and the files of dead ones. Changes nothing."""
     holds: set[str] = set()
+    dead: list[Path] = []
     for entry in os.scandir(directory):
         if entry.name.startswith("."):
             continue  # being made: not locked yet, perhaps
@@ -75,8 +76,16 @@ def live_holds(directory: Path) -> set[str]:
             except FileNotFoundError:
                 continue
         else:
-            path.unlink(missing_ok=True)
+            dead.append(path)
     holds.discard("")
+    return holds, dead
+
+
+def live_holds(directory: Path) -> set[str]:
+    """Everything that living leases protect; files of dead ones are removed on the way."""
+    holds, dead = survey_leases(directory)
+    for path in dead:
+        path.unlink(missing_ok=True)
     return holds
 
 

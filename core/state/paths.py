@@ -34,7 +34,7 @@ from core.state.documents import read_document, write_document
 
 SCHEMA = 1
 
-_DIRECTORIES = (
+DIRECTORIES = (
     "blobs/sha256",
     "ingest",
     "layers",
@@ -191,7 +191,7 @@ def _make_data_root(data: Path) -> str:
             hint="name an empty or a new directory with --root",
         )
     data.mkdir(mode=0o711, parents=True, exist_ok=True)
-    for name in _DIRECTORIES:
+    for name in DIRECTORIES:
         # 0711: a container's user must be able to reach its own upper directory and volumes
         (data / name).mkdir(mode=0o711, parents=True, exist_ok=True)
     candidate = data / f"format.json.{os.urandom(16).hex()}"
@@ -208,12 +208,12 @@ def _make_data_root(data: Path) -> str:
     return identity
 
 
-_TOP_LEVEL = {name.partition("/")[0] for name in _DIRECTORIES} | {"format.json", "store.lock"}
+TOP_LEVEL = {name.partition("/")[0] for name in DIRECTORIES} | {"format.json", "store.lock"}
 
 
 def _is_foreign(name: str) -> bool:
     """Whether a name can't be ours; another engine may be making the same root, its format.json not yet named so."""
-    return name not in _TOP_LEVEL and not name.startswith("format.json.")
+    return name not in TOP_LEVEL and not name.startswith("format.json.")
 
 
 def _claim_run_root(run: Path, data: Path, identity: str) -> None:

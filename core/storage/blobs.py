@@ -8,7 +8,9 @@ the lease is held until something durable (an image's record) refers to it.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ from core.model.progress import CancelToken
 from core.state.leases import Lease
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
+from core.storage.digest import digest_of
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -134,15 +137,21 @@ def ingest(
 
 
 def open_blob(roots: Roots, digest: str) -> int:
-    """A descriptor to read content by. Raises: NotFound."""
+    """A descriptor to read content by. Raises: NotFound, DigestMismatch: something else lies in its place."""
     path = roots.blob(digest)
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, "no plain file")
     except FileNotFoundError:
         raise NotFound(
             f"content {digest} is missing from the store", kind="blob", key=digest, hint="load the image again"
         ) from None
     except OSError as error:
+        if error.errno == errno.ELOOP:  # a link, a directory, a fifo
+            raise DigestMismatch(f"{path} is damaged: it is no plain file", hint="load the image again") from None
         raise wrapped(error, "read", path) from error
 
 
@@ -158,9 +167,7 @@ def read_blob(roots: Roots, digest: str, *, most: int) -> bytes:
             data += piece
     finally:
         os.close(descriptor)
-    import hashlib
-
-    found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    found = digest_of(data)
     if found != digest:
         raise DigestMismatch(f"{roots.blob(digest)} is damaged: it hashes to {found}", hint="load the image again")
     return data

@@ -25,6 +25,7 @@ from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
+from core.storage.digest import digest_of
 
 INCOMPLETE = "INCOMPLETE"
 MOST_LAYERS = 127
@@ -47,11 +48,9 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 def chain_id(parent: str, diff_id: str) -> str:
     """The id of a layer on top of others (image-spec: config.md, "Layer ChainID")."""
-    import hashlib  # loads OpenSSL, and a start computes no digest
-
     if not parent:
         return diff_id
-    return f"sha256:{hashlib.sha256(f'{parent} {diff_id}'.encode()).hexdigest()}"
+    return digest_of(f"{parent} {diff_id}".encode())
 
 
 def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:

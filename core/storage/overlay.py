@@ -80,12 +80,20 @@ def ensure_init_layer(roots: Roots, layers: Sequence[str]) -> Path:
     return target
 
 
-def prepare_upper(roots: Roots, layers: Sequence[str], directory: Path) -> None:
-    """Make upper/ and work/ in a container's directory; the upper gets the owner and mode of the image's root."""
+def prepare_upper(
+    roots: Roots, layers: Sequence[str], directory: Path, *, only: Sequence[str] = ("upper", "work")
+) -> None:
+    """Make upper/ and work/ in a container's directory; the upper gets the owner and mode of the image's root.
+
+    Args: only: which of the two.
+    """
     try:
+        if "work" in only:
+            (directory / "work").mkdir(mode=0o700)
+        if "upper" not in only:
+            return
         upper = directory / "upper"
         upper.mkdir(mode=0o755)
-        (directory / "work").mkdir(mode=0o700)
         if layers:
             copy_directory_attributes(roots.layer(layers[-1]) / "diff", upper)
         else:

@@ -11,6 +11,7 @@ from core.model.progress import CancelToken
 from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.blobs import open_blob
+from core.storage.compression import HEAD_BYTES, compression_of, plain_pieces
 from core.storage.layers import Layer, NewLayer
 from core.trees.launch import Worker, limits_argument
 from core.trees.tarread import DEFAULT_LIMITS, Limits
@@ -73,6 +74,36 @@ def unpack_layer(
         return new.publish(lease, diff_id=diff_id, blob=blob, size_bytes=result["size"], entries=result["entries"])
     finally:
         new.discard()
+
+
+def unpack_blob(
+    roots: Roots,
+    lease: Lease,
+    *,
+    blob: str,
+    parent: str,
+    diff_id: str,
+    report: Callable[[int], None] | None = None,
+    cancel: CancelToken | None = None,
+) -> Layer:
+    """Make the layer `diff_id` of a stored archive, compressed or not. Raises: as unpack_layer()."""
+    what = f"layer {diff_id[7:19]}"
+    descriptor = open_blob(roots, blob)
+    try:
+        packed = bool(compression_of(os.pread(descriptor, HEAD_BYTES, 0)))
+        return unpack_layer(
+            roots,
+            lease,
+            blob=blob,
+            chunks=(lambda: plain_pieces(lambda size: os.read(descriptor, size), what=what)) if packed else None,
+            parent=parent,
+            expected_diff_id=diff_id,
+            what=what,
+            report=report,
+            cancel=cancel,
+        )
+    finally:
+        os.close(descriptor)
 
 
 def _feed(worker: Worker, chunks: Iterator[bytes], cancel: CancelToken | None) -> str:

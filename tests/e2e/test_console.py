@@ -82,6 +82,25 @@ def test_A11_full_screen_programs_in_the_shell_pane_fit_its_size(engine: Engine,
     screen.shows("23 80")
 
 
+def test_A11_exec_and_run_with_a_terminal_in_the_command_line(engine: Engine, console: Open) -> None:
+    start(engine, "host", "sleep 600")
+    screen = console(columns=80, rows=24)
+    screen.shows("● host")
+    screen.press(":exec -it host sh", "enter")
+    screen.shows("/ #", "Ctrl-] leaves")
+    screen.press("stty size; tty; exit 3", "enter")
+    screen.shows("19 74", "/dev/pts/", "exit code 3")
+    screen.press("escape", f":run -it --name shelly {STARTER} sh", "enter")
+    screen.shows("/ #", "Ctrl-P Ctrl-Q detaches")
+    screen.press("echo a$((20+3))b", "enter")
+    screen.shows("a23b")
+    screen.press("\x10\x11")
+    screen.shows("done   y copy")
+    assert status(engine, "shelly") == "running"
+    screen.press("escape")
+    screen.shows("● shelly")
+
+
 def test_A6_stop_start_and_delete_by_key(engine: Engine, console: Open) -> None:
     key = start(engine, "worker", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
     screen = console()

@@ -5,8 +5,9 @@ import signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.format import human_duration, human_size, parse_duration, parse_moment, rfc3339_nano
+from app.format import human_duration, human_size, parse_moment, rfc3339_nano
 from core.errors import InvalidInput
+from core.model.durations import parse_duration
 from core.model.limits import parse_bytes, parse_cpus, parse_cpuset
 from core.model.mounts import clean_target, parse_mount, parse_tmpfs, parse_volume
 from core.model.security import parse_capability

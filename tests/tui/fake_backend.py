@@ -297,15 +297,20 @@ class FakeContainers:
 
     def create(self, spec: ContainerSpec) -> CreateResult:
         self._b.note("create", spec)
-        made = make_container(spec.name or "quiet_crane", spec.image, Created(), argv=spec.command)
+        name = spec.name or "quiet_crane"
+        made = make_container(name, spec.image, Created(), argv=spec.command, tty=spec.tty)
         self._b.all_containers[made.id] = made
         self._b.tell("container", "create", made.id)
         return CreateResult(made.id)
 
-    def start(self, key: str, attach: AttachWish | None = None) -> None:
+    def start(self, key: str, attach: AttachWish | None = None) -> FakeAttachment | None:
         self._b.note("start", self._b.named(key).name)
         now = time.time_ns()
         self._b.change(key, state=Running(pid=99, start_ticks=1, boot_id="b", started_ns=now))
+        if attach is not None:
+            self._b.shells.append(FakeAttachment())
+            return self._b.shells[-1]
+        return None
 
     def stop(self, key: str, timeout_s: int | None = None) -> None:
         self._b.note("stop", self._b.named(key).name)

@@ -305,6 +305,44 @@ async def test_command_line_runs_the_docker_language(console: Open) -> None:
         await screen.shows("frobnicate", "exit code")
 
 
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ("exec -it api-1 sh -l", ("exec", "api-1")),
+        ("run -it --name fresh shop/api:9.2", ("start", "fresh")),
+    ],
+)
+async def test_a_line_that_needs_a_terminal_opens_one(console: Open, line: str, call: tuple[str, str]) -> None:
+    async with console((80, 24)) as screen:
+        await screen.press("colon")
+        await screen.type(line)
+        await screen.press("enter")
+        await screen.called(*call)
+        await screen.shows("/ # ", "Ctrl-] leaves")
+        shell = screen.backend.shells[0]
+        await screen.type("ls q")
+        await screen.press("escape", "enter")
+        await screen.until(lambda: shell.typed == b"ls q\x1b\r", "typed")
+        await screen.until(lambda: shell.size == (19, 74), f"size, not {shell.size}")
+        shell.end()
+        await screen.shows("ended with 0", "done   y copy")
+        await screen.press("escape")
+        await screen.gone("done   y copy")
+
+
+async def test_a_terminal_in_the_pane_is_left_by_detach_keys_and_by_its_own(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        for keys in (("ctrl+p", "ctrl+q", "escape"), ("ctrl+right_square_bracket",)):
+            await screen.press("colon")
+            await screen.type("exec -it api-1 sh")
+            await screen.press("enter")
+            await screen.shows("Ctrl-P Ctrl-Q detaches")
+            await screen.press(*keys)
+            await screen.until(lambda: screen.backend.shells[-1].closed, "closed")
+            assert not screen.backend.shells[-1].typed
+            await screen.gone("wharf exec -it")
+
+
 async def test_command_line_completes_and_remembers(console: Open) -> None:
     async with console((80, 24)) as screen:
         await screen.press("colon")

@@ -7,11 +7,11 @@ from app.format import (
     binary_size,
     human_duration,
     human_size,
-    parse_duration,
     parse_moment,
     rfc3339_fixed,
     rfc3339_nano,
 )
+from core.model.durations import parse_duration
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 NOW_NS = 1_795_235_806_274_879_097  # 2026-11-21T04:36:46.274879097Z

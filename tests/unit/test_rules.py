@@ -129,7 +129,9 @@ def test_a_plain_command_loads_nothing_heavy(line):
 
 
 def test_the_engine_for_a_command_loads_nothing_heavy():
-    got = loaded("import app.quick, app.commands.run, app.commands.streams, core.engine.engine")
+    got = loaded(
+        "import app.quick; app.quick.prepare(); import app.commands.run, app.commands.streams, core.engine.engine"
+    )
     assert got.isdisjoint(HEAVY), sorted(got.intersection(HEAVY))
 
 

@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
+from app.commands.detach import DEFAULT, parse_detach_keys
 from app.console import copy_entries, short
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
@@ -78,7 +79,7 @@ class ContainerPlace(Place):
             with Vertical(id="stats-side"):
                 yield StatsGraphs()
         with Vertical(id="shell"):
-            yield TerminalPane()
+            yield TerminalPane("e opens another shell")
 
     def on_mount(self) -> None:
         for graphs in self.query(StatsGraphs):
@@ -160,7 +161,7 @@ class ContainerPlace(Place):
         if container is None or not isinstance(container.state, Running):
             self.seat.store.put_notice("it is not running: s starts it", "warn")
             return
-        self._show_shell().open(self._join)
+        self._show_shell().open(self._join, parse_detach_keys(DEFAULT))
 
     def action_zoom(self) -> None:
         if self.has_class("shell"):

@@ -16,12 +16,13 @@ from app.console.dialogs.delete import DeleteContainers, KillDialog
 from app.console.dialogs.rename import RenameDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
+from app.console.standing import standing_of
 from app.console.widgets.container_side import ContainerSide
 from app.console.widgets.first_run import FirstRun
 from app.console.widgets.graph import buckets, nice_top
 from app.console.widgets.resource_table import Column, Piece, ResourceTable
 from app.console.widgets.strips import sparkline
-from core.model.container import Container, Created, Exited, Restarting, Running
+from core.model.container import Container, Running
 from core.model.display import safe_text
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class ContainersPlace(ListPlace):
             return safe_text(one.config.image_name)
 
         return [
-            column("sign", short.glyph, lambda one: short.glyph(one)[1]),
+            column("sign", _sign, lambda one: _sign(one)[1]),
             column("name", lambda one: (name(one), "text"), name, name),
             column("image", lambda one: (image(one), "muted"), image, image),
             column("status", self._state, _since, lambda one: f"{one.status} {self._state(one)[0]}"),
@@ -131,7 +132,7 @@ class ContainersPlace(ListPlace):
         return host.cpu_count if self.seat.cpu_of_host and host else 1
 
     def _state(self, container: Container) -> tuple[str, str]:
-        return short.state(container, time.time_ns()), short.glyph(container)[1]
+        return short.state(standing_of(container), time.time_ns()), _sign(container)[1]
 
     def _cpu(self, container: Container) -> tuple[str, str]:
         point = self._point(container)
@@ -246,11 +247,10 @@ class ContainersPlace(ListPlace):
         return copy_entries.for_container(item)
 
 
+def _sign(container: Container) -> Piece:
+    return short.glyph(standing_of(container))
+
+
 def _since(container: Container) -> int:
     """When the present state began: what the state column sorts by."""
-    match container.state:
-        case Running(started_ns=moment) | Exited(finished_ns=moment) | Restarting(finished_ns=moment):
-            return -moment
-        case Created():
-            return -container.config.created_ns
-    return 0
+    return -standing_of(container).since_ns

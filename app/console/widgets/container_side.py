@@ -11,6 +11,7 @@ from textual.timer import Timer
 from app.console import short
 from app.console.problems import explain
 from app.console.seat import seat
+from app.console.standing import standing_of
 from app.console.widgets.bar import Bar
 from app.console.widgets.log_view import LogLines
 from app.console.widgets.stats_graph import StatsGraphs
@@ -42,11 +43,12 @@ class ContainerTitle(Bar):
             return
         cells.gap(1)
         if line == 0:
-            sign, tone = short.glyph(container)
+            standing = standing_of(container)
+            sign, tone = short.glyph(standing)
             cells.put(f"{sign} ", palette.style(tone)).put(
                 safe_text(container.name), palette.style("text", "background", "bold")
             )
-            state = short.state(container, time.time_ns())
+            state = short.state(standing, time.time_ns())
             cells.right([(f"{state} ", palette.style(tone))])
         elif line == 1:
             cells.put(safe_text(container.config.image_name), palette.style("accent"))

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
+from app.console.places import TABS
 from app.console.widgets.bar import Bar
 from app.console.widgets.strips import Cells
-
-TABS = (
-    ("1", "containers", "Containers"),
-    ("2", "images", "Images"),
-    ("3", "volumes", "Volumes"),
-    ("4", "host", "Host"),
-)
 
 
 class TabBar(Bar):

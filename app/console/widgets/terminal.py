@@ -44,8 +44,11 @@ class TerminalPane(Widget, can_focus=True):
             super().__init__()
             self.why = why
 
-    def __init__(self) -> None:
+    def __init__(self, again: str = "") -> None:
         super().__init__()
+        self._again = again
+        """How to open another session, for when one has ended."""
+        self._detach_keys = b""
         self.terminal = Terminal(80, 24)
         self._session: ShellSession | None = None
         self._wanted: Callable[[int, int], Attachment] | None = None
@@ -58,9 +61,10 @@ class TerminalPane(Widget, can_focus=True):
 
     # ------------------------------------------------------------------ session
 
-    def open(self, attach: Callable[[int, int], Attachment]) -> None:
+    def open(self, attach: Callable[[int, int], Attachment], detach_keys: bytes = b"") -> None:
         """Begin a session; `attach(rows, columns)` is called in a thread."""
         self.shut()
+        self._detach_keys = detach_keys
         self._wanted = attach
         if self.size.width:
             self._begin()
@@ -73,7 +77,9 @@ class TerminalPane(Widget, can_focus=True):
         columns, rows = self.size.width, self.size.height
         self.terminal = Terminal(columns, rows)
         self._back, self.ended = 0, ""
-        self._session = ShellSession(lambda: attach(rows, columns), Relay(self.app), self._draw, self._over)
+        self._session = ShellSession(
+            lambda: attach(rows, columns), Relay(self.app), self._draw, self._over, self._detach_keys
+        )
         self.refresh()
 
     def shut(self) -> None:
@@ -87,6 +93,11 @@ class TerminalPane(Widget, can_focus=True):
     def is_open(self) -> bool:
         """Whether a program is there to type to."""
         return self._wanted is not None or (self._session is not None and not self.ended)
+
+    @property
+    def text(self) -> str:
+        """What the program's screen shows."""
+        return "\n".join(row.text().rstrip() for row in self.terminal.grid.lines).rstrip()
 
     def on_unmount(self) -> None:
         self.shut()
@@ -221,7 +232,7 @@ class TerminalPane(Widget, can_focus=True):
         palette, width, terminal = seat(self).palette, self.size.width, self.terminal
         if self.ended and y == self.size.height - 1:
             cells = Cells(width, palette.style("muted", "raised"))
-            return cells.put(f" shell {self.ended}   e opens another ").strip()
+            return cells.put(f" {self.ended}   {self._again}").strip()
         row = self._row(y)
         if row is None:
             return Strip.blank(width, palette.style("text"))

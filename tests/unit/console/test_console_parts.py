@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -15,16 +16,19 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tui"))
 
 from fake_backend import FakeAttachment, FakeBackend, make_container, seeded
 
-from app.console import first_frame, keymap, settings, theme_file
+from app.console import first_frame, keymap, settings, theme_file, theme_glance
 from app.console.container_columns import SHAPES, share_width
 from app.console.log_source import BLOCK, LogSource
 from app.console.shell import ShellSession
+from app.console.standing import standing_of
 from app.console.theme import Palette
 from app.console.vt.keys import encode_key, encode_mouse, encode_paste
 from app.console.vt.terminal import Terminal
 from app.console.widgets.graph import braille, buckets, nice_top
 from app.console.widgets.strips import Cells, fit, meter, sparkline
 from core.errors import InvalidInput, NotFound
+from core.model.container import Container
+from core.model.glance import Glance, Glimpse
 from core.model.ink import BOLD, REVERSE, Ink, apply_sgr, rgb
 
 # ---------------------------------------------------------------------- graphs and strips
@@ -110,7 +114,7 @@ def test_all_shipped_themes_are_whole() -> None:
 def test_a_broken_theme_is_named_and_left_out(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.toml").write_text(text)
     themes, complaints = theme_file.load_themes(tmp_path)
-    assert theme_file.DEFAULT_THEME in themes
+    assert theme_glance.DEFAULT_THEME in themes
     assert len(complaints) == 1
     assert complaints[0].startswith("theme mine.toml: ")
 
@@ -310,14 +314,27 @@ def test_shell_that_cannot_start_says_why() -> None:
 # ---------------------------------------------------------------------- the first frame
 
 
+def seen(*containers: Container) -> Glance:
+    glimpses = tuple(
+        Glimpse(one.name, one.config.image_name, standing_of(one), one.settings.limits.memory_bytes)
+        for one in containers
+    )
+    return Glance(glimpses, len(glimpses), 3, 2)
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
-def test_first_frame_shows_real_state_in_its_place(size: tuple[int, int]) -> None:
-    backend = seeded()
-    containers = backend.containers.list(all=True)
-    counts = {"Containers": 5, "Images": 3, "Volumes": 2}
-    colours = theme_file.load_themes(Path("/nonexistent"))[0][theme_file.DEFAULT_THEME].colors
-    for paint in (first_frame._Paint(colours), first_frame._Paint(None)):
-        text = first_frame.compose(containers, backend.containers.stats(), counts, *size, paint)
+def test_first_frame_shows_real_state_in_its_place(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    colours = theme_glance.glance_colours()
+    shipped = theme_file.load_themes(Path("/nonexistent"))[0][theme_glance.DEFAULT_THEME].colors
+    assert colours is not None
+    assert {name: getattr(shipped, name) for name in shipped.__struct_fields__ if name != "series"}.items() <= (
+        colours.items()
+    )
+    for paint in (first_frame.Paint(colours), first_frame.Paint(None)):
+        text = first_frame.compose(seen(*seeded().containers.list(all=True)), *size, paint)
         terminal = Terminal(*size)
         terminal.feed(text.encode())
         rows = [row.text() for row in terminal.grid.lines]
@@ -329,8 +346,17 @@ def test_first_frame_shows_real_state_in_its_place(size: tuple[int, int]) -> Non
         assert any("✖ cron" in row and "OOM" in row and "256M" in row for row in rows)
 
 
-def test_ST10_first_frame_lets_no_name_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ST10_first_frame_lets_no_name_out() -> None:
     evil = make_container("evil\x1b[2J", "i\x1b]0;x\x07")
-    text = first_frame.compose([evil], {}, {"Containers": 1}, 80, 24, first_frame._Paint(None))
+    text = first_frame.compose(seen(evil, make_container("港" * 90)), 80, 24, first_frame.Paint(None))
     assert "\x1b]0;" not in text
     assert "evil␛[2J" in text
+
+
+def test_first_frame_is_painted_before_what_is_slow_to_load_is_loaded() -> None:
+    code = (
+        "import sys, app.main, app.console.application, app.console.first_frame, core.state.glance\n"
+        "print(*{name.partition('.')[0] for name in sys.modules} & {'msgspec', 'textual', 'rich', 'pathlib'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

@@ -18,6 +18,7 @@ from app.console import inspection, short
 from app.console.filtering import parse_filter
 from app.console.jobs import Job
 from app.console.problems import explain, find_problems
+from app.console.standing import standing_of
 from app.console.track import HostTrack, Track
 from core.model.container import Created, Damaged, Exited, ProcessTable, Running
 from core.model.limits import Limits
@@ -60,9 +61,9 @@ STATES = [
 
 @pytest.mark.parametrize(("state", "sign", "words"), STATES)
 def test_states_have_a_shape_and_short_words(state: object, sign: str, words: str) -> None:
-    container = make_container("x", state=state)
-    assert short.glyph(container)[0] == sign
-    assert short.state(container, NOW) == words
+    standing = standing_of(make_container("x", state=state))
+    assert short.glyph(standing)[0] == sign
+    assert short.state(standing, NOW) == words
     assert len(words) <= 10
 
 

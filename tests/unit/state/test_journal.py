@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.model.progress import CancelToken
+from core.monitor import journal as segments
 from core.monitor import records
 from core.state import journal
 
@@ -38,15 +39,15 @@ def test_window_of_time(tmp_path: Path) -> None:
 
 
 def test_old_segments_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "SEGMENT_BYTES", 200)
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 200)
     for number in range(40):
         journal.append(tmp_path, "image", "tag", str(number))
-    assert len(list(tmp_path.iterdir())) <= journal.KEPT_SEGMENTS
+    assert len(list(tmp_path.iterdir())) <= segments.KEPT_SEGMENTS
     assert [event.actor for event in journal.read(tmp_path)][-1] == "39"
 
 
 def test_following_crosses_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "SEGMENT_BYTES", 300)
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 300)
     cancel = CancelToken()
     seen: list[str] = []
 
