@@ -20,6 +20,10 @@ class Record(dict[str, object]):
         self.hidden: dict[str, object] = dict(hidden or {})
 
 
+class Omitting(Record):
+    """A record whose JSON has its fields in the order they are given, without those that are empty there."""
+
+
 class NoValue:
     """What Go calls the zero reflect.Value."""
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
-from app.commands.go_values import NO_VALUE, OpenMap, Record, go_quote, go_text
+from app.commands.go_values import NO_VALUE, Omitting, OpenMap, Record, go_quote, go_text
 
 
 def go_json(value: object, *, for_html: bool = False) -> str:
@@ -135,7 +135,7 @@ def _urlquery(*values: object) -> str:
 
 
 def _json(value: object) -> str:
-    if isinstance(value, Record):
+    if isinstance(value, Record) and not isinstance(value, Omitting):
         return row_json(value)
     if isinstance(value, list) and value and all(isinstance(item, Record) for item in value):
         return "[" + ",".join(map(_json, value)) + "]"

@@ -52,6 +52,7 @@ MORE = {
     "top": "stats:TOP",
     "unpause": "lifecycle:UNPAUSE",
     "wait": "lifecycle:WAIT",
+    "why": "why:WHY",
 }
 
 
@@ -93,6 +94,7 @@ GROUPS = {
             "top": "stats:TOP",
             "unpause": "lifecycle:UNPAUSE",
             "wait": "lifecycle:WAIT",
+            "why": "why:WHY",
         },
     ),
     "image": Group(

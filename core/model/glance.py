@@ -13,12 +13,14 @@ class Standing(NamedTuple):
     """A state without its details. `since_ns` is when it began, as far as that is known."""
 
     status: str
-    """created, running, paused, exited, removing, dead; empty where only an engine could tell."""
+    """created, running, paused, restarting, exited, removing, dead; empty where only an engine could tell."""
     since_ns: int = 0
     exit_code: int = 0
     oom_killed: bool = False
     failed: bool = False
     """Whether it never got as far as it was meant to: a start that failed."""
+    health: str = "none"
+    """none, starting, healthy or unhealthy, while it runs."""
 
 
 class Glimpse(NamedTuple):
