@@ -108,11 +108,11 @@ class Containers(Protocol):
     def attach(self, key: str, wish: AttachWish) -> Attachment:
         """Join the streams of a running container."""
 
-    def stop(self, key: str, timeout_s: int | None = None) -> None:
-        """Its stop signal, then SIGKILL after timeout_s (None: its own, 10 s); stopped is fine."""
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
+        """A signal (empty: its own), then SIGKILL after timeout_s (None: its own, or 10 s); stopped is fine."""
 
-    def restart(self, key: str, timeout_s: int | None = None) -> None:
-        """Stop, then start."""
+    def restart(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
+        """Stop as stop() does, then start."""
 
     def kill(self, key: str, signal: str = "KILL") -> None:
         """Send a signal to its first process."""

@@ -12,6 +12,7 @@ from app.format import rfc3339_nano
 from core.model.container import Container, Created, Exited, Running
 from core.model.health import Health, HealthCheck
 from core.model.image import Image, ImageConfig
+from core.model.log_drivers import json_path
 from core.model.mounts import Mount
 from core.model.volume import Volume
 
@@ -38,7 +39,7 @@ def container_document(container: Container) -> Document:
         "ResolvConfPath": _inside(container, "resolv.conf"),
         "HostnamePath": _inside(container, "hostname"),
         "HostsPath": _inside(container, "hosts"),
-        "LogPath": _inside(container, "logs"),
+        "LogPath": _log_path(container),
         "Name": f"/{container.name}",
         "RestartCount": 0,
         "Driver": "overlay2",
@@ -84,6 +85,7 @@ def container_document(container: Container) -> Document:
         "OnBuild": None,
         "Labels": OpenMap(config.labels),
         "StopSignal": config.stop_signal,
+        **({} if spec.stop_timeout_s is None else {"StopTimeout": spec.stop_timeout_s}),
     }
     document["NetworkSettings"] = _network_settings(spec.network)
     return document
@@ -91,6 +93,13 @@ def container_document(container: Container) -> Document:
 
 def _inside(container: Container, name: str) -> str:
     return f"{container.directory}/{name}" if container.directory else ""
+
+
+def _log_path(container: Container) -> str:
+    """The file that log shippers read; docker names one for json-file only."""
+    if container.config.log.driver != "json-file" or not container.directory:
+        return ""
+    return json_path(container.directory, container.id)
 
 
 def _state(container: Container) -> Document:
@@ -170,7 +179,7 @@ def _host_config(container: Container) -> Document:
     return {
         "Binds": binds or None,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": "wharf", "Config": OpenMap()},
+        "LogConfig": {"Type": container.config.log.driver, "Config": OpenMap(container.config.log.options)},
         "NetworkMode": spec.network,
         "PortBindings": OpenMap(),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
@@ -199,6 +208,7 @@ def _host_config(container: Container) -> Document:
         "UsernsMode": "",
         "ShmSize": 64 * 1024**2,
         "Runtime": "wharf",
+        **({"Init": True} if spec.init else {}),
         "ConsoleSize": [0, 0],
         "Isolation": "",
         "CpuShares": limits.cpu_shares,

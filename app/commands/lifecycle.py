@@ -39,15 +39,15 @@ def _timeout(invocation: Invocation) -> int | None:
 
 
 def _stop(invocation: Invocation) -> int:
-    timeout_s = _timeout(invocation)
+    timeout_s, signal = _timeout(invocation), invocation.flags.text("signal")
     containers = invocation.backend.containers
-    return each(invocation, invocation.arguments, lambda name: containers.stop(name, timeout_s))
+    return each(invocation, invocation.arguments, lambda name: containers.stop(name, timeout_s, signal))
 
 
 def _restart(invocation: Invocation) -> int:
-    timeout_s = _timeout(invocation)
+    timeout_s, signal = _timeout(invocation), invocation.flags.text("signal")
     containers = invocation.backend.containers
-    return each(invocation, invocation.arguments, lambda name: containers.restart(name, timeout_s))
+    return each(invocation, invocation.arguments, lambda name: containers.restart(name, timeout_s, signal))
 
 
 def _kill(invocation: Invocation) -> int:
@@ -135,7 +135,7 @@ _SEVERAL = "CONTAINER [CONTAINER...]"
 _TIMEOUT = (
     flag("-t, --timeout int", "Seconds to wait before killing the container"),
     flag("--time int", "Seconds to wait before killing the container", hidden=True),
-    refused("-s, --signal string", "a container's stop signal is fixed at create; use kill -s for another"),
+    flag("-s, --signal string", "Signal to send to the container", check=parse_signal),
 )
 
 STOP = Command(

@@ -74,9 +74,12 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     flag("--health-start-period duration", "Start period for the container to initialize (ms|s|m|h)"),
     flag("--health-timeout duration", "Maximum time to allow one check to run (ms|s|m|h)"),
     flag("-h, --hostname string", "Container host name", check=_check_hostname),
+    flag("--init", "Run an init inside the container that forwards signals and reaps processes"),
     flag("-i, --interactive", "Keep STDIN open even if not attached"),
     flag("-l, --label list", "Set meta data on a container"),
     flag("--label-file list", "Read in a line delimited file of labels"),
+    flag("--log-driver string", "Logging driver for the container"),
+    flag("--log-opt list", "Log driver options"),
     flag("-m, --memory bytes", "Memory limit"),
     flag(
         "--memory-swap string",
@@ -99,6 +102,7 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     flag("--read-only", "Mount the container's root filesystem as read only"),
     flag("--rm", "Automatically remove the container and its anonymous volumes when it exits"),
     flag("--stop-signal string", "Signal to stop the container", check=parse_signal),
+    flag("--stop-timeout int", "Timeout (in seconds) to stop a container"),
     flag("--tmpfs list", "Mount a tmpfs directory", check=parse_tmpfs),
     flag("-t, --tty", "Allocate a pseudo-TTY"),
     flag("-u, --user string", "Username or UID (format: <name|uid>[:<group|gid>])"),
@@ -131,7 +135,6 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     refused("--expose list", _NETWORKS_LATER),
     refused("--gpus string", "devices are added in a later version"),
     refused("--group-add list", "a container has the groups that its image gives its user"),
-    refused("--init", "an init of wharf's own comes in a later version", allowed=("false",)),
     refused("--ip string", _NETWORKS_LATER),
     refused("--ip6 string", _NETWORKS_LATER),
     refused("--ipc string", "every container has an IPC namespace of its own", allowed=("private", "")),
@@ -139,8 +142,6 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     refused("--kernel-memory bytes", "kernels have given it up; use --memory"),
     refused("--link list", _NETWORKS_LATER),
     refused("--link-local-ip list", _NETWORKS_LATER),
-    refused("--log-driver string", "logs are kept by wharf itself", allowed=("json-file", "local", "")),
-    refused("--log-opt list", "logs are kept by wharf itself"),
     refused("--mac-address string", _NETWORKS_LATER),
     refused("--memory-reservation bytes", _OTHER_LIMITS, allowed=("0",)),
     refused("--memory-swappiness int", _OTHER_LIMITS, allowed=("-1",)),
@@ -156,7 +157,6 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     refused("--runtime string", "wharf is the runtime"),
     refused("--security-opt list", "every container has the default protection in this version"),
     refused("--shm-size bytes", "/dev/shm has 64 MiB in this version", allowed=("64m",)),
-    refused("--stop-timeout int", "give the time to stop: stop -t SECONDS", allowed=("10",)),
     refused("--storage-opt list", "there is one storage driver"),
     refused("--sysctl map", "sysctls come in a later version"),
     refused("--ulimit ulimit", "ulimits come in a later version"),
@@ -218,7 +218,17 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         labels=_read_labels([*_lines_of(flags.many("label-file")), *flags.many("label")]),
         stop_signal=flags.text("stop-signal"),
         health=_read_health(flags),
+        log_driver=flags.text("log-driver"),
+        log_options=_read_log_options(flags.text("log-driver"), flags.many("log-opt")),
+        init=flags.truth("init"),
+        stop_timeout_s=flags.number("stop-timeout") if flags.given("stop-timeout") else None,
     )
+
+
+def _read_log_options(driver: str, given: Sequence[str]) -> dict[str, str]:
+    if driver == "none" and given:
+        raise InvalidInput("invalid logging opts for driver none")
+    return {name: value for name, _, value in (text.partition("=") for text in given)}
 
 
 def _read_health(flags: Values) -> HealthCheck | None:

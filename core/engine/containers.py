@@ -22,7 +22,7 @@ from core.engine.records import ContainerRecords
 from core.engine.sandboxes import build_sandbox
 from core.engine.tree import Tree
 from core.engine.volumes import EngineVolumes
-from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, WrongState
+from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, Unsupported, WrongState
 from core.linux import pidfd
 from core.model.container import (
     Change,
@@ -36,6 +36,7 @@ from core.model.container import (
     Running,
 )
 from core.model.limits import Limits
+from core.model.log_drivers import LogConfig
 from core.model.logs import LogLine, LogQuery
 from core.model.merge import process_environment
 from core.model.progress import CancelToken, Report
@@ -57,6 +58,8 @@ class EngineContainers:
     def __init__(self, roots: Roots, records: ContainerRecords) -> None:
         self._roots = roots
         self._records = records
+        self.log_defaults = LogConfig()
+        """For containers that are made without a wish of their own."""
         self.images: EngineImages
         self.volumes: EngineVolumes
 
@@ -66,7 +69,7 @@ class EngineContainers:
         """Make a container; nothing is left behind if that fails."""
         from core.engine import creating
 
-        return creating.create(self._roots, self._records, self.images, self.volumes, spec)
+        return creating.create(self._roots, self._records, self.images, self.volumes, spec, self.log_defaults)
 
     def start(self, key: str, attach: AttachWish | None = None) -> LocalAttachment | None:
         """Start it; with a wish, every byte from the first on comes through the attachment."""
@@ -173,13 +176,14 @@ class EngineContainers:
 
     # ── ending ─────────────────────────────────────────────────────────────────────────────────
 
-    def stop(self, key: str, timeout_s: int | None = None) -> None:
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         """Its stop signal, then SIGKILL after timeout_s."""
         container = self._records.get(key)
         if not isinstance(container.state, Running):
             return
-        grace_s = _GRACE_S if timeout_s is None else timeout_s
-        number = parse_signal(container.config.stop_signal or "TERM")
+        own_s = container.config.spec.stop_timeout_s
+        grace_s = timeout_s if timeout_s is not None else _GRACE_S if own_s is None else own_s
+        number = parse_signal(signal or container.config.stop_signal or "TERM")
         try:
             if container.state.paused:
                 self._tell(container, {"op": "unpause"})
@@ -231,10 +235,10 @@ class EngineContainers:
             time.sleep(_POLL_S)
         return None
 
-    def restart(self, key: str, timeout_s: int | None = None) -> None:
+    def restart(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         """Stop, then start."""
         container_id = self._records.resolve(key)
-        self.stop(container_id, timeout_s)
+        self.stop(container_id, timeout_s, signal)
         self.start(container_id)
         self._note(self._records.load(container_id), "restart")
 
@@ -380,19 +384,36 @@ class EngineContainers:
         """Lines, oldest first; with follow until it ends or is cancelled."""
         from core.logs.reader import read_log
 
-        container_id = self._records.resolve(key)
+        container = self._readable(key)
 
         def is_over() -> bool:
-            return not self._records.is_managed(container_id)
+            return not self._records.is_managed(container.id)
 
-        directory = self._roots.container(container_id) / "logs"
-        return read_log(directory, query, cancel or CancelToken(), is_over)
+        directory = self._roots.container(container.id) / "logs"
+        lines = read_log(directory, query, cancel or CancelToken(), is_over)
+        if not query.details:
+            return lines
+        from core.engine.sandboxes import log_subject
+        from core.model.log_drivers import log_attributes
+
+        attributes = log_attributes(container.config.log, log_subject(container))
+        return (msgspec.structs.replace(line, attributes=attributes) for line in lines)
+
+    def _readable(self, key: str) -> Container:
+        """A container that has a log."""
+        container = self._records.get(key)
+        if container.config.log.driver == "none":
+            raise Unsupported(
+                "configured logging driver does not support reading",
+                hint=f"{container.name} was made with --log-driver none; attach shows what it writes from now on",
+            )
+        return container
 
     def log_view(self, key: str) -> LogView:
         """A log for a viewer."""
         from core.logs.view import FileLogView
 
-        return FileLogView(self._roots.container(self._records.resolve(key)) / "logs")
+        return FileLogView(self._roots.container(self._readable(key).id) / "logs")
 
     def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
         """Its processes, as ps shows them from the host's side."""

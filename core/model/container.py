@@ -11,6 +11,7 @@ import msgspec
 
 from core.model.health import Health, HealthCheck
 from core.model.limits import Limits
+from core.model.log_drivers import LogConfig
 from core.model.mounts import Mount, MountSpec
 from core.model.restart import RestartPolicy
 
@@ -46,6 +47,12 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     labels: dict[str, str] = {}
     stop_signal: str = ""
     health: HealthCheck | None = None
+    log_driver: str = ""
+    """Empty: the engine's default, and its options with it."""
+    log_options: dict[str, str] = {}
+    init: bool = False
+    """Whether a first process of ours forwards signals and reaps."""
+    stop_timeout_s: int | None = None
     restart: RestartPolicy = RestartPolicy()
 
 
@@ -80,6 +87,7 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     exposed_ports: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     health: HealthCheck | None = None
+    log: LogConfig = LogConfig()
     health_shell: tuple[str, ...] = ()
     """What a CMD-SHELL check is given to; empty: /bin/sh -c."""
     settings: ContainerSettings | None = None

@@ -73,6 +73,7 @@ def run(
             program=program,
             no_file=no_file,
             make_cwd=True,
+            init=bool(spec.get("init")),
         )
     except StageError as error:
         fail(error, report_to)

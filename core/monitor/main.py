@@ -25,7 +25,8 @@ from core.linux.remove import remove_tree
 from core.monitor import init, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.health import HealthChecks
-from core.monitor.log import LogWriter
+from core.monitor.log import LogWriter, NoLog
+from core.monitor.log_driver import open_log
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
@@ -64,7 +65,7 @@ class Monitor:
         self._host = host
         self._loop = Loop()
         self._cgroup = driver.choose(host.hierarchies, spec["cgroup"])
-        self._log: LogWriter | None = None
+        self._log: LogWriter | NoLog | None = None
         self._session: Session | None = None
         self._alive = -1
         self._pid = 0
@@ -114,7 +115,7 @@ class Monitor:
         self._cgroup.create()
         self._warnings += self._cgroup.limit(spec["limits"])
         self._cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else DEFAULT_RULES)
-        self._log = LogWriter(f"{spec['container_dir']}/logs")
+        self._log = open_log(self._loop, spec, is_first=True)
         self._session = Session(self._loop, self._log.write, stdin_once=spec["stdin_once"], note=self._note)
         self._program = None if spec["privileged"] else self._host.filters(spec["bounding"])
         controllers = plan.v1_controllers(self._host.hierarchies.v1) if self._host.hierarchies.version != "2" else ()

@@ -312,12 +312,12 @@ class FakeContainers:
             return self._b.shells[-1]
         return None
 
-    def stop(self, key: str, timeout_s: int | None = None) -> None:
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         self._b.note("stop", self._b.named(key).name)
         now = time.time_ns()
         self._b.change(key, state=Exited(exit_code=0, started_ns=now, finished_ns=now))
 
-    def restart(self, key: str, timeout_s: int | None = None) -> None:
+    def restart(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         self._b.note("restart", self._b.named(key).name)
 
     def kill(self, key: str, signal: str = "KILL") -> None:
