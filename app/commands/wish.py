@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from app.commands.definition import Invocation
 from app.commands.flags import Flag, Values, flag, refused
+from app.commands.isolation import ISOLATION_FLAGS, read_isolation
+from app.commands.limits import LIMIT_FLAGS, read_limits
 from core.errors import InvalidInput, InvalidSpec, wrapped
 from core.model.container import ContainerSpec
 from core.model.health import HealthCheck
-from core.model.limits import Limits, check_limits, parse_cpus, parse_cpuset, parse_swap
 from core.model.mounts import MountSpec, parse_mount, parse_tmpfs, parse_volume
 from core.model.reference import parse_reference
 from core.model.security import parse_capability
@@ -54,16 +55,25 @@ def _check_platform(text: str) -> None:
         raise InvalidInput(f"this host runs linux/{here} only")
 
 
-_OTHER_LIMITS = "of the limits, --cpu-shares, --cpus, --cpuset-cpus, -m, --memory-swap and --pids-limit work"
+def _check_pull(text: str) -> None:
+    if text == "always":
+        raise InvalidInput("no registry can be asked in this version: missing and never work")
+    if text not in ("missing", "never"):
+        raise InvalidInput(f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"')
 
-CREATE_FLAGS: tuple[Flag, ...] = (
+
+def _check_volume_driver(text: str) -> None:
+    if text not in ("", "local"):
+        raise InvalidInput(
+            f'error looking up volume plugin {text}: plugin "{text}" not found: the only driver is local'
+        )
+
+
+_OWN_FLAGS: tuple[Flag, ...] = (
     flag("-a, --attach list", "Attach to STDIN, STDOUT or STDERR", check=_check_stream),
     flag("--cap-add list", "Add Linux capabilities", check=parse_capability),
     flag("--cap-drop list", "Drop Linux capabilities", check=parse_capability),
     flag("--cidfile string", "Write the container ID to the file"),
-    flag("-c, --cpu-shares int", "CPU shares (relative weight)"),
-    flag("--cpus decimal", "Number of CPUs"),
-    flag("--cpuset-cpus string", "CPUs in which to allow execution (0-3, 0,1)", check=parse_cpuset),
     flag("--entrypoint string", "Overwrite the default ENTRYPOINT of the image"),
     flag("-e, --env list", "Set environment variables", check=_check_env),
     flag("--env-file list", "Read in a file of environment variables"),
@@ -80,12 +90,6 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     flag("--label-file list", "Read in a line delimited file of labels"),
     flag("--log-driver string", "Logging driver for the container"),
     flag("--log-opt list", "Log driver options"),
-    flag("-m, --memory bytes", "Memory limit"),
-    flag(
-        "--memory-swap string",
-        "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
-        check=parse_swap,
-    ),
     flag("--mount mount", "Attach a filesystem mount to the container", check=parse_mount),
     flag("--name string", "Assign a name to the container"),
     flag(
@@ -96,7 +100,6 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     ),
     flag("--net string", "Connect a container to a network", check=check_network, hidden=True),
     flag("--no-healthcheck", "Disable any container-specified HEALTHCHECK"),
-    flag("--pids-limit int", "Tune container pids limit (set -1 for unlimited)"),
     flag("--platform string", "Refuse to run on another platform than this", check=_check_platform),
     flag("--privileged", "Give extended privileges to this container"),
     flag("--read-only", "Mount the container's root filesystem as read only"),
@@ -107,64 +110,32 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     flag("-t, --tty", "Allocate a pseudo-TTY"),
     flag("-u, --user string", "Username or UID (format: <name|uid>[:<group|gid>])"),
     flag("-v, --volume list", "Bind mount a volume", check=parse_volume),
+    flag("--volumes-from list", "Mount volumes from the specified container(s)"),
+    flag("--pull string", 'Pull image before running ("missing", "never")', default="missing", check=_check_pull),
+    flag("--volume-driver string", "Volume driver for the container (local)", check=_check_volume_driver),
+    flag("--annotation map", "Add an annotation to the container"),
     flag("-w, --workdir string", "Working directory inside the container"),
     flag("--disable-content-trust", "Skip image verification", default="true", hidden=True),
     flag("-q, --quiet", "Suppress the pull output", hidden=True),
     refused("--add-host list", _NETWORKS_LATER),
-    refused("--annotation map", "it has no reader in this version"),
-    refused("--blkio-weight uint16", _OTHER_LIMITS, allowed=("0",)),
-    refused("--blkio-weight-device list", _OTHER_LIMITS),
-    refused("--cgroup-parent string", "containers live in wharf's own cgroups"),
-    refused("--cgroupns string", "every container has a cgroup namespace of its own", allowed=("private", "")),
-    refused("--cpu-period int", "use --cpus", allowed=("0",)),
-    refused("--cpu-quota int", "use --cpus", allowed=("0",)),
-    refused("--cpu-rt-period int", _OTHER_LIMITS, allowed=("0",)),
-    refused("--cpu-rt-runtime int", _OTHER_LIMITS, allowed=("0",)),
-    refused("--cpuset-mems string", _OTHER_LIMITS, allowed=("",)),
-    refused("--device list", "only the default devices are there; --privileged gives all of them"),
-    refused("--device-cgroup-rule list", "only the default devices are there"),
-    refused("--device-read-bps list", _OTHER_LIMITS),
-    refused("--device-read-iops list", _OTHER_LIMITS),
-    refused("--device-write-bps list", _OTHER_LIMITS),
-    refused("--device-write-iops list", _OTHER_LIMITS),
     refused("--dns list", _NETWORKS_LATER),
     refused("--dns-opt list", _NETWORKS_LATER),
     refused("--dns-option list", _NETWORKS_LATER),
     refused("--dns-search list", _NETWORKS_LATER),
-    refused("--domainname string", "use --hostname"),
     refused("--expose list", _NETWORKS_LATER),
-    refused("--gpus string", "devices are added in a later version"),
-    refused("--group-add list", "a container has the groups that its image gives its user"),
     refused("--ip string", _NETWORKS_LATER),
     refused("--ip6 string", _NETWORKS_LATER),
-    refused("--ipc string", "every container has an IPC namespace of its own", allowed=("private", "")),
-    refused("--isolation string", "Linux knows one kind only", allowed=("default", "")),
-    refused("--kernel-memory bytes", "kernels have given it up; use --memory"),
     refused("--link list", _NETWORKS_LATER),
     refused("--link-local-ip list", _NETWORKS_LATER),
     refused("--mac-address string", _NETWORKS_LATER),
-    refused("--memory-reservation bytes", _OTHER_LIMITS, allowed=("0",)),
-    refused("--memory-swappiness int", _OTHER_LIMITS, allowed=("-1",)),
     refused("--network-alias list", _NETWORKS_LATER),
     refused("--net-alias list", _NETWORKS_LATER),
-    refused("--oom-kill-disable", _OTHER_LIMITS, allowed=("false",)),
-    refused("--oom-score-adj int", _OTHER_LIMITS, allowed=("0",)),
-    refused("--pid string", "every container has a PID namespace of its own", allowed=("",)),
     refused("-p, --publish list", _NETWORKS_LATER),
     refused("-P, --publish-all", _NETWORKS_LATER, allowed=("false",)),
-    refused("--pull string", "registries come in a later version", allowed=("missing", "never")),
     refused("--restart string", "restart policies come in a later version", allowed=("no", "")),
-    refused("--runtime string", "wharf is the runtime"),
-    refused("--security-opt list", "every container has the default protection in this version"),
-    refused("--shm-size bytes", "/dev/shm has 64 MiB in this version", allowed=("64m",)),
-    refused("--storage-opt list", "there is one storage driver"),
-    refused("--sysctl map", "sysctls come in a later version"),
-    refused("--ulimit ulimit", "ulimits come in a later version"),
-    refused("--use-api-socket", "there is no API socket yet"),
-    refused("--userns string", "user namespaces come in a later version", allowed=("host", "")),
-    refused("--uts string", "every container has a UTS namespace of its own", allowed=("",)),
-    refused("--volume-driver string", "there is one volume driver", allowed=("local", "")),
-    refused("--volumes-from list", "name the volumes with -v in this version"),
+)
+CREATE_FLAGS: tuple[Flag, ...] = tuple(
+    sorted((*_OWN_FLAGS, *LIMIT_FLAGS, *ISOLATION_FLAGS), key=lambda each: each.name)
 )
 
 
@@ -180,15 +151,7 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
     interactive = flags.truth("interactive")
     if not attach and not detach:
         attach = {"stdout", "stderr"} | ({"stdin"} if interactive else set())
-    limits = Limits(
-        cpu_shares=flags.number("cpu-shares"),
-        nano_cpus=parse_cpus(flags.text("cpus") or "0"),
-        cpuset_cpus=flags.text("cpuset-cpus"),
-        memory_bytes=flags.size("memory"),
-        memory_swap_bytes=parse_swap(flags.text("memory-swap") or "0"),
-        pids_limit=flags.number("pids-limit"),
-    )
-    check_limits(limits)
+    limits = read_limits(flags)
     entrypoint: tuple[str, ...] | None = None
     if flags.given("entrypoint"):
         text = flags.text("entrypoint")
@@ -217,6 +180,8 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         read_only=flags.truth("read-only"),
         labels=_read_labels([*_lines_of(flags.many("label-file")), *flags.many("label")]),
         stop_signal=flags.text("stop-signal"),
+        volumes_from=flags.many("volumes-from"),
+        **read_isolation(flags),
         health=_read_health(flags),
         log_driver=flags.text("log-driver"),
         log_options=_read_log_options(flags.text("log-driver"), flags.many("log-opt")),

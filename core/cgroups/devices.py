@@ -5,6 +5,8 @@ mknod of anything is allowed (CAP_MKNOD decides), use only of what the list name
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.linux.bpf import DeviceRule
 
 DEFAULT_RULES: tuple[DeviceRule, ...] = (
@@ -23,3 +25,9 @@ DEFAULT_RULES: tuple[DeviceRule, ...] = (
 )
 
 ALL_DEVICES: tuple[DeviceRule, ...] = (DeviceRule(True, "a", None, None, "rwm"),)
+
+
+def device_rules(accesses: list[dict[str, Any]]) -> tuple[DeviceRule, ...]:
+    """The default list and what a person allowed on top: documents with kind, major, minor (null: any), access."""
+    added = (DeviceRule(True, each["kind"], each["major"], each["minor"], each["access"]) for each in accesses)
+    return (*DEFAULT_RULES, *added)

@@ -102,6 +102,15 @@ class Cgroup(Protocol):
         """Kill what is left and remove it; nothing happens if it is gone."""
 
 
+def disk_lines(rates: list[dict[str, Any]]) -> list[str]:
+    """`major:minor value` of each disk. Raises: OSError: there is no such disk."""
+    lines = []
+    for rate in rates:
+        number = os.stat(rate["path"]).st_rdev
+        lines.append(f"{os.major(number)}:{os.minor(number)} {rate['value']}")
+    return lines
+
+
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 

@@ -10,12 +10,18 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from core.cgroups.driver import Counters, parse_table
+from core.cgroups.driver import Counters, disk_lines, parse_table
 from core.cgroups.files import read_file, remove_group, write_file
 from core.linux.bpf import DeviceRule
 
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
 _PERIOD_US = 100_000
+_THROTTLES = {
+    "read_bps": "read_bps_device",
+    "write_bps": "write_bps_device",
+    "read_iops": "read_iops_device",
+    "write_iops": "write_iops_device",
+}
 
 
 class V1Cgroup:
@@ -63,14 +69,42 @@ class V1Cgroup:
         if nano_cpus := limits.get("nano_cpus", 0):
             put("cpu", "cpu.cfs_period_us", _PERIOD_US, "--cpus")
             put("cpu", "cpu.cfs_quota_us", max(1000, nano_cpus * _PERIOD_US // 10**9), "--cpus")
+        if period := limits.get("cpu_period_us", 0):
+            put("cpu", "cpu.cfs_period_us", period, "--cpu-period")
+        if quota := limits.get("cpu_quota_us", 0):
+            put("cpu", "cpu.cfs_quota_us", quota, "--cpu-quota")
+        if period := limits.get("cpu_rt_period_us", 0):
+            put("cpu", "cpu.rt_period_us", period, "--cpu-rt-period")
+        if runtime := limits.get("cpu_rt_runtime_us", 0):
+            put("cpu", "cpu.rt_runtime_us", runtime, "--cpu-rt-runtime")
         if cpus := limits.get("cpuset_cpus", ""):
             put("cpuset", "cpuset.cpus", cpus, "--cpuset-cpus")
+        if nodes := limits.get("cpuset_mems", ""):
+            put("cpuset", "cpuset.mems", nodes, "--cpuset-mems")
         if memory := limits.get("memory_bytes", 0):
             swap = limits.get("memory_swap_bytes", 0) or memory * 2
             self._limit_memory(memory, swap, put)
         if pids := limits.get("pids_limit", 0):
             put("pids", "pids.max", "max" if pids < 0 else pids, "--pids-limit")
+        if reserved := limits.get("memory_reservation_bytes", 0):
+            put("memory", "memory.soft_limit_in_bytes", reserved, "--memory-reservation")
+        if (swappiness := limits.get("memory_swappiness", -1)) >= 0:
+            put("memory", "memory.swappiness", swappiness, "--memory-swappiness")
+        if limits.get("oom_kill_disable"):
+            put("memory", "memory.oom_control", 1, "--oom-kill-disable")
+        self._limit_disks(limits, put)
         return warnings
+
+    def _limit_disks(self, limits: dict[str, Any], put: Any) -> None:
+        """Weights are the business of a scheduler: bfq where it is built, else cfq's, on old kernels."""
+        weigher = "bfq." if os.path.exists(f"{self._directories.get('blkio', '')}/blkio.bfq.weight") else ""
+        if weight := limits.get("blkio_weight", 0):
+            put("blkio", f"blkio.{weigher}weight", weight, "--blkio-weight")
+        for line in disk_lines(limits.get("blkio_weight_devices", [])):
+            put("blkio", f"blkio.{weigher}weight_device", line, "--blkio-weight-device")
+        for name, file in _THROTTLES.items():
+            for line in disk_lines(limits.get(f"device_{name}", [])):
+                put("blkio", f"blkio.throttle.{file}", line, f"--device-{name.replace('_', '-')}")
 
     def _limit_memory(self, memory: int, swap: int, put: Any) -> None:
         """The kernel refuses memory above memory+swap at every moment: raise the sum first, lower it last."""

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from core.cgroups.driver import Counters, parse_table
+from core.cgroups.driver import Counters, disk_lines, parse_table
 from core.cgroups.files import read_file, remove_group, write_file
 from core.linux.bpf import DeviceRule, attach_device_program, device_program
 
 CONTROLLERS = ("cpu", "cpuset", "memory", "io", "pids")
 _PERIOD_US = 100_000
+_THROTTLES = {"read_bps": "rbps", "write_bps": "wbps", "read_iops": "riops", "write_iops": "wiops"}
 
 
 class V2Cgroup:
@@ -62,15 +63,44 @@ class V2Cgroup:
             put("cpu.weight", cpu_weight(shares), "--cpu-shares")
         if nano_cpus := limits.get("nano_cpus", 0):
             put("cpu.max", f"{max(1000, nano_cpus * _PERIOD_US // 10**9)} {_PERIOD_US}", "--cpus")
+        period, quota = limits.get("cpu_period_us", 0), limits.get("cpu_quota_us", 0)
+        if period or quota:
+            put("cpu.max", f"{quota if quota > 0 else 'max'} {period or _PERIOD_US}", "--cpu-quota")
         if cpus := limits.get("cpuset_cpus", ""):
             put("cpuset.cpus", cpus, "--cpuset-cpus")
+        if nodes := limits.get("cpuset_mems", ""):
+            put("cpuset.mems", nodes, "--cpuset-mems")
         if memory := limits.get("memory_bytes", 0):
             put("memory.max", memory, "--memory")
             swap = limits.get("memory_swap_bytes", 0) or memory * 2
             put("memory.swap.max", "max" if swap < 0 else max(0, swap - memory), "--memory-swap")
         if pids := limits.get("pids_limit", 0):
             put("pids.max", "max" if pids < 0 else pids, "--pids-limit")
+        if reserved := limits.get("memory_reservation_bytes", 0):
+            put("memory.low", reserved, "--memory-reservation")
+        for option, is_set in (
+            ("--memory-swappiness", limits.get("memory_swappiness", -1) >= 0),
+            ("--oom-kill-disable", limits.get("oom_kill_disable")),
+            ("--cpu-rt-period", limits.get("cpu_rt_period_us")),
+            ("--cpu-rt-runtime", limits.get("cpu_rt_runtime_us")),
+        ):
+            if is_set:
+                warnings.append(f"{option} has no effect: cgroup version 2 has nothing like it")
+        self._limit_disks(limits, put)
         return warnings
+
+    def _limit_disks(self, limits: dict[str, Any], put: Any) -> None:
+        """bfq takes Docker's weights as they are; io.weight, of another scheduler, has a wider scale."""
+        has_bfq = os.path.exists(f"{self._directory}/io.bfq.weight")
+        if weight := limits.get("blkio_weight", 0):
+            value = weight if has_bfq else 1 + (weight - 10) * 9999 // 990
+            put("io.bfq.weight" if has_bfq else "io.weight", f"default {value}", "--blkio-weight")
+        for line in disk_lines(limits.get("blkio_weight_devices", [])):
+            put("io.bfq.weight", line, "--blkio-weight-device")
+        for name, key in _THROTTLES.items():
+            for line in disk_lines(limits.get(f"device_{name}", [])):
+                device, _, value = line.partition(" ")
+                put("io.max", f"{device} {key}={value}", f"--device-{name.replace('_', '-')}")
 
     def filter_devices(self, rules: Iterable[DeviceRule]) -> None:
         """Attach the eBPF program; see driver.Cgroup."""

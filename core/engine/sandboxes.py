@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from core.engine.isolation import isolation_fields
 from core.errors import InvalidSpec, NotFound, wrapped
 from core.linux import caps
 from core.model import health
@@ -27,10 +28,12 @@ _HOSTS = (
 _OWN_FILES = ("resolv.conf", "hostname", "hosts")
 
 
-def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
+def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Container]) -> SandboxSpec:
     """Resolve everything a start needs.
 
-    Raises: NotFound: a layer or a bind's source is gone. NoSpace, Denied: the host refused a file.
+    Args: find: gives another container by its key.
+    Raises: NotFound: a layer, a device or a bind's source is gone. NoSpace, Denied: the host refused a file.
+        WrongState: a container whose namespace is shared does not run.
     """
     config, spec = container.config, container.config.spec
     directory = Path(container.directory)
@@ -44,6 +47,7 @@ def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
             )
     ensure_init_layer(roots, config.layers)
     bounding = bounding_mask(spec.privileged, spec.cap_add, spec.cap_drop)
+    is_open = spec.privileged or spec.protection.system_paths_unconfined
     throttles = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle"))
     return SandboxSpec(
         id=container.id,
@@ -69,9 +73,9 @@ def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
         mounts=(*_own_mounts(directory), *(_sandbox_mount(mount) for mount in config.mounts)),
         privileged=spec.privileged,
         bounding=bounding,
-        masked_paths=() if spec.privileged else (*MASKED_PATHS, *map(str, throttles)),
-        read_only_paths=() if spec.privileged else READ_ONLY_PATHS,
-        cgroup=f"{roots.tag}/{container.id}",
+        masked_paths=() if is_open else (*MASKED_PATHS, *map(str, throttles)),
+        read_only_paths=() if is_open else READ_ONLY_PATHS,
+        cgroup=f"{spec.cgroup_parent.strip('/') or roots.tag}/{container.id}",
         limits=container.settings.limits,
         auto_remove=spec.auto_remove,
         volumes=tuple(
@@ -86,6 +90,7 @@ def build_sandbox(roots: Roots, container: Container) -> SandboxSpec:
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
         warnings=config.warnings,
+        **isolation_fields(container, bounding, find),
     )
 
 
@@ -111,7 +116,7 @@ def _mask(names: tuple[str, ...]) -> int:
 
 def _own_mounts(directory: Path) -> tuple[SandboxMount, ...]:
     return tuple(
-        SandboxMount(kind="bind", source=str(directory / name), target=f"/etc/{name}", read_only=False)
+        SandboxMount(kind="bind", source=str(directory / name), target=f"/etc/{name}", read_only=False, is_ours=True)
         for name in _OWN_FILES
     )
 
@@ -126,6 +131,8 @@ def _sandbox_mount(mount: Mount) -> SandboxMount:
         read_only=mount.read_only,
         options=mount.options,
         propagation=mount.propagation,
+        recursive=mount.recursive,
+        is_ours=mount.kind == "volume",
     )
 
 

@@ -29,6 +29,8 @@ _setns = LIBC.setns
 _unshare = LIBC.unshare
 _sethostname = LIBC.sethostname
 _sethostname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+_setdomainname = LIBC.setdomainname
+_setdomainname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 
 
 class _CloneArgs(ctypes.Structure):
@@ -76,6 +78,19 @@ def setns(descriptor: int, kinds: int) -> None:
     check(_setns(descriptor, kinds), "setns")
 
 
+def become_root_of(users: int) -> None:
+    """Enter a user namespace as its root, without the groups of the host. The process must have one thread only."""
+    setns(users, CLONE_NEWUSER)
+    take_root()
+
+
+def take_root() -> None:
+    """Inside a user namespace just entered: its uid, gid and no groups."""
+    os.setgroups(())
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
 def unshare(flags: int) -> None:
     """Leave for namespaces of our own."""
     check(_unshare(flags), "unshare")
@@ -85,6 +100,12 @@ def set_hostname(name: str) -> None:
     """sethostname(2) in our UTS namespace."""
     encoded = name.encode()
     check(_sethostname(encoded, len(encoded)), "sethostname")
+
+
+def set_domainname(name: str) -> None:
+    """setdomainname(2) in our UTS namespace."""
+    encoded = name.encode()
+    check(_setdomainname(encoded, len(encoded)), "setdomainname")
 
 
 def pivot_to(root: int) -> None:

@@ -40,6 +40,7 @@ MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_STRICTATIME = 0x20
+MOUNT_ATTR_IDMAP = 0x00100000
 
 FSOPEN_CLOEXEC = 0x1
 FSMOUNT_CLOEXEC = 0x1
@@ -95,10 +96,16 @@ def open_tree(path: str, *, at: int = AT_FDCWD, clone: bool = True, recursive: b
 
 
 def set_attributes(
-    descriptor: int, attributes: int, *, clear: int = 0, recursive: bool = False, propagation: int = 0
+    descriptor: int,
+    attributes: int,
+    *,
+    clear: int = 0,
+    recursive: bool = False,
+    propagation: int = 0,
+    user_namespace: int = 0,
 ) -> None:
-    """mount_setattr(2) on a mount descriptor (Linux 5.12)."""
-    attr = _MountAttr(attr_set=attributes, attr_clr=clear, propagation=propagation)
+    """mount_setattr(2) on a mount descriptor (Linux 5.12). user_namespace: whose map MOUNT_ATTR_IDMAP takes."""
+    attr = _MountAttr(attr_set=attributes, attr_clr=clear, propagation=propagation, userns_fd=user_namespace)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     syscall("mount_setattr", descriptor, b"", flags, ctypes.byref(attr), ctypes.sizeof(attr))
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from core.linux import seccomp_tables
 from core.linux.caps import CAPABILITIES
@@ -32,7 +33,11 @@ AND = 0x54
 RETURN = 0x06
 
 ALLOW = 0x7FFF0000
+LOG = 0x7FFC0000
+TRACE = 0x7FF00000
 ERRNO = 0x00050000
+TRAP = 0x00030000
+KILL_THREAD = 0x00000000
 KILL_PROCESS = 0x80000000
 EPERM = 1
 
@@ -49,19 +54,67 @@ _MACHINES: dict[str, tuple[tuple[str, int, dict[str, int]], ...]] = {
 
 Instruction = tuple[int, int, int, int]
 """(code, jump if true, jump if false, operand)"""
-_Verdict = int | tuple[Compare, ...]
-"""A return value, or tests of which one must hold for ALLOW (else EPERM)."""
+
+
+class Clause(NamedTuple):
+    """If all tests hold, the action is returned."""
+
+    tests: tuple[Compare, ...]
+    action: int
+
+
+class Conditional(NamedTuple):
+    """The first clause that holds decides; if none does, the last word is `otherwise`."""
+
+    clauses: tuple[Clause, ...]
+    otherwise: int
+
+
+_Verdict = int | Conditional
+"""A return value, or what decides between some."""
+
+
+class Custom(NamedTuple):
+    """A profile of somebody's own: every call not named gets `default`.
+
+    rules: names of calls, and what is tried in order for them; the first that has no tests ends it.
+    machines: whose numbers it speaks of; calls by others end the process.
+    """
+
+    default: int
+    rules: tuple[tuple[tuple[str, ...], Clause], ...]
+    machines: frozenset[str]
 
 
 def compile_filter(rules: Iterable[Rule], bounding: int, machine: str = MACHINE) -> bytes:
     """Turn rules into the filter program (8 bytes an instruction) for a bounding set of capabilities."""
     rules = tuple(rules)
-    sections = _MACHINES.get(machine)
-    if sections is None:
+    sections = []
+    for name, audit_arch, numbers in _machines(machine):
+        verdicts = _verdicts(rules, bounding, name, numbers)
+        sections.append((audit_arch, _section(verdicts, ERRNO | EPERM, is_x86_64=name == "x86_64")))
+    return _assemble(sections)
+
+
+def compile_custom(profile: Custom, machine: str = MACHINE) -> bytes:
+    """Turn a profile of somebody's own into the filter program."""
+    sections = []
+    for name, audit_arch, numbers in _machines(machine):
+        if name in profile.machines:
+            verdicts = _custom_verdicts(profile, numbers)
+            sections.append((audit_arch, _section(verdicts, profile.default, is_x86_64=name == "x86_64")))
+    return _assemble(sections)
+
+
+def _machines(machine: str) -> tuple[tuple[str, int, dict[str, int]], ...]:
+    if machine not in _MACHINES:
         raise OSError(ENOSYS, f"no system call table for {machine}")
+    return _MACHINES[machine]
+
+
+def _assemble(sections: list[tuple[int, list[Instruction]]]) -> bytes:
     program: list[Instruction] = [(LOAD_WORD, 0, 0, _ARCH_OFFSET)]
-    for name, audit_arch, numbers in sections:
-        section = _section(_verdicts(rules, bounding, name, numbers), is_x86_64=name == "x86_64")
+    for audit_arch, section in sections:
         program.append((JUMP_EQUAL, 1, 0, audit_arch))
         program.append((JUMP_ALWAYS, 0, 0, len(section)))
         program.extend(section)
@@ -98,18 +151,38 @@ def _verdicts(rules: tuple[Rule, ...], bounding: int, machine: str, numbers: dic
                 verdicts[number] = ALLOW
             else:
                 known = verdicts[number]
-                verdicts[number] = (*(known if isinstance(known, tuple) else ()), rule.when)
+                before = known.clauses if isinstance(known, Conditional) else ()
+                verdicts[number] = Conditional((*before, Clause((rule.when,), ALLOW)), ERRNO | EPERM)
     return verdicts
 
 
-def _section(verdicts: dict[int, _Verdict], *, is_x86_64: bool) -> list[Instruction]:
+def _custom_verdicts(profile: Custom, numbers: dict[str, int]) -> dict[int, _Verdict]:
+    """As libseccomp has it: a rule without tests wins over those with; names of other machines are nothing."""
+    verdicts: dict[int, _Verdict] = dict.fromkeys(numbers.values(), profile.default)
+    decided: set[int] = set()
+    for names, clause in profile.rules:
+        for name in names:
+            number = numbers.get(name)
+            if number is None or number in decided or clause.action == profile.default:
+                continue
+            if not clause.tests:
+                verdicts[number] = clause.action
+                decided.add(number)
+            else:
+                known = verdicts[number]
+                before = known.clauses if isinstance(known, Conditional) else ()
+                verdicts[number] = Conditional((*before, clause), profile.default)
+    return verdicts
+
+
+def _section(verdicts: dict[int, _Verdict], default: int, *, is_x86_64: bool) -> list[Instruction]:
     last = max(verdicts)
     intervals: list[tuple[int, _Verdict]] = []
     for number in range(last + 1):
-        verdict = verdicts.get(number, ERRNO | EPERM)
+        verdict = verdicts.get(number, default)
         if not intervals or intervals[-1][1] != verdict:
             intervals.append((number, verdict))
-    intervals.append((last + 1, ERRNO | ENOSYS))
+    intervals.append((last + 1, default if default in (ALLOW, LOG) else ERRNO | ENOSYS))
     code: list[Instruction] = [(LOAD_WORD, 0, 0, _NR_OFFSET)]
     if is_x86_64:
         code += [(JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), (RETURN, 0, 0, ERRNO | ENOSYS)]
@@ -132,50 +205,64 @@ def _leaf(verdict: _Verdict) -> list[Instruction]:
     if isinstance(verdict, int):
         return [(RETURN, 0, 0, verdict)]
     code: list[Instruction] = []
-    for test in verdict:
-        code += _test(test)
-    return [*code, (RETURN, 0, 0, ERRNO | EPERM)]
+    for clause in verdict.clauses:
+        code += _clause(clause)
+    return [*code, (RETURN, 0, 0, verdict.otherwise)]
+
+
+_HOLDS, _FAILS = -1, -2
+"""Jumps still to be filled in: behind this test, and behind the whole clause."""
+
+
+def _clause(clause: Clause) -> list[Instruction]:
+    """Return the action if all tests hold, else go on behind the last instruction."""
+    tests = [_test(test) for test in clause.tests]
+    end = sum(map(len, tests)) + 1
+    code: list[Instruction] = []
+    for test in tests:
+        behind = len(code) + len(test)
+        for operation, if_true, if_false, operand in test:
+            places = {_HOLDS: behind - len(code) - 1, _FAILS: end - len(code) - 1}
+            code.append((operation, places.get(if_true, if_true), places.get(if_false, if_false), operand))
+    return [*code, (RETURN, 0, 0, clause.action)]
 
 
 def _test(test: Compare) -> list[Instruction]:
-    """Return ALLOW if the test holds, else go on behind the last instruction."""
+    """The 64-bit comparison in halves of 32, the high one first."""
+    op, value, mask = ("eq", 0, test.value) if test.op == "masked" else (test.op, test.value, test.mask)
     low_offset = _ARGUMENTS_OFFSET + 8 * test.argument
-    low_value, high_value = test.value & 0xFFFFFFFF, test.value >> 32
-    load_high: Instruction = (LOAD_WORD, 0, 0, low_offset + 4)
-    load_low: Instruction = (LOAD_WORD, 0, 0, low_offset)
-    allow: Instruction = (RETURN, 0, 0, ALLOW)
-    match test.op:
+    low, high = value & 0xFFFFFFFF, value >> 32
+    load_high = _load(low_offset + 4, mask >> 32)
+    load_low = _load(low_offset, mask & 0xFFFFFFFF)
+    match op:
         case "eq":
-            return [load_high, (JUMP_EQUAL, 0, 3, high_value), load_low, (JUMP_EQUAL, 0, 1, low_value), allow]
-        case "masked":
+            return [*load_high, (JUMP_EQUAL, 0, _FAILS, high), *load_low, (JUMP_EQUAL, _HOLDS, _FAILS, low)]
+        case "ne":
+            return [*load_high, (JUMP_EQUAL, 0, _HOLDS, high), *load_low, (JUMP_EQUAL, _FAILS, _HOLDS, low)]
+        case "lt" | "le":
+            last = JUMP_GREATER_EQUAL if op == "lt" else JUMP_GREATER
             return [
-                load_high,
-                (AND, 0, 0, high_value),
-                (JUMP_EQUAL, 0, 4, 0),
-                load_low,
-                (AND, 0, 0, low_value),
-                (JUMP_EQUAL, 0, 1, 0),
-                allow,
+                *load_high,
+                (JUMP_GREATER, _FAILS, 0, high),
+                (JUMP_EQUAL, 0, _HOLDS, high),
+                *load_low,
+                (last, _FAILS, _HOLDS, low),
             ]
-        case "lt":
+        case "gt" | "ge":
+            last = JUMP_GREATER if op == "gt" else JUMP_GREATER_EQUAL
             return [
-                load_high,
-                (JUMP_GREATER, 4, 0, high_value),
-                (JUMP_EQUAL, 0, 2, high_value),
-                load_low,
-                (JUMP_GREATER_EQUAL, 1, 0, low_value),
-                allow,
-            ]
-        case "gt":
-            return [
-                load_high,
-                (JUMP_GREATER, 3, 0, high_value),
-                (JUMP_EQUAL, 0, 3, high_value),
-                load_low,
-                (JUMP_GREATER, 0, 1, low_value),
-                allow,
+                *load_high,
+                (JUMP_GREATER, _HOLDS, 0, high),
+                (JUMP_EQUAL, 0, _FAILS, high),
+                *load_low,
+                (last, _HOLDS, _FAILS, low),
             ]
     raise ValueError(f"no such comparison: {test.op}")
+
+
+def _load(offset: int, mask: int) -> list[Instruction]:
+    load: Instruction = (LOAD_WORD, 0, 0, offset)
+    return [load] if mask == 0xFFFFFFFF else [load, (AND, 0, 0, mask)]
 
 
 class _Program(ctypes.Structure):

@@ -12,11 +12,13 @@ ENOSYS = 38
 
 
 class Compare(NamedTuple):
-    """A test of one 64-bit argument: `op` is lt, eq, gt, or masked (argument & value == 0)."""
+    """A test of one 64-bit argument: `op` is lt, le, eq, ne, ge, gt (of argument & mask), or masked
+    (argument & value == 0)."""
 
     argument: int
     op: str
     value: int
+    mask: int = 2**64 - 1
 
 
 class Rule(NamedTuple):

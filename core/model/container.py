@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import msgspec
 
+from core.model.devices import DeviceSpec
 from core.model.health import Health, HealthCheck
+from core.model.isolation import Namespaces
 from core.model.limits import Limits
 from core.model.log_drivers import LogConfig
 from core.model.mounts import Mount, MountSpec
+from core.model.protection import Protection
 from core.model.restart import RestartPolicy
+from core.model.ulimits import Ulimit
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,6 +50,23 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     read_only: bool = False
     labels: dict[str, str] = {}
     stop_signal: str = ""
+    namespaces: Namespaces = Namespaces()
+    protection: Protection = Protection()
+    devices: tuple[DeviceSpec, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    """As `--device-cgroup-rule` has them."""
+    sysctls: dict[str, str] = {}
+    ulimits: tuple[Ulimit, ...] = ()
+    group_add: tuple[str, ...] = ()
+    """Names or numbers, looked up in the container's own /etc/group."""
+    oom_score_adj: int = 0
+    shm_size_bytes: int = 0
+    """0: docker's 64 MiB."""
+    cgroup_parent: str = ""
+    domainname: str = ""
+    annotations: dict[str, str] = {}
+    volumes_from: tuple[str, ...] = ()
+    """`container[:ro|rw]`; looked up once, at create."""
     health: HealthCheck | None = None
     log_driver: str = ""
     """Empty: the engine's default, and its options with it."""

@@ -7,6 +7,13 @@ import msgspec
 from core.errors import InvalidInput
 
 
+class DeviceRate(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes or operations a second, or a weight, of one disk, named by its path on the host."""
+
+    path: str
+    value: int
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Resource limits; 0 (or empty) means "not set" save where -1 means "unlimited"."""
 
@@ -18,6 +25,23 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_swap_bytes: int = 0
     """Memory and swap together, as docker counts; -1 unlimited, 0 twice the memory."""
     pids_limit: int = 0
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
+    cpu_rt_period_us: int = 0
+    cpu_rt_runtime_us: int = 0
+    cpuset_mems: str = ""
+    memory_reservation_bytes: int = 0
+    memory_swappiness: int = -1
+    """0 to 100; -1 not set."""
+    kernel_memory_bytes: int = 0
+    """What docker once limited by itself and no kernel does any more: kept to be shown."""
+    oom_kill_disable: bool = False
+    blkio_weight: int = 0
+    blkio_weight_devices: tuple[DeviceRate, ...] = ()
+    device_read_bps: tuple[DeviceRate, ...] = ()
+    device_write_bps: tuple[DeviceRate, ...] = ()
+    device_read_iops: tuple[DeviceRate, ...] = ()
+    device_write_iops: tuple[DeviceRate, ...] = ()
 
 
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4, "p": 1024**5}
@@ -119,4 +143,48 @@ def check_limits(limits: Limits) -> None:
         raise InvalidInput(f"--cpu-shares {limits.cpu_shares} is out of range", hint="from 2 to 262144")
     if limits.pids_limit < -1:
         raise InvalidInput(f"--pids-limit {limits.pids_limit} is out of range", hint="-1 is no limit")
+    _check_reservation(limits)
+    _check_periods(limits)
+    if not -1 <= limits.memory_swappiness <= 100:
+        raise InvalidInput(f"invalid value: {limits.memory_swappiness}. Valid memory swappiness range is 0-100")
+    if limits.blkio_weight and not 10 <= limits.blkio_weight <= 1000:
+        raise InvalidInput("range of blkio weight is from 10 to 1000", hint="0 leaves it alone")
     parse_cpuset(limits.cpuset_cpus)
+    parse_cpuset(limits.cpuset_mems)
+
+
+def _check_reservation(limits: Limits) -> None:
+    reserved = limits.memory_reservation_bytes
+    if reserved and reserved < LEAST_MEMORY_BYTES:
+        raise InvalidInput("minimum memory reservation allowed is 6MB", hint="ask for 6m or more")
+    if 0 < limits.memory_bytes < reserved:
+        raise InvalidInput(
+            "minimum memory limit can not be less than memory reservation limit, see usage",
+            hint="reserve less, or give -m more",
+        )
+
+
+def _check_periods(limits: Limits) -> None:
+    if limits.nano_cpus and (limits.cpu_period_us or limits.cpu_quota_us):
+        other = "Period" if limits.cpu_period_us else "Quota"
+        raise InvalidInput(f"conflicting options: Nano CPUs and CPU {other} cannot both be set", hint="choose one")
+    if limits.cpu_period_us and not 1000 <= limits.cpu_period_us <= 1_000_000:
+        raise InvalidInput("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if limits.cpu_quota_us > 0 and limits.cpu_quota_us < 1000:
+        raise InvalidInput("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    period, runtime = limits.cpu_rt_period_us, limits.cpu_rt_runtime_us
+    if period < 0 or (period and runtime > period):
+        raise InvalidInput("cpu real-time runtime cannot be higher than cpu real-time period")
+
+
+def limit_warnings(limits: Limits) -> tuple[str, ...]:
+    """What a person should know of limits that are taken as they are. Docker's words."""
+    found = []
+    if limits.oom_kill_disable and not limits.memory_bytes:
+        found.append(
+            "OOM killer is disabled for the container, but no memory limit is set, "
+            "this can result in the system running out of resources."
+        )
+    if limits.kernel_memory_bytes:
+        found.append("A kernel memory limit is no longer known to any kernel. Limitation discarded.")
+    return tuple(found)

@@ -9,6 +9,7 @@ import msgspec
 
 from core.errors import InvalidInput
 from core.model.ids import NAME_RULE, is_name
+from core.model.limits import parse_bytes
 
 MountKind = Literal["bind", "volume", "tmpfs"]
 
@@ -30,6 +31,10 @@ class MountSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     propagation: str = ""
     options: tuple[str, ...] = ()
     """tmpfs only: size=…, mode=…, noexec, …"""
+    recursive: str = ""
+    """How mounts below a bind's source are taken along: disabled, writable, readonly; empty is all of them."""
+    labels: dict[str, str] = {}
+    """Of a volume that does not exist yet."""
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,6 +51,7 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     anonymous: bool = False
     no_copy: bool = False
     create_source: bool = False
+    recursive: str = ""
 
 
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
@@ -155,66 +161,122 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
 
     Raises: InvalidInput: an unknown type or key, or one that is missing.
     """
-    kind, source, target, propagation = "volume", "", "", ""
-    read_only = no_copy = False
-    options: list[str] = []
-    for field in text.split(","):
-        key, equals, value = field.partition("=")
-        key = key.strip().lower()
-        if key in ("readonly", "ro", "volume-nocopy"):
-            if equals and value not in ("true", "false", "1", "0"):
-                raise InvalidInput(f"invalid value for {key}: {value}", hint="write true or false")
-            wanted = value not in ("false", "0")
-            if key == "volume-nocopy":
-                no_copy = wanted
-            else:
-                read_only = wanted
-            continue
-        if not equals:
-            raise InvalidInput(f"invalid field '{field}' must be a key=value pair")
-        match key:
-            case "type":
-                kind = value.lower()
-            case "source" | "src":
-                source = posixpath.join(cwd, value) if value.startswith(".") else value
-            case "target" | "dst" | "destination":
-                target = value
-            case "bind-propagation":
-                if value not in _PROPAGATIONS:
-                    raise InvalidInput(f"invalid propagation: {value}", hint=f"one of {', '.join(_PROPAGATIONS)}")
-                propagation = value
-            case "tmpfs-size":
-                options.append(f"size={value}")
-            case "tmpfs-mode":
-                options.append(f"mode={value}")
-            case "consistency":
-                pass  # a wish about other systems' shared folders; docker ignores it on Linux too
-            case "volume-driver" | "volume-opt" | "volume-label" | "bind-nonrecursive" | "bind-recursive":
-                raise InvalidInput(f"{key} is not available yet: only plain binds, volumes and tmpfs are")
-            case _:
-                raise InvalidInput(f"unexpected key '{key}' in '{field}'")
-    if not target:
+    fields = _MountFields(text, cwd)
+    if not fields.target:
         raise InvalidInput("target is required")
-    target = clean_target(target)
+    target, kind = clean_target(fields.target), fields.kind
+    if kind not in ("bind", "volume", "tmpfs"):
+        raise InvalidInput(
+            f'invalid mount config for type "{kind}": mount type unknown', hint="one of bind, volume, tmpfs"
+        )
+    for owner, key in fields.special:
+        if owner != kind:
+            raise InvalidInput(f"cannot mix '{owner}-*' options with mount type '{kind}'", hint=f"leave {key} out")
+    source = fields.source
     if kind == "tmpfs":
         if source:
             raise InvalidInput("a tmpfs mount has no source")
-        return MountSpec(kind="tmpfs", target=target, read_only=read_only, options=tuple(options))
+        return MountSpec(kind="tmpfs", target=target, read_only=fields.read_only, options=tuple(fields.options))
     if kind == "bind":
         if not source.startswith("/"):
             raise InvalidInput(
                 f"invalid mount path: '{source}' mount path must be absolute",
                 hint="write source=/absolute/path, or type=volume for a volume",
             )
+        if fields.recursive == "readonly" and not fields.read_only:
+            raise InvalidInput("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction")
         return MountSpec(
             kind="bind",
             source=posixpath.normpath(source),
             target=target,
-            read_only=read_only,
-            propagation=propagation,
+            read_only=fields.read_only,
+            propagation=fields.propagation,
+            recursive=fields.recursive,
         )
-    if kind == "volume":
-        if source:
-            _check_volume_name(source)
-        return MountSpec(kind="volume", source=source, target=target, read_only=read_only, no_copy=no_copy)
-    raise InvalidInput(f'mount type unknown: "{kind}"', hint="one of bind, volume, tmpfs")
+    if source:
+        _check_volume_name(source)
+    return MountSpec(
+        kind="volume",
+        source=source,
+        target=target,
+        read_only=fields.read_only,
+        no_copy=fields.no_copy,
+        labels=fields.labels,
+    )
+
+
+_RECURSIONS = {"enabled": "", "disabled": "disabled", "writable": "writable", "readonly": "readonly"}
+_LATER = ("volume-driver", "volume-opt", "volume-subpath", "image-subpath")
+
+
+class _MountFields:
+    """What the fields of one `--mount` say, before it is known whether they belong together."""
+
+    def __init__(self, text: str, cwd: str) -> None:
+        self.kind, self.source, self.target, self.propagation, self.recursive = "volume", "", "", "", ""
+        self.read_only = self.no_copy = False
+        self.options: list[str] = []
+        self.labels: dict[str, str] = {}
+        self.special: list[tuple[str, str]] = []
+        """Keys that one type of mount alone has: (type, key)."""
+        for field in text.split(","):
+            key, equals, value = field.partition("=")
+            key = key.strip().lower()
+            for owner in ("bind", "volume", "tmpfs"):
+                if key.startswith(f"{owner}-"):
+                    self.special.append((owner, key))
+            if key in ("readonly", "ro", "volume-nocopy", "bind-nonrecursive"):
+                self._switch(key, value if equals else "true")
+            elif not equals:
+                raise InvalidInput(f"invalid field '{field}' must be a key=value pair")
+            else:
+                self._put(field, key, value, cwd)
+
+    def _switch(self, key: str, value: str) -> None:
+        if value not in ("true", "false", "1", "0"):
+            raise InvalidInput(f"invalid value for {key}: {value}", hint="write true or false")
+        wanted = value in ("true", "1")
+        if key == "volume-nocopy":
+            self.no_copy = wanted
+        elif key == "bind-nonrecursive":
+            self.recursive = "disabled" if wanted else ""
+        else:
+            self.read_only = wanted
+
+    def _put(self, field: str, key: str, value: str, cwd: str) -> None:
+        match key:
+            case "type":
+                self.kind = value.lower()
+            case "source" | "src":
+                self.source = posixpath.join(cwd, value) if value.startswith(".") else value
+            case "target" | "dst" | "destination":
+                self.target = value
+            case "bind-propagation":
+                if value not in _PROPAGATIONS:
+                    raise InvalidInput(f"invalid propagation: {value}", hint=f"one of {', '.join(_PROPAGATIONS)}")
+                self.propagation = value
+            case "bind-recursive":
+                if value not in _RECURSIONS:
+                    raise InvalidInput(
+                        f'invalid value for bind-recursive: {value} (must be "enabled", "disabled", "writable", '
+                        'or "readonly")'
+                    )
+                self.recursive = _RECURSIONS[value]
+            case "volume-label":
+                name, _, content = value.partition("=")
+                self.labels[name] = content
+            case "tmpfs-size":
+                try:
+                    self.options.append(f"size={parse_bytes(value)}")
+                except InvalidInput:
+                    raise InvalidInput(f"invalid value for tmpfs-size: {value}", hint="write for example 64m") from None
+            case "tmpfs-mode":
+                if not value or set(value) - set("01234567") or len(value) > 5:
+                    raise InvalidInput(f"invalid value for tmpfs-mode: {value}", hint="write for example 1777")
+                self.options.append(f"mode={value}")
+            case "consistency":
+                pass  # a wish about other systems' shared folders; docker ignores it on Linux too
+            case _ if key in _LATER:
+                raise InvalidInput(f"{key} is not available yet: only plain binds, volumes and tmpfs are")
+            case _:
+                raise InvalidInput(f"unexpected key '{key}' in '{field}'")

@@ -10,6 +10,7 @@ import msgspec
 
 from core.model.limits import Limits
 from core.model.log_drivers import SandboxLog
+from core.model.ulimits import Ulimit
 
 PROTOCOL = 1
 
@@ -39,6 +40,48 @@ class SandboxMount(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool
     options: tuple[str, ...] = ()
     propagation: str = ""
+    recursive: str = ""
+    """How mounts below a bind's source are taken along: disabled, writable, readonly; empty is all of them."""
+    is_ours: bool = False
+    """Lies in the data root: in a user namespace its owners are shown as the image's."""
+
+
+class SandboxDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of the host's to be made (or, in a user namespace, bound) at `target` (inside)."""
+
+    source: str
+    target: str
+    kind: str
+    """b or c"""
+    major: int
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+
+
+class DeviceAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """One more line of what the device filter allows; None is any."""
+
+    kind: str
+    major: int | None
+    minor: int | None
+    access: str
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """The first process of a container whose namespace is shared; the start time guards against a reused pid."""
+
+    pid: int
+    start_ticks: int
+
+
+class UserMap(msgspec.Struct, frozen=True, kw_only=True):
+    """`size` ids of a user namespace, from 0 on, are these of the host's."""
+
+    uid: int
+    gid: int
+    size: int
 
 
 class SandboxHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,3 +150,26 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_volumes: tuple[str, ...] = ()
     """Directories that go with the container when the monitor removes it."""
     warnings: tuple[str, ...] = ()
+    pid_namespace: str = "own"
+    """own, host or joined"""
+    ipc_namespace: str = "own"
+    """own, none (own, without /dev/shm), host or joined"""
+    uts_namespace: str = "own"
+    cgroup_namespace: str = "own"
+    joined: dict[str, Joined] = {}
+    """By kind: pid, ipc."""
+    user_map: UserMap | None = None
+    devices: tuple[SandboxDevice, ...] = ()
+    device_accesses: tuple[DeviceAccess, ...] = ()
+    sysctls: dict[str, str] = {}
+    """Path below /proc/sys: value."""
+    ulimits: tuple[Ulimit, ...] = ()
+    groups: tuple[str, ...] = ()
+    oom_score_adj: int = 0
+    shm_size_bytes: int = 64 * 1024 * 1024
+    domainname: str = ""
+    seccomp: str = ""
+    """Empty: the default filter; unconfined: none; else a program in base64."""
+    no_new_privileges: bool = False
+    apparmor: str = ""
+    writable_cgroups: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.cgroups.driver import Cgroup
 from core.monitor import exec, outcome, proto, records
+from core.monitor.confinement import Confinement
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
@@ -17,7 +18,7 @@ from core.monitor.session import Session
 class AddedProcesses:
     """All of one container.
 
-    Args: target: a pidfd of its first process. program: its filter, None for a privileged container.
+    Args: target: a pidfd of its first process. bounding_of_host: the capabilities of `exec --privileged`.
     """
 
     def __init__(
@@ -27,19 +28,15 @@ class AddedProcesses:
         target: int,
         cgroup: Cgroup,
         *,
-        program: bytes | None,
+        confinement: Confinement,
         bounding_of_host: int,
-        last_capability: int,
-        no_file: tuple[int, int],
     ) -> None:
         self._loop = loop
         self._spec = spec
         self._target = target
         self._cgroup = cgroup
-        self._program = program
+        self._confinement = confinement
         self._bounding_of_host = bounding_of_host
-        self._last_capability = last_capability
-        self._no_file = no_file
 
     def start(self, connection: proto.Socket, request: dict[str, Any]) -> None:
         """Start one; its streams go to the connection, and in the end its exit code."""
@@ -82,20 +79,19 @@ class AddedProcesses:
 
     def _enter(self, request: dict[str, Any], session: Session) -> tuple[int, dict[str, Any]]:
         """Let the process come to be and give its streams to a session; 0 and why when it does not."""
-        privileged = bool(request.get("privileged"))
-        bounding = self._bounding_of_host if privileged else self._spec["bounding"]
+        confinement = self._confinement
+        if request.get("privileged"):
+            confinement = confinement.with_everything(self._bounding_of_host)
         ours, theirs = channel_pair()
-        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")))
+        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")), self._spec["user_map"])
         between = exec.spawn(
             request,
             self._target,
             self._cgroup,
             theirs,
             pipes.theirs if pipes else None,
-            bounding=bounding,
-            program=None if privileged else self._program,
-            last_capability=self._last_capability,
-            no_file=self._no_file,
+            confinement=confinement,
+            remapped=bool(self._spec["user_map"]),
         )
         theirs.close()
         if pipes:

@@ -21,6 +21,7 @@ from core.cgroups.driver import Cgroup
 from core.linux import inside
 from core.linux.inroot import filesystem_magic
 from core.monitor import init, process, proto
+from core.monitor.confinement import Confinement
 from core.monitor.process import StageError
 from core.monitor.steps import open_slave
 from core.monitor.streams import window_of
@@ -43,17 +44,17 @@ def spawn(
     channel: proto.Socket,
     stdio: tuple[int, int, int] | None,
     *,
-    bounding: int,
-    program: bytes | None,
-    last_capability: int,
-    no_file: tuple[int, int],
+    confinement: Confinement,
+    remapped: bool,
 ) -> int:
     """Fork the go-between; its pid, for the monitor to reap.
 
     Args: request: argv, env, cwd, user of the new process. target: a pidfd of the container's first
         process. channel: where pid, terminal and failure are told. stdio: None for a terminal.
+        remapped: whether the container has a user namespace of its own.
     """
-    group = cgroup.open_for_clone()
+    # inside a user namespace nobody may clone into a group of the host's: there the go-between joins it
+    group = None if remapped else cgroup.open_for_clone()
     if group is None:
         cgroup.prepare_entry()
     between = os.fork()
@@ -66,8 +67,8 @@ def spawn(
     try:
         if group is None:
             cgroup.enter()
-        process.take_default_oom_score()
-        inside.setns(target, _NAMESPACES)
+        process.take_marks(confinement)
+        inside.setns(target, _NAMESPACES | (inside.CLONE_NEWUSER if remapped else 0))
         if group is None:
             pid = inside.clone(inside.CLONE_PARENT)
         else:
@@ -75,21 +76,20 @@ def spawn(
         if pid:
             proto.send(channel, {"event": "pid", "pid": pid})
             os._exit(0)
+        if remapped:
+            inside.take_root()
     except OSError as error:
         init.fail(
             StageError("enter", error, f"enter the container: {(error.strerror or '').lower()}", 126), channel.fileno()
         )
-    _become(request, channel, stdio, bounding, program, last_capability, no_file)
+    _become(request, channel, stdio, confinement)
 
 
 def _become(
     request: dict[str, Any],
     channel: proto.Socket,
     stdio: tuple[int, int, int] | None,
-    bounding: int,
-    program: bytes | None,
-    last_capability: int,
-    no_file: tuple[int, int],
+    confinement: Confinement,
 ) -> NoReturn:
     report_to = channel.fileno()
     try:
@@ -109,10 +109,7 @@ def _become(
             environment=request["env"],
             cwd=request["cwd"],
             user=request["user"],
-            bounding=bounding,
-            last_capability=last_capability,
-            program=program,
-            no_file=no_file,
+            confinement=confinement,
             make_cwd=False,
         )
     except StageError as error:

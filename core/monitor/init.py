@@ -15,8 +15,8 @@ import os
 import termios
 from typing import Any, NoReturn
 
-from core.cgroups.driver import Cgroup
 from core.monitor import process, proto
+from core.monitor.confinement import Confinement
 from core.monitor.process import StageError
 from core.monitor.steps import Place, Step
 from core.monitor.streams import set_size
@@ -25,29 +25,22 @@ from core.monitor.streams import set_size
 def run(
     spec: dict[str, Any],
     plan: tuple[Step, ...],
+    place: Place,
     channel: proto.Socket,
     stdio: tuple[int, int, int] | None,
-    cgroup: Cgroup | None,
     *,
-    program: bytes | None,
-    last_capability: int,
-    no_file: tuple[int, int],
+    confinement: Confinement,
     window: tuple[int, int],
 ) -> NoReturn:
-    """Never returns, and never lets an exception out.
+    """Never returns, and never lets an exception out. The caller has joined the group.
 
-    Args: window: rows and columns of the terminal, if there is one.
+    Args: place: where the plan works. window: rows and columns of the terminal, if there is one.
         stdio: descriptors for 0, 1, 2 (-1 for the container's /dev/null); None with a terminal.
-        cgroup: the group to join, None if we were born in it.
     """
     report_to = channel.fileno()
     try:
         os.setsid()
         os.umask(0)  # device nodes get the modes they are given; PivotRoot sets the container's
-        if cgroup is not None:
-            _attempt("cgroup", cgroup.enter)
-        _attempt("oom score", process.take_default_oom_score)
-        place = Place(f"{spec['runtime_dir']}/rootfs")
         pipes = stdio and tuple(_hold_open(descriptor) for descriptor in stdio)
         for step in plan:
             try:
@@ -68,10 +61,7 @@ def run(
             environment=spec["env"],
             cwd=spec["cwd"],
             user=spec["user"],
-            bounding=spec["bounding"],
-            last_capability=last_capability,
-            program=program,
-            no_file=no_file,
+            confinement=confinement,
             make_cwd=True,
             init=bool(spec.get("init")),
         )
@@ -88,13 +78,6 @@ def fail(error: StageError, report_to: int) -> NoReturn:
         os.write(report_to, json.dumps({"event": "failed", **process.report(error)}).encode())
     finally:
         os._exit(error.code)
-
-
-def _attempt(stage: str, action: Any) -> None:
-    try:
-        action()
-    except OSError as error:
-        raise StageError(stage, error, f"{stage}: {(error.strerror or str(error)).lower()}", 125) from None
 
 
 def _hold_open(descriptor: int) -> int:

@@ -19,11 +19,12 @@ import time
 from typing import Any, NamedTuple
 
 from core.cgroups import driver
-from core.cgroups.devices import ALL_DEVICES, DEFAULT_RULES
-from core.linux import inside, procfs
+from core.cgroups.devices import ALL_DEVICES, device_rules
+from core.linux import procfs
 from core.linux.remove import remove_tree
-from core.monitor import init, outcome, plan, proto, records
+from core.monitor import birth, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
+from core.monitor.confinement import confine
 from core.monitor.health import HealthChecks
 from core.monitor.log import LogWriter, NoLog
 from core.monitor.log_driver import open_log
@@ -77,7 +78,6 @@ class Monitor:
         self._warnings: list[str] = list(spec["warnings"])
         self._waiting: list[proto.Socket] = []
         self._listener: proto.Socket | None = None
-        self._program: bytes | None = None
         self._added: AddedProcesses
         self._health: HealthChecks | None = None
 
@@ -114,19 +114,32 @@ class Monitor:
         self._listener = proto.listen(f"{spec['runtime_dir']}/monitor.sock")
         self._cgroup.create()
         self._warnings += self._cgroup.limit(spec["limits"])
-        self._cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else DEFAULT_RULES)
+        self._cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else device_rules(spec["device_accesses"]))
         self._log = open_log(self._loop, spec, is_first=True)
         self._session = Session(self._loop, self._log.write, stdin_once=spec["stdin_once"], note=self._note)
-        self._program = None if spec["privileged"] else self._host.filters(spec["bounding"])
+        confinement, warnings = confine(
+            spec,
+            filters=self._host.filters,
+            no_file=self._host.no_file,
+            last_capability=self._host.last_capability,
+        )
+        self._warnings += warnings
         controllers = plan.v1_controllers(self._host.hierarchies.v1) if self._host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
-        pipes = None if spec["tty"] else Pipes(spec["open_stdin"])
-        self._clone(steps, theirs, pipes, window)
+        pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
+        stdio = pipes.theirs if pipes else None
+        pid, between = birth.bear(spec, steps, self._cgroup, theirs, stdio, confinement=confinement, window=window)
+        if pid:
+            self._know(pid)
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        self._await_exec(ours)
+        try:
+            self._await_exec(ours)
+        finally:
+            if between:
+                os.waitpid(between, 0)
         ours.close()
         if pipes:
             self._session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
@@ -139,10 +152,8 @@ class Monitor:
             spec,
             self._pidfd,
             self._cgroup,
-            program=self._program,
+            confinement=confinement,
             bounding_of_host=self._host.bounding,
-            last_capability=self._host.last_capability,
-            no_file=self._host.no_file,
         )
         self._begin_health_checks()
         self._loop.add(self._pidfd, READ, self._init_ended)
@@ -174,35 +185,9 @@ class Monitor:
                     raise StartFailed(outcome.failure("alive lock", text)) from None
                 time.sleep(0.001)
 
-    def _clone(
-        self, steps: tuple[Any, ...], channel: proto.Socket, pipes: Pipes | None, window: tuple[int, int]
-    ) -> None:
-        flags = inside.CLONE_NEWNS | inside.CLONE_NEWPID | inside.CLONE_NEWUTS | inside.CLONE_NEWIPC
-        if self._spec["own_network"]:
-            flags |= inside.CLONE_NEWNET
-        group = self._cgroup.open_for_clone()
-        if group is None:
-            self._cgroup.prepare_entry()
-            self._pid = inside.clone(flags)
-        else:
-            self._pid = inside.clone_into_cgroup(flags, group)
-        if self._pid == 0:
-            init.run(
-                self._spec,
-                steps,
-                channel,
-                pipes.theirs if pipes else None,
-                self._cgroup if group is None else None,
-                program=self._program,
-                last_capability=self._host.last_capability,
-                no_file=self._host.no_file,
-                window=window,
-            )
-        self._pidfd = os.pidfd_open(self._pid)
-        if group is None:
-            self._cgroup.close_entry()
-        else:
-            os.close(group)
+    def _know(self, pid: int) -> None:
+        self._pid = pid
+        self._pidfd = os.pidfd_open(pid)
 
     def _await_exec(self, channel: proto.Socket) -> None:
         """Until the channel closes by exec; a failure or a terminal may come first."""
@@ -217,6 +202,8 @@ class Monitor:
             message = proto.parse(packet)
             if message["event"] == "failed":
                 raise StartFailed(message)
+            if message["event"] == "pid":
+                self._know(message["pid"])
             if descriptors and self._session:
                 self._session.use_terminal(descriptors[0], stdin=self._spec["open_stdin"])
 

@@ -9,9 +9,12 @@ from core.monitor import proto
 
 
 class Pipes:
-    """The pipes of a process without a terminal; ours are the other ends of theirs."""
+    """The pipes of a process without a terminal; ours are the other ends of theirs.
 
-    def __init__(self, with_stdin: bool) -> None:
+    Args: owner: a document with uid and gid, whose the pipes shall be; None: ours.
+    """
+
+    def __init__(self, with_stdin: bool, owner: dict[str, int] | None = None) -> None:
         self.stdin: int | None = None
         stdin = -1
         if with_stdin:
@@ -19,6 +22,9 @@ class Pipes:
         self.stdout, stdout = os.pipe2(os.O_CLOEXEC)
         self.stderr, stderr = os.pipe2(os.O_CLOEXEC)
         self.theirs = (stdin, stdout, stderr)
+        for descriptor in self.theirs if owner else ():
+            if owner and descriptor >= 0:
+                os.fchown(descriptor, owner["uid"], owner["gid"])
 
     def close_theirs(self) -> None:
         """The process has its own copies."""

@@ -53,13 +53,18 @@ def build(spec: dict[str, Any], controllers: tuple[tuple[str, tuple[str, ...]], 
     """
     privileged = spec["privileged"]
     sys_attributes = _NOTHING_RUNS | (0 if privileged else MOUNT_ATTR_RDONLY)
-    devices = steps.MountDevices(_NODES, _LINKS, ("pts", "shm", "mqueue"), console=spec["tty"])
+    # on v1 the files of a group are also those that say which devices it may use: they stay read-only
+    is_writable = privileged or (spec["writable_cgroups"] and not controllers)
+    group_attributes = _NOTHING_RUNS | (0 if is_writable else MOUNT_ATTR_RDONLY)
+    directories = ("pts", "mqueue") if spec["ipc_namespace"] == "none" else ("pts", "shm", "mqueue")
+    devices = steps.MountDevices(_NODES, _LINKS, directories, console=spec["tty"])
     slave = any(mount["propagation"] in ("rslave", "slave", "rshared", "shared") for mount in spec["mounts"])
-    plan: list[Step] = [
-        steps.NewCgroupNamespace(),
+    plan: list[Step] = [] if spec["cgroup_namespace"] == "host" else [steps.NewCgroupNamespace()]
+    plan += [
         steps.PrivateMounts(slave),
         steps.MountRoot(tuple(spec["lowers"]), spec["upper"], spec["work"]),
         steps.MountNew("proc", "/proc", (), _NOTHING_RUNS),
+        *(steps.Sysctl(path, value) for path, value in spec["sysctls"].items()),
         steps.MountAllDevices(devices) if privileged else devices,
         steps.MountNew(
             "devpts",
@@ -68,18 +73,32 @@ def build(spec: dict[str, Any], controllers: tuple[tuple[str, tuple[str, ...]], 
             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
         ),
         steps.MountNew("sysfs", "/sys", (), sys_attributes),
-        steps.CgroupTree(controllers, sys_attributes)
+        steps.CgroupTree(controllers, group_attributes)
         if controllers
-        else steps.MountNew("cgroup2", "/sys/fs/cgroup", (), sys_attributes),
+        else steps.MountNew("cgroup2", "/sys/fs/cgroup", (), group_attributes),
         steps.MountNew("mqueue", "/dev/mqueue", (), _NOTHING_RUNS),
-        steps.MountNew("tmpfs", "/dev/shm", (("mode", "1777"), ("size", "65536k")), _NOTHING_RUNS),
+        *_shared_memory(spec),
     ]
     if spec["tty"]:
         plan.append(steps.Terminal())
     plan += [_mount(mount) for mount in sorted(spec["mounts"], key=lambda mount: mount["target"].count("/"))]
+    plan += [
+        steps.AddDevice(
+            device["source"],
+            device["target"],
+            device["kind"] == "b",
+            (device["major"], device["minor"]),
+            device["mode"],
+            (device["uid"], device["gid"]),
+        )
+        for device in spec["devices"]
+    ]
     plan += [steps.Mask(path) for path in spec["masked_paths"]]
     plan += [steps.ReadOnly(path) for path in spec["read_only_paths"]]
-    plan.append(steps.Hostname(spec["hostname"]))
+    if spec["uts_namespace"] == "own":
+        plan.append(steps.Hostname(spec["hostname"]))
+        if spec["domainname"]:
+            plan.append(steps.Domainname(spec["domainname"]))
     if spec["own_network"]:
         plan.append(steps.LoopbackUp())
     plan.append(steps.PivotRoot(spec["read_only"]))
@@ -89,7 +108,19 @@ def build(spec: dict[str, Any], controllers: tuple[tuple[str, tuple[str, ...]], 
 def _mount(mount: dict[str, Any]) -> Step:
     if mount["kind"] == "tmpfs":
         return _tmpfs(mount["target"], mount["options"], mount["read_only"])
-    return steps.Bind(mount["source"], mount["target"], mount["read_only"], mount["propagation"])
+    return steps.Bind(mount["source"], mount["target"], mount["read_only"], mount["propagation"], mount["recursive"])
+
+
+def _shared_memory(spec: dict[str, Any]) -> tuple[Step, ...]:
+    """/dev/shm belongs to the IPC namespace: whoever shares that shares its memory too."""
+    match spec["ipc_namespace"]:
+        case "none":
+            return ()
+        case "own":
+            size = f"{spec['shm_size_bytes'] // 1024}k"
+            return (steps.MountNew("tmpfs", "/dev/shm", (("mode", "1777"), ("size", size)), _NOTHING_RUNS),)
+        case _:
+            return (steps.Bind("/dev/shm", "/dev/shm", read_only=False),)
 
 
 def _tmpfs(target: str, words: list[str], read_only: bool) -> Step:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 from core.linux import caps, inside, seccomp
 from core.linux.libc import syscall
 from core.monitor import reaper
+from core.monitor.confinement import Confinement
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LARGEST_PASSWD_BYTES = 8 * 1024 * 1024
@@ -47,11 +48,26 @@ class Identity(NamedTuple):
     home: str
 
 
-def take_default_oom_score() -> None:
-    """A monitor may be spared by the kernel's killer, a container's processes never (while /proc is the host's)."""
-    descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+def take_marks(confinement: Confinement) -> None:
+    """What is written to /proc/self while that is the host's, and kept over exec.
+
+    A monitor may be spared by the kernel's killer, a container's processes only as asked.
+    """
     try:
-        os.write(descriptor, b"0")
+        _write_own("oom_score_adj", str(confinement.oom_score))
+    except PermissionError:
+        pass  # ours was set by somebody with CAP_SYS_RESOURCE, and can't be lowered without it: it stays
+    if confinement.apparmor:
+        try:
+            _write_own("attr/exec", f"exec {confinement.apparmor}")
+        except OSError as error:
+            raise OSError(error.errno, f"AppArmor profile {confinement.apparmor}: {error.strerror}") from None
+
+
+def _write_own(name: str, text: str) -> None:
+    descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
 
@@ -79,10 +95,7 @@ def execute(
     environment: list[str],
     cwd: str,
     user: str,
-    bounding: int,
-    last_capability: int,
-    program: bytes | None,
-    no_file: tuple[int, int],
+    confinement: Confinement,
     make_cwd: bool,
     init: bool = False,
 ) -> NoReturn:
@@ -91,7 +104,7 @@ def execute(
     Args: init: whether a first process of ours stays as the command's parent. make_cwd: whether a missing
         working directory is made (a first process's is, as docker has it).
     """
-    identity = find_identity(user)
+    identity = find_identity(user, confinement.groups)
     names = {item.partition("=")[0] for item in environment}
     if "HOME" not in names:
         environment = [*environment, f"HOME={identity.home}"]
@@ -101,15 +114,17 @@ def execute(
         if found.st_uid != identity.uid and not (stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)):
             os.fchown(descriptor, identity.uid, -1)
     _enter_directory(cwd, make=make_cwd)
-    resource.setrlimit(resource.RLIMIT_NOFILE, no_file)
+    for kind, soft, hard in confinement.rlimits:
+        resource.setrlimit(kind, (soft, hard))
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores these, and exec would pass that on
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     inside.join_new_session_keyring()
+    program, bounding = confinement.program, confinement.bounding
     try:
-        if program is not None:
+        if program is not None and not confinement.no_new_privileges:
             seccomp.load_filter(program)  # while CAP_SYS_ADMIN is still there: no_new_privs stays off, as Docker's
-        caps.limit_bounding(bounding, last_capability)
+        caps.limit_bounding(bounding, confinement.last_capability)
         os.setgroups(identity.groups)
         os.setresgid(identity.gid, identity.gid, identity.gid)
         if identity.uid:
@@ -117,6 +132,10 @@ def execute(
             caps.set_all(0)
         else:
             caps.set_all(bounding)
+        if confinement.no_new_privileges:
+            seccomp.set_no_new_privs()
+            if program is not None:
+                seccomp.load_filter(program)
     except OSError as error:
         raise StageError("privileges", error, f"give up privileges: {error.strerror}", 125) from None
     if init:
@@ -177,9 +196,10 @@ def _exec(argv: list[str], environment: list[str]) -> NoReturn:
     raise StageError("exec", failure, text, 127 if missing else 126)
 
 
-def find_identity(user: str) -> Identity:
+def find_identity(user: str, added: tuple[str, ...] = ()) -> Identity:
     """Look `name|uid[:group|gid]` up in the container's own /etc/passwd and /etc/group.
 
+    Args: added: more groups, by name or number.
     A number need not be listed. Raises: StageError: a name that is not, with docker's words.
     """
     name, colon, group = user.partition(":")
@@ -188,14 +208,24 @@ def find_identity(user: str) -> Identity:
     if entry is None and not name.isdigit():
         raise _unknown("user", name, "passwd")
     uid, gid, login, home = entry or (_number("user", name), 0, "", "/")
-    if not colon or not group:
-        return Identity(uid, gid, (gid, *(extra for extra in _member_of(login) if extra != gid)), home)
+    if colon and group:
+        gid = _find_group(group)
+        groups = [gid]
+    else:
+        groups = [gid, *(extra for extra in _member_of(login) if extra != gid)]
+    for extra in map(_find_group, added):
+        if extra not in groups:
+            groups.append(extra)
+    return Identity(uid, gid, tuple(groups), home)
+
+
+def _find_group(group: str) -> int:
     for line in _lines("/etc/group"):
         if len(line) >= 3 and group in (line[0], line[2]) and line[2].isdigit():
-            return Identity(uid, int(line[2]), (int(line[2]),), home)
+            return int(line[2])
     if not group.isdigit():
         raise _unknown("group", group, "group")
-    return Identity(uid, _number("group", group), (_number("group", group),), home)
+    return _number("group", group)
 
 
 def _find_user(name: str) -> tuple[int, int, str, str] | None:

@@ -16,8 +16,11 @@ import os
 import signal
 from typing import NoReturn
 
+from core.linux.libc import LIBC
+
 _TITLE = b"init"
 _PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
 _KEPT_BACK = {
     signal.SIGCHLD,
     signal.SIGFPE,
@@ -41,6 +44,7 @@ def stay_behind(report_to: int) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         return
     os.close(report_to)
+    LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # in a pid namespace that is not our own
     _overwrite_title()
     _serve(command)
 
@@ -82,8 +86,7 @@ def _bury(command: int) -> None:
 
 def _overwrite_title() -> None:
     """Let /proc/1/cmdline say "init" and /proc/1/environ nothing: they would name paths of the host."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_NAME, _TITLE, 0, 0, 0)
+    LIBC.prctl(_PR_SET_NAME, _TITLE, 0, 0, 0)
     try:
         with open("/proc/self/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

@@ -35,6 +35,15 @@ class Place:
         """An empty read-only tmpfs, cloned over masked directories."""
         self.terminal_master = -1
         self.terminal_slave = -1
+        self.trees: dict[str, int] = {}
+        """Detached mounts by the path they were taken from, with the rights of the host: binds of a user namespace."""
+
+        self.is_remapped = False
+        """Whether the root was made before, with rights of the host's that a user namespace has not."""
+
+    def take_tree(self, path: str, *, recursive: bool = False) -> int:
+        """A detached copy of a mount of the host's."""
+        return self.trees[path] if path in self.trees else mounts.open_tree(path, recursive=recursive)
 
 
 class Step(Protocol):
@@ -87,6 +96,11 @@ class MountRoot(NamedTuple):
     def run(self, place: Place) -> None:
         """See Step."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        if place.is_remapped:
+            top = os.open("/", flags)
+            mounts.move_mount(place.root, top)
+            os.close(top)
+            return
         lowers = [os.open(path, flags) for path in self.lowers]
         upper, work = os.open(self.upper, flags), os.open(self.work, flags)
         try:
@@ -141,7 +155,7 @@ class MountDevices(NamedTuple):
         mounted = mounts.new_filesystem(
             "tmpfs", {"mode": "755", "size": "65536k"}, mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_STRICTATIME
         )
-        for name, major, minor in self.nodes:
+        for name, major, minor in () if place.is_remapped else self.nodes:
             os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=mounted)
         for name, destination in self.links:
             if name != "core" or os.path.exists(destination):
@@ -154,6 +168,55 @@ class MountDevices(NamedTuple):
         mounts.move_mount(mounted, target)
         os.close(target)
         place.devices = mounted
+        for name, major, minor in self.nodes if place.is_remapped else ():
+            _bind_node(place, f"/dev/{name}", mounted, name, os.makedev(major, minor))
+
+
+def _bind_node(place: Place, source: str, directory: int, name: str, number: int) -> None:
+    """A user namespace can make no device that works: the host's node is bound, if it is the one that is meant."""
+    tree = place.take_tree(source)
+    if os.fstat(tree).st_rdev != number:
+        raise OSError(errno.EPERM, "it is another device than it was", source)
+    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=directory))
+    target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    mounts.move_mount(tree, target)
+    os.close(target)
+    os.close(tree)
+
+
+class AddDevice(NamedTuple):
+    """A node of the host's that the person asked for, in place of whatever the image has there."""
+
+    source: str
+    target: str
+    is_block: bool
+    number: tuple[int, int]
+    mode: int
+    owner: tuple[int, int]
+
+    def describe(self) -> str:
+        """See Step."""
+        major, minor = self.number
+        return f"device {'b' if self.is_block else 'c'} {major}:{minor} of {self.source} at {self.target}"
+
+    def run(self, place: Place) -> None:
+        """See Step."""
+        directory, name = os.path.split(self.target)
+        parent = inroot.make_directories(place.root, directory)
+        _refuse_procfs(parent, self.target)
+        try:
+            if os.stat(name, dir_fd=parent, follow_symlinks=False).st_rdev == os.makedev(*self.number):
+                return  # one of the usual ones
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        if place.is_remapped:
+            _bind_node(place, self.source, parent, name, os.makedev(*self.number))
+        else:
+            kind = stat.S_IFBLK if self.is_block else stat.S_IFCHR
+            os.mknod(name, kind | self.mode, os.makedev(*self.number), dir_fd=parent)
+            os.chown(name, *self.owner, dir_fd=parent, follow_symlinks=False)
+        os.close(parent)
 
 
 class MountAllDevices(NamedTuple):
@@ -185,20 +248,24 @@ class Bind(NamedTuple):
     target: str
     read_only: bool
     propagation: str = ""
+    recursive: str = ""
+    """Mounts below the source: disabled leaves them out, writable as they are, readonly or nothing."""
 
     def describe(self) -> str:
         """See Step."""
-        return f"bind {self.source} at {self.target} {'ro' if self.read_only else 'rw'} {self.propagation}".rstrip()
+        words = ("bind", self.source, "at", self.target, "ro" if self.read_only else "rw")
+        below = f"below:{self.recursive}" if self.recursive else ""
+        return " ".join(word for word in (*words, self.propagation, below) if word)
 
     def run(self, place: Place) -> None:
         """See Step."""
-        recursive = not self.propagation or self.propagation.startswith("r")
-        tree = mounts.open_tree(self.source, recursive=recursive)
+        recursive = self.recursive != "disabled" and (not self.propagation or self.propagation.startswith("r"))
+        tree = place.take_tree(self.source, recursive=recursive)
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = inroot.make_mount_point(place.root, self.target, directory=is_directory)
         _refuse_procfs(target, self.target)
         if self.read_only:
-            _make_read_only(tree, recursive=True)
+            _make_read_only(tree, recursive=self.recursive != "writable")
         mounts.move_mount(tree, target)
         os.close(target)
         os.close(tree)
@@ -348,6 +415,42 @@ class ReadOnly(NamedTuple):
         os.close(target)
 
 
+class Sysctl(NamedTuple):
+    """A kernel parameter of the container's own namespaces, by its own /proc (why: CVE-2025-52881)."""
+
+    path: str
+    value: str
+
+    def describe(self) -> str:
+        """See Step."""
+        return f"sysctl {self.path} = {self.value}"
+
+    def run(self, place: Place) -> None:
+        """See Step."""
+        path = f"/proc/sys/{self.path}"
+        file = inroot.open_in_root(place.root, path, os.O_WRONLY, resolve=inroot.RESOLVE_NO_SYMLINKS)
+        try:
+            if not inroot.is_procfs(file):
+                raise OSError(errno.EPERM, "it is no proc file system", path)
+            os.write(file, self.value.encode())
+        finally:
+            os.close(file)
+
+
+class Domainname(NamedTuple):
+    """The NIS domain in the container's UTS namespace."""
+
+    name: str
+
+    def describe(self) -> str:
+        """See Step."""
+        return f"domain name {self.name}"
+
+    def run(self, place: Place) -> None:
+        """See Step."""
+        inside.set_domainname(self.name)
+
+
 class Hostname(NamedTuple):
     """The name in the container's UTS namespace."""
 
@@ -409,8 +512,8 @@ def _plain_directory(root: int, path: str) -> int:
 
 
 def _refuse_procfs(target: int, path: str) -> None:
-    """A person's mount over /proc itself would hide the masks; inside it only what docker allows."""
-    if path == "/proc" or (path.startswith("/proc/") and inroot.is_procfs(target)):
+    """A person's mount over /proc, or inside it by whatever name the image has for it, would undo the masks."""
+    if path == "/proc" or inroot.is_procfs(target):
         raise OSError(errno.EPERM, "nothing may be mounted inside /proc", path)
 
 

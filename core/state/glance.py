@@ -67,6 +67,14 @@ def _read(path: str) -> dict[str, Any]:
     return document
 
 
+def _read_or(path: str, unwritten: Any) -> dict[str, Any]:
+    """A document that is only there once something has changed."""
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        return dict(unwritten)
+
+
 def _made_ns(directory: str) -> int:
     """When it was created: its first document is written then, and never again."""
     try:
@@ -77,8 +85,9 @@ def _made_ns(directory: str) -> int:
 
 def _glimpse(directory: str, alive_lock: str) -> Glimpse | None:
     try:
-        config, settings = _read(f"{directory}/config.json"), _read(f"{directory}/settings.json")
-        state = _read(f"{directory}/state.json")
+        config = _read(f"{directory}/config.json")
+        settings = _read_or(f"{directory}/settings.json", config.get("settings"))
+        state = _read_or(f"{directory}/state.json", {"type": "created"})
         standing = _standing(config, state, alive_lock)
         memory, pids = _newest_sample(directory) if standing.status in ("running", "paused") else (None, None)
         limit = int(settings.get("limits", {}).get("memory_bytes", 0))

@@ -8,7 +8,9 @@ the lease is held until something durable (an image's record) refers to it.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -135,15 +137,21 @@ def ingest(
 
 
 def open_blob(roots: Roots, digest: str) -> int:
-    """A descriptor to read content by. Raises: NotFound."""
+    """A descriptor to read content by. Raises: NotFound, DigestMismatch: something else lies in its place."""
     path = roots.blob(digest)
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, "no plain file")
     except FileNotFoundError:
         raise NotFound(
             f"content {digest} is missing from the store", kind="blob", key=digest, hint="load the image again"
         ) from None
     except OSError as error:
+        if error.errno == errno.ELOOP:  # a link, a directory, a fifo
+            raise DigestMismatch(f"{path} is damaged: it is no plain file", hint="load the image again") from None
         raise wrapped(error, "read", path) from error
 
 

@@ -110,7 +110,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Engine], object]]] = {
     "image record gone": ("reference", lambda e: e.roots.image(e.images.resolve("second:1")).unlink()),
     "reference": ("reference", lambda e: next(e.roots.refs.glob("*second*")).write_bytes(b"\xff\xfe")),
     "settings": ("container", lambda e: (e.roots.container(_id(e, "first")) / "settings.json").write_text("[]")),
-    "state": ("container", lambda e: (e.roots.container(_id(e, "first")) / "state.json").unlink()),
+    "state": ("container", lambda e: (e.roots.container(_id(e, "first")) / "state.json").write_text("[]")),
     "config": ("container", lambda e: (e.roots.container(_id(e, "first")) / "config.json").write_text('{"a":1}')),
     "own files": ("container", lambda e: (e.roots.container(_id(e, "first")) / "hosts").unlink()),
     "work": ("container", lambda e: shutil.rmtree(e.roots.container(_id(e, "first")) / "work")),
@@ -180,7 +180,7 @@ def test_what_a_person_made_is_still_there_after_a_repair(store: Engine) -> None
 
 
 def test_repaired_settings_keep_name_and_limits(store: Engine) -> None:
-    (store.roots.container(_id(store, "first")) / "settings.json").unlink()
+    (store.roots.container(_id(store, "first")) / "settings.json").write_text("[]")
     _repaired(store)
     assert store.containers.inspect("first").settings.limits.memory_bytes == 64 << 20
 

@@ -121,13 +121,10 @@ def test_refusals_come_before_anything_is_made(words, part):
         ["--link", "a:b"],
         ["--expose", "80"],
         ["--dns", "1.1.1.1"],
-        ["--volumes-from", "dc01"],
-        ["--security-opt", "seccomp=unconfined"],
-        ["--device", "/dev/fuse"],
-        ["--ulimit", "nofile=1"],
-        ["--shm-size", "1g"],
-        ["--pid", "host"],
-        ["--pull", "always"],
+        ["--gpus", "all"],
+        ["--storage-opt", "size=1g"],
+        ["--cpu-count", "2"],
+        ["--use-api-socket"],
     ],
 )
 def test_what_is_not_built_yet_is_refused_never_ignored(words):

@@ -54,7 +54,7 @@ def test_F1_mount_fields():
         kind="volume", source="vol", target="/i", no_copy=True
     )
     assert parse_mount("type=tmpfs,destination=/i,tmpfs-size=64m,tmpfs-mode=1770") == MountSpec(
-        kind="tmpfs", target="/i", options=("size=64m", "mode=1770")
+        kind="tmpfs", target="/i", options=("size=67108864", "mode=1770")
     )
     for wrong in (
         "foo",

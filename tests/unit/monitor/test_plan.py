@@ -11,6 +11,7 @@ import msgspec
 from core.linux import caps
 from core.model.limits import Limits
 from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxMount, SandboxSpec
+from core.model.sysctls import effective_sysctls, sysctl_path
 from core.monitor import plan
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -50,6 +51,9 @@ def default_spec(**changes: object) -> dict[str, object]:
         "cgroup": "wharf/ID",
         "limits": Limits(),
         "auto_remove": False,
+        "sysctls": {
+            sysctl_path(name): value for name, value in effective_sysctls({}, own_network=True, remapped=False).items()
+        },
     }
     fields.update(changes)
     document: dict[str, object] = json.loads(msgspec.json.encode(SandboxSpec(**fields)))  # type: ignore[arg-type]

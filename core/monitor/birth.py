@@ -1,0 +1,182 @@
+"""How a container's first process comes into being: by one clone, or through a go-between.
+
+    monitor ── clone(new namespaces) ───────────────────────────▶ init        the usual way
+    monitor ── fork ──▶ go-between ── clone(CLONE_PARENT, …) ───▶ init        a namespace is joined or remapped
+                          │ joins the group and other containers' namespaces
+                          │ with the host's rights: the root through idmapped mounts, trees to bind
+                          │ enters the user namespace
+                          └ tells the pid, exits
+
+Of a remapped container every namespace belongs to its user namespace, so that its root has over them
+what its capabilities say, and over the host nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from core.cgroups.driver import Cgroup
+from core.linux import inroot, inside, mounts, procfs
+from core.monitor import init, process, proto, users
+from core.monitor.confinement import Confinement
+from core.monitor.process import StageError
+from core.monitor.steps import Place, Step
+
+_TMPFS_MAGIC = 0x01021994
+Start = Callable[[Place], NoReturn]
+"""Become the container's first process; runs in it."""
+
+
+def needs_go_between(spec: dict[str, Any]) -> bool:
+    """Whether one clone is not enough."""
+    return bool(spec["user_map"] or spec["joined"])
+
+
+def new_namespaces(spec: dict[str, Any]) -> int:
+    """The flags of the namespaces that clone makes."""
+    flags = inside.CLONE_NEWNS
+    if spec["pid_namespace"] == "own":
+        flags |= inside.CLONE_NEWPID
+    if spec["ipc_namespace"] in ("own", "none"):
+        flags |= inside.CLONE_NEWIPC
+    if spec["uts_namespace"] == "own":
+        flags |= inside.CLONE_NEWUTS
+    if spec["own_network"]:
+        flags |= inside.CLONE_NEWNET
+    return flags
+
+
+def bear(
+    spec: dict[str, Any],
+    steps: tuple[Step, ...],
+    cgroup: Cgroup,
+    channel: proto.Socket,
+    stdio: tuple[int, int, int] | None,
+    *,
+    confinement: Confinement,
+    window: tuple[int, int],
+) -> tuple[int, int]:
+    """Start the first process: (its pid, 0), or (0, the go-between's), and the pid is told on the channel.
+
+    Args: see init.run(). Raises: OSError: no process could be made.
+    """
+
+    def start(place: Place) -> NoReturn:
+        init.run(spec, steps, place, channel, stdio, confinement=confinement, window=window)
+
+    flags = new_namespaces(spec)
+    if needs_go_between(spec):
+        cgroup.prepare_entry()
+        between = os.fork()
+        if between == 0:
+            _go_between(spec, cgroup, channel, flags, confinement, start)
+        cgroup.close_entry()
+        return 0, between
+    group = cgroup.open_for_clone()
+    if group is None:
+        cgroup.prepare_entry()
+        pid = inside.clone(flags)
+    else:
+        pid = inside.clone_into_cgroup(flags, group)
+    if pid == 0:
+        _attempt(channel, "cgroup", cgroup.enter if group is None else lambda: None)
+        _attempt(channel, "protection", lambda: process.take_marks(confinement))
+        start(Place(f"{spec['runtime_dir']}/rootfs"))
+    if group is None:
+        cgroup.close_entry()
+    else:
+        os.close(group)
+    return pid, 0
+
+
+def _attempt(channel: proto.Socket, stage: str, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError as error:
+        text = f"{stage}: {(error.strerror or str(error)).lower()}"
+        init.fail(StageError(stage, error, text, 125), channel.fileno())
+
+
+def _go_between(
+    spec: dict[str, Any],
+    cgroup: Cgroup,
+    channel: proto.Socket,
+    flags: int,
+    confinement: Confinement,
+    start: Start,
+) -> NoReturn:
+    try:
+        cgroup.enter()
+        process.take_marks(confinement)
+        place = Place(f"{spec['runtime_dir']}/rootfs")
+        joined = {kind: _open_process(donor) for kind, donor in spec["joined"].items()}
+        user = -1
+        if spec["user_map"]:
+            user = _prepare_remapped(spec, place, joined)
+        if "ipc" in joined:
+            place.trees["/dev/shm"] = _tree_of(joined["ipc"], "/dev/shm")
+            inside.setns(joined["ipc"], inside.CLONE_NEWIPC)
+        if "pid" in joined:
+            inside.setns(joined["pid"], inside.CLONE_NEWPID)
+        if user >= 0:
+            inside.setns(user, inside.CLONE_NEWUSER)
+        pid = inside.clone(flags | inside.CLONE_PARENT)
+        if pid:
+            proto.send(channel, {"event": "pid", "pid": pid})
+            os._exit(0)
+        if user >= 0:
+            inside.take_root()
+    except OSError as error:
+        what = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        text = f"namespaces: {what}{(error.strerror or str(error)).lower()}"
+        init.fail(StageError("namespaces", error, text, 125), channel.fileno())
+    start(place)
+
+
+def _open_process(donor: dict[str, int]) -> int:
+    """A pidfd of the container's first process whose namespace is shared, if it still is that process."""
+    descriptor = os.pidfd_open(donor["pid"])
+    if procfs.read_start_ticks(donor["pid"]) != donor["start_ticks"]:
+        raise OSError(3, "the container whose namespace is to be shared has ended")
+    return descriptor
+
+
+def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]) -> int:
+    """While we have the host's rights: the root, and every tree that is bound into it."""
+    ids = users.IdMap(spec["user_map"])
+    if spec["joined"]:
+        donor = next(iter(spec["joined"].values()))
+        user = os.open(f"/proc/{donor['pid']}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    else:
+        user = ids.new_namespace()
+    inside.unshare(inside.CLONE_NEWNS)
+    mounts.mount(None, "/", None, mounts.MS_REC | mounts.MS_SLAVE)
+    for mount in spec["mounts"]:
+        if mount["kind"] == "bind" and mount["is_ours"]:
+            place.trees[mount["source"]] = users.mapped_tree(mount["source"], user)
+        elif mount["kind"] == "bind":
+            recursive = mount["recursive"] != "disabled"
+            place.trees[mount["source"]] = mounts.open_tree(mount["source"], recursive=recursive)
+    root = ids.mount_root(place.rootfs, tuple(spec["lowers"]), spec["upper"], spec["work"], user)
+    mounts.umount(place.rootfs)
+    mounts.umount(place.rootfs)
+    place.root = root
+    place.is_remapped = True
+    return user
+
+
+def _tree_of(process_descriptor: int, path: str) -> int:
+    """A detached copy of a tmpfs of another container's, which must be one."""
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        inside.setns(process_descriptor, inside.CLONE_NEWNS)
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        place = inroot.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY, resolve=inroot.RESOLVE_NO_SYMLINKS)
+        if inroot.filesystem_magic(place) != _TMPFS_MAGIC:
+            raise OSError(22, "it is no memory file system there", path)
+        return mounts.open_tree("", at=place)
+    finally:
+        inside.setns(own, inside.CLONE_NEWNS)
+        os.close(own)

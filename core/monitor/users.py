@@ -1,0 +1,106 @@
+"""User namespaces: made with the host's rights, entered without them.
+
+A remapped container's files keep the image's owners on disk. Its root is an overlay of idmapped
+mounts, so that uid 0 of a layer is shown as the first id of the container's range, and what the
+container writes is stored as if no range were there: commit, diff and cp need to know nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from core.linux import caps, inside, mounts
+
+
+class IdMap:
+    """The host's ids that stand for `size` ids from 0 on."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.uid = int(document["uid"])
+        self.gid = int(document["gid"])
+        self._size = int(document["size"])
+
+    def new_namespace(self) -> int:
+        """A descriptor of a new user namespace with this map; no process stays behind.
+
+        Raises: OSError: ENOSPC or EPERM where user namespaces are limited or forbidden.
+        """
+        told, tell = os.pipe2(os.O_CLOEXEC)
+        keep, release = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.close(release)
+                inside.unshare(inside.CLONE_NEWUSER)
+                os.write(tell, b"\0")
+                os.read(keep, 1)
+            except OSError as error:
+                code = error.errno or 1
+            finally:
+                os._exit(code)
+        os.close(tell)
+        os.close(keep)
+        try:
+            if not os.read(told, 1):
+                number = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                pid = 0
+                raise OSError(number, f"no user namespace can be made: {os.strerror(number)}")
+            for name, first in (("uid_map", self.uid), ("gid_map", self.gid)):
+                with open(f"/proc/{pid}/{name}", "w") as file:
+                    file.write(f"0 {first} {self._size}\n")
+            return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(told)
+            os.close(release)
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+    def mount_root(self, rootfs: str, lowers: tuple[str, ...], upper: str, work: str, namespace: int) -> int:
+        """A detached overlay whose layers are seen through the map; in a mount namespace of the caller's own.
+
+        Raises: OSError: naming the directory whose file system can't be idmapped.
+        """
+        scratch = mounts.new_filesystem("tmpfs", {"mode": "700"})
+        target = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mounts.move_mount(scratch, target)
+        os.close(target)
+        layers = os.path.commonpath([os.path.dirname(path) for path in lowers])
+        own = os.path.dirname(upper)
+        below = _shown(scratch, "layers", layers, namespace)
+        above = _shown(scratch, "own", own, namespace)
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        opened = [os.open(os.path.relpath(path, layers), flags, dir_fd=below) for path in lowers]
+        opened += [os.open(os.path.relpath(path, own), flags, dir_fd=above) for path in (upper, work)]
+        data = mounts.overlay_data(opened[:-2], opened[-2], opened[-1])
+        with caps.acting_as(self.uid, self.gid):  # the overlay keeps its own directories as whoever mounts it
+            mounts.mount("overlay", rootfs, "overlay", 0, data)
+        for descriptor in (*opened, below, above, scratch):
+            os.close(descriptor)
+        return mounts.open_tree(rootfs)
+
+
+def _shown(scratch: int, name: str, path: str, namespace: int) -> int:
+    """An idmapped copy of a directory's mount, put where this mount namespace can find it."""
+    tree = mapped_tree(path, namespace)
+    os.mkdir(name, 0o700, dir_fd=scratch)
+    target = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=scratch)
+    mounts.move_mount(tree, target)
+    os.close(target)
+    os.close(tree)
+    return os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=scratch)
+
+
+def mapped_tree(path: str, namespace: int, *, recursive: bool = False) -> int:
+    """A detached copy of a mount in which owners are shown through the map of a user namespace."""
+    tree = mounts.open_tree(path, recursive=recursive)
+    try:
+        mounts.set_attributes(tree, mounts.MOUNT_ATTR_IDMAP, recursive=recursive, user_namespace=namespace)
+    except OSError as error:
+        os.close(tree)
+        reason = "its file system can't be shown to a user namespace (no idmapped mounts on this kernel)"
+        raise OSError(error.errno, reason, path) from None
+    return tree
