@@ -17,9 +17,11 @@ from core.model.container import Change, Container, ContainerSpec, ExecSpec, Pro
 from core.model.events import Event
 from core.model.findings import Finding
 from core.model.image import HistoryEntry, Image, Loaded, Removed
+from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
+from core.model.restart import RestartPolicy
 from core.model.stats import HostSample, StatsSample
 from core.model.usage import DiskUsage
 from core.model.volume import FileEntry, Volume
@@ -98,6 +100,13 @@ class PathStat(msgspec.Struct, frozen=True, kw_only=True):
     link: str = ""
 
 
+class UpdateWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to change of a container; limits that are not set stay as they are."""
+
+    limits: Limits = Limits()
+    restart: RestartPolicy | None = None
+
+
 class Containers(Protocol):
     """Everything that can be done to containers."""
 
@@ -130,6 +139,9 @@ class Containers(Protocol):
 
     def rename(self, key: str, name: str) -> None:
         """Give it another name."""
+
+    def update(self, key: str, wish: UpdateWish) -> Sequence[str]:
+        """Change limits and restart policy, live where it runs and for later starts; what has no effect here."""
 
     def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:
         """Block until it has ended (or is `removed`, or `next-exit`); its exit code."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from app.commands.template_functions import OpenMap, Record
 from app.format import rfc3339_nano
-from core.model.container import Container, Created, Exited, Running
+from core.model.container import Container, Created, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck
 from core.model.image import Image, ImageConfig
 from core.model.log_drivers import json_path
@@ -41,7 +41,7 @@ def container_document(container: Container) -> Document:
         "HostsPath": _inside(container, "hosts"),
         "LogPath": _log_path(container),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "Driver": "overlay2",
         "Platform": "linux",
         "MountLabel": "",
@@ -107,9 +107,9 @@ def _state(container: Container) -> Document:
     state = container.state
     document: Document = {
         "Status": status,
-        "Running": status in ("running", "paused"),
+        "Running": status in ("running", "paused", "restarting"),
         "Paused": status == "paused",
-        "Restarting": False,
+        "Restarting": status == "restarting",
         "OOMKilled": False,
         "Dead": status == "dead",
         "Pid": 0,
@@ -121,7 +121,7 @@ def _state(container: Container) -> Document:
     match state:
         case Running():
             document |= {"Pid": state.pid, "StartedAt": rfc3339_nano(state.started_ns)}
-        case Exited():
+        case Exited() | Restarting():
             document |= {
                 "OOMKilled": state.oom_killed,
                 "ExitCode": state.exit_code,
@@ -182,7 +182,10 @@ def _host_config(container: Container) -> Document:
         "LogConfig": {"Type": container.config.log.driver, "Config": OpenMap(container.config.log.options)},
         "NetworkMode": spec.network,
         "PortBindings": OpenMap(),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": container.settings.restart.name,
+            "MaximumRetryCount": container.settings.restart.most_retries,
+        },
         "AutoRemove": spec.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": None,

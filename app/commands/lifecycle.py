@@ -85,10 +85,10 @@ def _rename(invocation: Invocation) -> int:
 
 
 def _wait(invocation: Invocation) -> int:
-    code = 0
+    code, condition = 0, invocation.flags.text("condition")
     for name in invocation.arguments:
         try:
-            ended = invocation.backend.containers.wait(name, cancel=invocation.io.cancel)
+            ended = invocation.backend.containers.wait(name, condition, invocation.io.cancel)
         except EngineError as error:
             explain(error, invocation.io)
             code = 1
@@ -172,6 +172,9 @@ WAIT = Command(
     run=_wait,
     summary="Block until one or more containers stop, then print their exit codes",
     usage=(_SEVERAL,),
+    flags=(
+        flag("--condition string", 'What to wait for ("not-running", "next-exit", "removed")', default="not-running"),
+    ),
     least=1,
     most=None,
     completes=("running",),

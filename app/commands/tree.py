@@ -50,6 +50,7 @@ MORE = {
     "tag": "images:TAG",
     "top": "stats:TOP",
     "unpause": "lifecycle:UNPAUSE",
+    "update": "update:UPDATE",
     "wait": "lifecycle:WAIT",
 }
 
@@ -91,6 +92,7 @@ GROUPS = {
             "stop": "lifecycle:STOP",
             "top": "stats:TOP",
             "unpause": "lifecycle:UNPAUSE",
+            "update": "update:UPDATE",
             "wait": "lifecycle:WAIT",
         },
     ),
@@ -150,7 +152,6 @@ NOT_YET = {
     "service": "swarm managers come in a later version",
     "stack": "swarm managers come in a later version",
     "swarm": "swarm managers come in a later version",
-    "update": "limits are fixed at create in this version",
 }
 """Docker's other commands, and what to tell somebody who types one."""
 

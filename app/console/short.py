@@ -70,6 +70,8 @@ def glyph(standing: Standing) -> tuple[str, str]:
             return "●", "ok"
         case "paused":
             return "‖", "warn"
+        case "restarting":
+            return "↻", "warn"
         case "exited" if standing.exit_code == 0:
             return "○", "muted"
         case "created" if standing.failed:
@@ -85,6 +87,8 @@ def state(standing: Standing, now_ns: int) -> str:
     match standing.status:
         case "running":
             return f"up {since}"
+        case "restarting":
+            return f"retry {standing.exit_code}"
         case "exited":
             return _ended(standing, since)
         case "created":

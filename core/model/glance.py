@@ -13,7 +13,7 @@ class Standing(NamedTuple):
     """A state without its details. `since_ns` is when it began, as far as that is known."""
 
     status: str
-    """created, running, paused, exited, removing, dead; empty where only an engine could tell."""
+    """created, running, paused, restarting, exited, removing, dead; empty where only an engine could tell."""
     since_ns: int = 0
     exit_code: int = 0
     oom_killed: bool = False
