@@ -43,7 +43,7 @@ def test_update_changes_limits_of_a_running_container_and_keeps_them(cli: Cli) -
 
 def test_update_of_a_stopped_container_counts_from_its_next_start(cli: Cli) -> None:
     cli.ok(*cli.run_words("create", "--name", "later", "IMAGE", "sleep", "1000"))
-    cli.ok("update", "-m", "32m", "--memory-reservation", "16m", "later")
+    cli.ok("update", "-m", "32m", "--memory-swap", "64m", "--memory-reservation", "16m", "later")
     cli.ok("start", "later")
     assert memory(cli, "later") == str(32 << 20)
     assert inside(cli, "later", "memory/memory.soft_limit_in_bytes", "memory.low") == str(16 << 20)
