@@ -34,10 +34,11 @@ class Syslog:
         self._format = format
         self._host = os.uname().nodename
         self._socket: _socket.socket | None = None
+        self._is_stream = False
         self._is_connecting = False
         self._unsent = b""
         self._last = b""
-        """The message that has begun to go out on a stream, whole: it is sent again on the next connection."""
+        """What has begun to go out on a stream, whole: it is sent again on the next connection."""
         if must_answer:
             self._connect(_FIRST_CONNECT_S)
 
@@ -45,10 +46,14 @@ class Syslog:
         """Send whole lines, or one piece of a line. Raises: OSError: nothing was sent."""
         self._be_connected()
         head = self._head(stream, at_ns)
+        if self._is_stream:  # all of it at once: the newlines keep messages apart
+            text = lines.removesuffix(b"\n").replace(b"\n", b"\n" + head)
+            self._send(head + text + b"\n")
+            return len(lines)
         taken = 0
         while taken < len(lines):
             end = lines.find(b"\n", taken) + 1 or len(lines)
-            text = lines[taken:end].rstrip(b"\n")
+            text = lines[taken:end].removesuffix(b"\n")
             try:
                 self._send(head + text + b"\n")
             except OSError:
@@ -130,7 +135,7 @@ class Syslog:
                 made.close()
                 failure = error
                 continue
-            self._socket = made
+            self._socket, self._is_stream = made, kind == _socket.SOCK_STREAM
             return
         raise failure
 
