@@ -20,6 +20,7 @@ from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
+from core.model.restart import Restored
 from core.model.stats import HostSample, StatsSample
 from core.model.usage import DiskUsage
 from core.model.volume import FileEntry, Volume
@@ -322,6 +323,15 @@ class System(Protocol):
         """Check all that is stored against itself and the kernel; with repair, mend what can be mended.
 
         Args: deep: read every byte, too.
+        """
+
+    def restore(self) -> Sequence[Restored]:
+        """After a boot: start the containers that their policy wants to run, oldest first."""
+
+    def restore_unit(self, program: str) -> tuple[str, str]:
+        """A systemd unit that has restore() done at boot: its file's name and its text.
+
+        Args: program: the command line of this program, up to its first word.
         """
 
     def reset(self) -> None:

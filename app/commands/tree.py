@@ -31,6 +31,7 @@ MORE = {
     "events": "events:EVENTS",
     "export": "files:EXPORT",
     "fsck": "fsck:FSCK",
+    "restore": "restore:RESTORE",
     "history": "images:HISTORY",
     "import": "archive:IMPORT",
     "inspect": "inspect:INSPECT",

@@ -15,6 +15,7 @@ from core.model.container import ContainerSpec
 from core.model.health import HealthCheck
 from core.model.mounts import MountSpec, parse_mount, parse_tmpfs, parse_volume
 from core.model.reference import parse_reference
+from core.model.restart import RestartPolicy, parse_restart_policy
 from core.model.security import parse_capability
 from core.model.signals import parse_signal
 
@@ -131,7 +132,12 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     refused("--net-alias list", _NETWORKS_LATER),
     refused("-p, --publish list", _NETWORKS_LATER),
     refused("-P, --publish-all", _NETWORKS_LATER, allowed=("false",)),
-    refused("--restart string", "restart policies come in a later version", allowed=("no", "")),
+    flag(
+        "--restart string",
+        "Restart policy to apply when a container exits",
+        default="no",
+        check=parse_restart_policy,
+    ),
     refused("--stop-timeout int", "give the time to stop: stop -t SECONDS", allowed=("10",)),
 )
 CREATE_FLAGS: tuple[Flag, ...] = tuple(
@@ -183,7 +189,15 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         volumes_from=flags.many("volumes-from"),
         **read_isolation(flags),
         health=_read_health(flags),
+        restart=_read_restart(flags),
     )
+
+
+def _read_restart(flags: Values) -> RestartPolicy:
+    policy = parse_restart_policy(flags.text("restart"))
+    if policy.name != "no" and flags.truth("rm"):
+        raise InvalidSpec("conflicting options: cannot specify both --restart and --rm")
+    return policy
 
 
 def _read_health(flags: Values) -> HealthCheck | None:

@@ -217,14 +217,14 @@ class EngineContainers:
     def stop(self, key: str, timeout_s: int | None = None) -> None:
         """Its stop signal, then SIGKILL after timeout_s."""
         container = self._records.get(key)
-        if isinstance(container.state, (Running, Restarting)):
-            self._stay_ended(container)
         if isinstance(container.state, Restarting):
-            self._await_exit(container, _KILL_S)
-            self._note(container, "stop")
-            return
+            self._stay_ended(container)  # from here on it is ended, or was a little faster and runs
+            container = self._records.load(container.id)
+            if not isinstance(container.state, Running):
+                self._note(container, "stop")
         if not isinstance(container.state, Running):
             return
+        self._stay_ended(container)
         grace_s = _GRACE_S if timeout_s is None else timeout_s
         number = parse_signal(container.config.stop_signal or "TERM")
         try:

@@ -17,6 +17,7 @@ from core.linux import caps
 from core.model.events import Event
 from core.model.findings import Finding
 from core.model.progress import CancelToken
+from core.model.restart import Restored
 from core.model.stats import HostSample
 from core.model.usage import DiskUsage
 from core.monitor import proto
@@ -92,6 +93,18 @@ class EngineSystem:
 
         check = StoreCheck(self._roots, self._records, self._volumes)
         return check.run(repair=repair, deep=deep, cancel=cancel or CancelToken())
+
+    def restore(self) -> Sequence[Restored]:
+        """After a boot: start the containers that their policy wants to run, oldest first."""
+        from core.engine import restoring
+
+        return restoring.restore(self._containers)
+
+    def restore_unit(self, program: str) -> tuple[str, str]:
+        """A systemd unit that has restore() done at boot: its file's name and its text."""
+        from core.engine import restoring
+
+        return restoring.unit(self._roots, program)
 
     def reset(self) -> None:
         """Stop and remove everything this data root holds, the roots themselves too."""
