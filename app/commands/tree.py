@@ -17,8 +17,8 @@ COMMON = {
     "images": "images:IMAGES",
     "starter": "archive:STARTER",
     "demo": "demo:DEMO",
-    "version": "system:VERSION_COMMAND",
-    "info": "system:INFO",
+    "version": "info:VERSION_COMMAND",
+    "info": "info:INFO",
 }
 
 MORE = {
@@ -28,6 +28,7 @@ MORE = {
     "cp": "files:CP",
     "create": "run:CREATE",
     "diff": "files:DIFF",
+    "doctor": "doctor:DOCTOR",
     "events": "events:EVENTS",
     "export": "files:EXPORT",
     "fsck": "fsck:FSCK",
@@ -52,6 +53,7 @@ MORE = {
     "top": "stats:TOP",
     "unpause": "lifecycle:UNPAUSE",
     "wait": "lifecycle:WAIT",
+    "why": "why:WHY",
 }
 
 
@@ -93,6 +95,7 @@ GROUPS = {
             "top": "stats:TOP",
             "unpause": "lifecycle:UNPAUSE",
             "wait": "lifecycle:WAIT",
+            "why": "why:WHY",
         },
     ),
     "image": Group(
@@ -116,7 +119,7 @@ GROUPS = {
         {
             "df": "df:DF",
             "events": "events:EVENTS",
-            "info": "system:INFO",
+            "info": "info:INFO",
             "prune": "prune:SYSTEM",
             "reset": "system:RESET",
         },
