@@ -16,12 +16,13 @@ import msgspec
 from core.model.container import Change, Container, ContainerSpec, ExecSpec, ProcessTable
 from core.model.events import Event
 from core.model.findings import Finding
+from core.model.host_report import HostFeature
 from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
-from core.model.restart import RestartPolicy
+from core.model.restart import RestartPolicy, Restored
 from core.model.stats import HostSample, StatsSample
 from core.model.usage import DiskUsage
 from core.model.volume import FileEntry, Volume
@@ -311,6 +312,15 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     security_options: tuple[str, ...]
     warnings: tuple[str, ...]
+    identity: str = ""
+    """The data root's uuid."""
+    storage_status: tuple[tuple[str, str], ...] = ()
+    """Facts about the storage driver, title and value."""
+    limits: tuple[str, ...] = ()
+    """What can be limited here: cpu, cpuset, memory, swap, pids, oom-kill-disable."""
+    forwards_ipv4: bool = False
+    logging_driver: str = "local"
+    log_drivers: tuple[str, ...] = ("local",)
 
 
 class System(Protocol):
@@ -336,6 +346,15 @@ class System(Protocol):
         Args: deep: read every byte, too.
         """
 
+    def restore(self) -> Sequence[Restored]:
+        """After a boot: start the containers that their policy wants to run, oldest first."""
+
+    def restore_unit(self, program: str) -> tuple[str, str]:
+        """A systemd unit that has restore() done at boot: its file's name and its text.
+
+        Args: program: the command line of this program, up to its first word.
+        """
+
     def reset(self) -> None:
         """Stop and remove everything this data root holds."""
 
@@ -358,6 +377,9 @@ class Backend(Protocol):
     @property
     def system(self) -> System:
         """The engine and its host."""
+
+    def doctor(self) -> Sequence[HostFeature]:
+        """What the host offers and lacks. Works where nothing else does: without root, without a data root."""
 
     def close(self) -> None:
         """Let go of descriptors; running containers are not touched."""

@@ -17,8 +17,8 @@ COMMON = {
     "images": "images:IMAGES",
     "starter": "archive:STARTER",
     "demo": "demo:DEMO",
-    "version": "system:VERSION_COMMAND",
-    "info": "system:INFO",
+    "version": "info:VERSION_COMMAND",
+    "info": "info:INFO",
 }
 
 MORE = {
@@ -28,9 +28,11 @@ MORE = {
     "cp": "files:CP",
     "create": "run:CREATE",
     "diff": "files:DIFF",
+    "doctor": "doctor:DOCTOR",
     "events": "events:EVENTS",
     "export": "files:EXPORT",
     "fsck": "fsck:FSCK",
+    "restore": "restore:RESTORE",
     "history": "images:HISTORY",
     "import": "archive:IMPORT",
     "inspect": "inspect:INSPECT",
@@ -52,6 +54,7 @@ MORE = {
     "unpause": "lifecycle:UNPAUSE",
     "update": "update:UPDATE",
     "wait": "lifecycle:WAIT",
+    "why": "why:WHY",
 }
 
 
@@ -94,6 +97,7 @@ GROUPS = {
             "unpause": "lifecycle:UNPAUSE",
             "update": "update:UPDATE",
             "wait": "lifecycle:WAIT",
+            "why": "why:WHY",
         },
     ),
     "image": Group(
@@ -117,7 +121,7 @@ GROUPS = {
         {
             "df": "df:DF",
             "events": "events:EVENTS",
-            "info": "system:INFO",
+            "info": "info:INFO",
             "prune": "prune:SYSTEM",
             "reset": "system:RESET",
         },

@@ -15,6 +15,7 @@ from core.model.container import ContainerSpec
 from core.model.health import HealthCheck
 from core.model.mounts import MountSpec, parse_mount, parse_tmpfs, parse_volume
 from core.model.reference import parse_reference
+from core.model.restart import RestartPolicy, parse_restart_policy
 from core.model.security import parse_capability
 from core.model.signals import parse_signal
 
@@ -132,7 +133,12 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     refused("--net-alias list", _NETWORKS_LATER),
     refused("-p, --publish list", _NETWORKS_LATER),
     refused("-P, --publish-all", _NETWORKS_LATER, allowed=("false",)),
-    refused("--restart string", "restart policies come in a later version", allowed=("no", "")),
+    flag(
+        "--restart string",
+        "Restart policy to apply when a container exits",
+        default="no",
+        check=parse_restart_policy,
+    ),
 )
 CREATE_FLAGS: tuple[Flag, ...] = tuple(
     sorted((*_OWN_FLAGS, *LIMIT_FLAGS, *ISOLATION_FLAGS), key=lambda each: each.name)
@@ -187,6 +193,7 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         log_options=_read_log_options(flags.text("log-driver"), flags.many("log-opt")),
         init=flags.truth("init"),
         stop_timeout_s=flags.number("stop-timeout") if flags.given("stop-timeout") else None,
+        restart=_read_restart(flags),
     )
 
 
@@ -194,6 +201,13 @@ def _read_log_options(driver: str, given: Sequence[str]) -> dict[str, str]:
     if driver == "none" and given:
         raise InvalidInput("invalid logging opts for driver none")
     return {name: value for name, _, value in (text.partition("=") for text in given)}
+
+
+def _read_restart(flags: Values) -> RestartPolicy:
+    policy = parse_restart_policy(flags.text("restart"))
+    if policy.name != "no" and flags.truth("rm"):
+        raise InvalidSpec("conflicting options: cannot specify both --restart and --rm")
+    return policy
 
 
 def _read_health(flags: Values) -> HealthCheck | None:

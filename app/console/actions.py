@@ -7,6 +7,7 @@ nothing is raised into the UI.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from app.console.feed import Feed
 from app.console.jobs import Job
 from app.console.relay import Relay
 from app.console.store import Store
+from core.about import NAME
 from core.backend import Backend, CommitWish
 from core.errors import Cancelled, EngineError, wrapped
 from core.model.container import Container, ContainerSpec
@@ -120,6 +122,21 @@ class Actions:
 
     def _complain(self, error: EngineError) -> None:
         self._store.put_notice(sentence(error), "fail")
+
+    def perform(self, commands: Sequence[Sequence[str]], done: str) -> None:
+        """Run command lines one after the other, as a shell's `&&` does; what one complains about is said."""
+
+        def work() -> None:
+            from app.commands.io import Io
+            from app.commands.language import execute
+
+            for words in commands:
+                said = io.BytesIO()
+                if execute(words, self.backend, Io(said, said)):
+                    lines = said.getvalue().decode("utf-8", "replace").split("\n\n")[0].splitlines()
+                    raise EngineError(": ".join(lines).removeprefix(f"{NAME}: ") or "it failed without a word")
+
+        self.do(work, done)
 
     # ------------------------------------------------------------------ containers
 

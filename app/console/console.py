@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from typing import ClassVar
 
 from textual.binding import Binding
@@ -14,8 +16,10 @@ from app.console.dialogs.command_output import CommandOutput
 from app.console.dialogs.image_files import LoadDialog
 from app.console.dialogs.keys import KeysDialog
 from app.console.dialogs.run import RunDialog
+from app.console.dialogs.why import WhyCard
 from app.console.feed import Feed
 from app.console.key_order import OrderedKeys
+from app.console.problems import use_of_track
 from app.console.relay import Relay
 from app.console.screens.container import ContainerPlace
 from app.console.screens.containers import ContainersPlace
@@ -28,10 +32,16 @@ from app.console.store import Store
 from app.console.theme import Palette, textual_theme
 from app.console.theme_file import ThemeFile, load_themes
 from app.console.theme_glance import DEFAULT_THEME
+from app.why.reason import Step
+from app.why.signs import Signs
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.errors import InvalidInput
 
+_VIEW_OF = {"logs": "logs", "top": "processes", "diff": "changes"}
+"""Commands that a view of the container stands for."""
+_SHOWN = ("exec", "run", "fsck")
+"""Commands whose output is what they are for."""
 _FIRST_ANSWER_S = 0.01
 _FIRST_ANSWER_TRIES = 200
 
@@ -62,8 +72,8 @@ class Console(OrderedKeys[int], inherit_bindings=False):
         self._own_keys: dict[str, str] = {}
         self._last_place = "containers"
         self._themes: dict[str, ThemeFile] = {}
-        self._load_settings()
         self._differ = frame.install(self.console)
+        self._load_settings()
         self.actions: Actions
         self._feed: Feed
 
@@ -89,6 +99,8 @@ class Console(OrderedKeys[int], inherit_bindings=False):
     def _use_theme(self, name: str) -> None:
         self.palette = Palette(self._themes[name])
         self.theme = name
+        if self._differ is not None:
+            self._differ.ground = self.palette.style("text")
 
     def on_mount(self) -> None:
         relay = Relay(self)
@@ -135,9 +147,27 @@ class Console(OrderedKeys[int], inherit_bindings=False):
 
     def action_why(self) -> None:
         if self.store.problems:
-            key = self.store.problems[0].container_id
-            self.action_tab("containers")
-            self.push_screen(ContainerPlace(key))
+            self.show_why(self.store.problems[0].container_id)
+
+    def show_why(self, key: str) -> None:
+        """The why-card of a container, and what is chosen there done."""
+        container = self.store.container(key)
+        if container is not None:
+            signs = Signs(use=use_of_track(self.store.tracks.get(key)))
+            card = WhyCard(container, signs, time.time_ns())
+            self.push_screen(card, lambda step: self._take_step(key, step))
+
+    def _take_step(self, key: str, step: Step | None) -> None:
+        """Looking at something opens the view that shows it, or a pane; everything else is done and told."""
+        if step is None:
+            return
+        verb = step.commands[0][0]
+        if verb in _VIEW_OF:
+            self.push_screen(ContainerPlace(key, _VIEW_OF[verb]))
+        elif verb in _SHOWN:
+            self.push_screen(CommandOutput(shlex.join(step.commands[0])))
+        else:
+            self.actions.perform(step.commands, f"done: {step.text}")
 
     def action_dismiss(self) -> None:
         if self.store.notice is not None and self.store.notice.kind == "fail":

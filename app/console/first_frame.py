@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from app.console import short
+from app import short
 from app.console.container_columns import EDGE_CELLS, SHAPES, share_width
 from app.console.places import TABS
 from app.console.theme_glance import ANSI_NAMES, glance_colours

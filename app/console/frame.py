@@ -72,23 +72,28 @@ class FrameDiffer:
         self._colour_system = console._color_system
         self._erases = erases
         """Whether erasing paints the background: then long blanks are erased, not sent."""
+        self.ground: Style | None = None
+        """What most of the screen is made of: blanks of it need not be sent once all has been erased so."""
         self._rows: dict[int, list[Cell]] = {}
+        self._unknown: Cell = None
+        """What cells show that nothing has been sent to yet."""
         self._pens: dict[Style, Pen] = {}
 
     def forget(self) -> None:
         """The terminal may show anything: send everything next time."""
         self._rows.clear()
+        self._unknown = None
 
     def frame(self, pieces: Iterable[tuple[int, int, Iterable[Segment]]]) -> str:
-        """What to send for pieces of (column, row, segments), in order."""
+        """What to send for pieces of (column, row, segments), in order; an unknown screen is erased first."""
         out: list[str] = []
-        pen = _BARE
+        pen = self._erase(out) if not self._rows and self._erases and self.ground else _BARE
         at: tuple[int, int] | None = None
         for column, row, segments in pieces:
             cells = self._cells(segments)
             shadow = self._rows.setdefault(row, [])
             if len(shadow) < column + len(cells):
-                shadow += [None] * (column + len(cells) - len(shadow))
+                shadow += [self._unknown] * (column + len(cells) - len(shadow))
             old = shadow[column : column + len(cells)]
             if old == cells:
                 continue
@@ -100,6 +105,13 @@ class FrameDiffer:
         if pen != _BARE:
             out.append("\x1b[0m" if not pen.link else "\x1b]8;;\x1b\\\x1b[0m")
         return "".join(out)
+
+    def _erase(self, out: list[str]) -> Pen:
+        """Fill the screen with its ground, and know that it is so; the pen at the end."""
+        pen = self._pen(self.ground)
+        out.append(_change_pen(_BARE, pen) + "\x1b[2J")
+        self._unknown = (" ", pen)
+        return pen
 
     def _store(self, shadow: list[Cell], column: int, cells: list[Cell]) -> None:
         """Note what is there now; halves of wide characters that were cut become blanks, as terminals do."""
@@ -192,7 +204,7 @@ def _changed_runs(old: Sequence[Cell], new: Sequence[Cell]) -> list[tuple[int, i
     """Where cells differ, as [first, last) runs; near ones are joined, wide characters are kept whole."""
     runs: list[list[int]] = []
     for at, cell in enumerate(new):
-        if cell != old[at]:
+        if cell != old[at] and not _look_alike(cell, old[at]):
             if runs and at - runs[-1][1] <= _BRIDGE:
                 runs[-1][1] = at + 1
             else:
@@ -206,6 +218,17 @@ def _changed_runs(old: Sequence[Cell], new: Sequence[Cell]) -> list[tuple[int, i
             if following is not None and following[0] == "":
                 run[1] += 1
     return [(first, last) for first, last in runs]
+
+
+def _look_alike(one: Cell, other: Cell) -> bool:
+    """Whether both are blanks on one background: their foreground is not seen."""
+    return (
+        one is not None
+        and other is not None
+        and one[0] == other[0] == " "
+        and one[1].background == other[1].background
+        and not (one[1].attributes or other[1].attributes or one[1].link or other[1].link)
+    )
 
 
 def _move(at: tuple[int, int] | None, column: int, row: int) -> str:

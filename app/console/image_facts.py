@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from app.console import short
+from app import short
 from app.console.inspection import Lines, moment
 from app.console.widgets.strips import meter
 from core.model.container import Container

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from app.console import short
+from app import short
 from core.model.container import Change, ProcessTable
 from core.model.display import safe_lines, safe_text
 from core.model.volume import FileEntry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from app.console import short
+from app import short
 from core.model.display import safe_text
 from core.model.progress import CancelToken, Progress
 

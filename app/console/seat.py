@@ -33,6 +33,9 @@ class Seat(Protocol):
     def copy(self, text: str, what: str) -> None:
         """Put text on the person's clipboard (OSC 52) and say so."""
 
+    def show_why(self, key: str) -> None:
+        """The why-card of a container, and what is chosen there done."""
+
 
 def seat(widget: Widget) -> Seat:
     """The console that a widget is part of."""

@@ -10,7 +10,7 @@ def standing_of(container: Container) -> Standing:
     """The few facts of a container's state that a list has room for."""
     match container.state:
         case Running(started_ns=started):
-            return Standing(container.status, started)
+            return Standing(container.status, started, health=container.health_status)
         case Exited(finished_ns=finished, exit_code=code, oom_killed=oom):
             return Standing(container.status, finished, code, oom)
         case Created(error=error):

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -48,6 +49,7 @@ from core.model.stats import StatsSample
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.paths import Roots
+from core.storage.overlay import overlay_lowers
 from core.storage.usage import tree_bytes
 
 _GRACE_S = 10
@@ -220,14 +222,14 @@ class EngineContainers:
     def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         """Its stop signal, then SIGKILL after timeout_s."""
         container = self._records.get(key)
-        if isinstance(container.state, (Running, Restarting)):
-            self._stay_ended(container)
         if isinstance(container.state, Restarting):
-            self._await_exit(container, _KILL_S)
-            self._note(container, "stop")
-            return
+            self._stay_ended(container)  # from here on it is ended, or was a little faster and runs
+            container = self._records.load(container.id)
+            if not isinstance(container.state, Running):
+                self._note(container, "stop")
         if not isinstance(container.state, Running):
             return
+        self._stay_ended(container)
         own_s = container.config.spec.stop_timeout_s
         grace_s = timeout_s if timeout_s is not None else _GRACE_S if own_s is None else own_s
         number = parse_signal(signal or container.config.stop_signal or "TERM")
@@ -474,6 +476,13 @@ class EngineContainers:
     def inspect(self, key: str, *, size: bool = False) -> Container:
         """All about one."""
         container = self._records.get(key)
+        lowers = overlay_lowers(self._roots, container.config.layers)
+        execs = self._roots.runtime(container.id) / "execs"
+        container = msgspec.structs.replace(
+            container,
+            layer_directories=tuple(map(str, lowers)),
+            exec_ids=_names_in(execs) if isinstance(container.state, Running) else (),
+        )
         return self._sized(container) if size else container
 
     def _sized(self, container: Container) -> Container:
@@ -662,3 +671,10 @@ class EngineContainers:
     def _note(self, container: Container, action: str, **more: str) -> None:
         attributes = {**container.config.labels, "image": container.config.image_name, "name": container.name, **more}
         journal.append(self._roots.journal, "container", action, container.id, attributes)
+
+
+def _names_in(directory: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(os.listdir(directory)))
+    except OSError:
+        return ()

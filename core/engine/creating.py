@@ -32,6 +32,10 @@ def create(
     """Make a container and leave it stopped; see core.backend.Containers.create."""
     spec, warnings = checked(spec, records.get)
     log = _log_config(spec, log_defaults)
+    if spec.restart.name != "no":
+        from core.engine.restoring import missing_unit
+
+        warnings = (*warnings, *filter(None, [missing_unit(roots, spec.restart)]))
     name = records.choose_name(spec.name)
     image_id = images.resolve(spec.image)
     with Lease(roots.leases, f"image {image_id}") as lease:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from core import about
 from core.backend import EngineInfo
@@ -16,7 +17,9 @@ from core.errors import EngineError, wrapped
 from core.linux import caps
 from core.model.events import Event
 from core.model.findings import Finding
+from core.model.log_drivers import OPTIONS
 from core.model.progress import CancelToken
+from core.model.restart import Restored
 from core.model.stats import HostSample
 from core.model.usage import DiskUsage
 from core.monitor import proto
@@ -59,13 +62,19 @@ class EngineSystem:
             cpu_count=os.cpu_count() or 1,
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             cgroup_version=hierarchies.version,
-            storage_driver="overlay",
+            storage_driver="overlay2",
             containers_running=states.count("running"),
             containers_paused=states.count("paused"),
             containers_stopped=len(states) - states.count("running") - states.count("paused"),
             images=len(self._images.list()),
             security_options=("name=seccomp,profile=builtin", "name=cgroupns"),
             warnings=_warnings(hierarchies),
+            logging_driver=self._containers.log_defaults.driver,
+            log_drivers=tuple(sorted(OPTIONS)),
+            identity=self._roots.identity,
+            storage_status=_storage_status(self._roots.data),
+            limits=driver.limits_of(hierarchies),
+            forwards_ipv4=_reads("/proc/sys/net/ipv4/ip_forward") == "1",
         )
 
     def host(self) -> HostSample:
@@ -92,6 +101,18 @@ class EngineSystem:
 
         check = StoreCheck(self._roots, self._records, self._volumes)
         return check.run(repair=repair, deep=deep, cancel=cancel or CancelToken())
+
+    def restore(self) -> Sequence[Restored]:
+        """After a boot: start the containers that their policy wants to run, oldest first."""
+        from core.engine import restoring
+
+        return restoring.restore(self._containers)
+
+    def restore_unit(self, program: str) -> tuple[str, str]:
+        """A systemd unit that has restore() done at boot: its file's name and its text."""
+        from core.engine import restoring
+
+        return restoring.unit(self._roots, program)
 
     def reset(self) -> None:
         """Stop and remove everything this data root holds, the roots themselves too."""
@@ -128,6 +149,25 @@ def _operating_system() -> str:
         return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     except OSError:
         return platform.system()
+
+
+def _storage_status(data_root: Path) -> tuple[tuple[str, str], ...]:
+    from core.host.mount_table import mount_of
+
+    fstype = mount_of(data_root).fstype
+    return (
+        ("Backing Filesystem", "extfs" if fstype in ("ext2", "ext3", "ext4") else fstype),
+        ("Supports d_type", "true"),
+        ("Native Overlay Diff", "true"),
+        ("userxattr", "false"),
+    )
+
+
+def _reads(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
 
 
 def _warnings(hierarchies: driver.Hierarchies) -> tuple[str, ...]:

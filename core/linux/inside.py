@@ -112,8 +112,15 @@ def pivot_to(root: int) -> None:
     """Make an open directory, which must be a mount's top, the root; the old one is let go entirely.
 
     pivot_root(".", ".") stacks the old root under the new, and umount2(MNT_DETACH) of "." takes it
-    away: no directory for the old root is needed.
+    away: no directory for the old root is needed. Whoever started us may live in a chroot: then only
+    that would be swapped, and the namespace's own root, the host's whole tree, would stay below the
+    container's, where setns() leads. So we go to the namespace's own root first.
     """
+    ourselves = os.pidfd_open(os.getpid())
+    try:
+        setns(ourselves, CLONE_NEWNS)
+    finally:
+        os.close(ourselves)
     old_root = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fchdir(root)

@@ -19,6 +19,8 @@ class Standing(NamedTuple):
     oom_killed: bool = False
     failed: bool = False
     """Whether it never got as far as it was meant to: a start that failed."""
+    health: str = "none"
+    """none, starting, healthy or unhealthy, while it runs."""
 
 
 class Glimpse(NamedTuple):

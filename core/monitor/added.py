@@ -79,6 +79,7 @@ class AddedProcesses:
         added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=bool(request.get("stdin")))
         added.is_attended = not request.get("detach")
         self._running[key] = added
+        _put_mark(self._mark(key))
         self._keep(key)
         self._life.note(f"exec_start: {_words(request)}", execID=key)
         proto.answer(connection, {"event": "started", "pid": pid, "key": key})
@@ -105,8 +106,12 @@ class AddedProcesses:
         added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=False)
         added.on_end = ended
         self._running[key] = added
+        _put_mark(self._mark(key))
         self._life.loop.add(added.pidfd, READ, lambda _events: self._over(added))
         return pid, ""
+
+    def _mark(self, key: str) -> str:
+        return f"{self._life.spec['runtime_dir']}/{MARKS}/{key}"
 
     def _session(self, key: str) -> Session:
         def note(action: str, **_more: str) -> None:
@@ -164,6 +169,7 @@ class AddedProcesses:
         added.start_ticks = facts["start_ticks"]
         added.is_attended = bool(facts["attended"])
         self._running[key] = added
+        _put_mark(self._mark(key))
         if added.is_attended:
             self._awaited[key] = added
             session.hold(True)
@@ -224,6 +230,7 @@ class AddedProcesses:
     def _finish(self, added: _Added, code: int | None) -> None:
         code = outcome.UNKNOWN if code is None else code
         added.code = code
+        _take_mark(self._mark(added.key))
         if added.key not in self._awaited:
             self._part(added, code)
         self._life.note("exec_die", execID=added.key, exitCode=str(code))
@@ -256,6 +263,32 @@ def _await_entry(channel: proto.Socket, session: Session, stdin: bool) -> tuple[
             session.use_terminal(descriptors[0], stdin=stdin)
         elif message["event"] == "failed":
             failure = message
+
+
+MARKS = "execs"
+"""A directory of the run root with an empty file for each added process, named by its exec id: what inspect lists."""
+
+
+def _put_mark(path: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _take_mark(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # the container's end took them all
+
+
+def take_marks_away(runtime_dir: str) -> None:
+    """No added process is left: the container has ended."""
+    try:
+        for name in os.listdir(f"{runtime_dir}/{MARKS}"):
+            os.unlink(f"{runtime_dir}/{MARKS}/{name}")
+        os.rmdir(f"{runtime_dir}/{MARKS}")
+    except FileNotFoundError:
+        pass
 
 
 def _words(request: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from core.linux.remove import remove_tree
 from core.monitor import proto, records
+from core.monitor.added import take_marks_away
 from core.monitor.life import Life
 
 
@@ -147,6 +148,7 @@ def clear_runtime(life: Life, *, gone: bool = False) -> None:
     directory = life.spec["runtime_dir"]
     for name in ("monitor.sock", "rootfs", "handover.json"):
         _forget(f"{directory}/{name}")
+    take_marks_away(directory)
     clear_statuses(directory)
     if gone or life.spec["auto_remove"]:
         _forget(f"{directory}/alive.lock")

@@ -169,13 +169,15 @@ def test_F4_volume_browser_shows_what_a_container_wrote(engine: Engine, console:
 
 
 def test_A16_an_oom_kill_is_explained(engine: Engine, console: Open) -> None:
-    greedy = "a=0123456789abcdef; while :; do a=$a$a; done"
+    greedy = "echo eating; a=0123456789abcdef; while :; do a=$a$a; done"
     key = start(engine, "glutton", greedy, Limits(memory_bytes=16 * 1024 * 1024))
     engine.containers.wait(key)
     screen = console(columns=80, rows=24)
     screen.shows("✖ glutton", "OOM", "glutton was OOM-killed at", "(limit 16M)")
     screen.press("!")
-    screen.shows("‹ Esc", "✖ glutton")
+    screen.shows("Why  ✖ glutton", "137 = 128 + 9 (SIGKILL)", "1  let it have 32M and start it")
+    screen.press("3")
+    screen.shows("‹ Esc", "✖ glutton", "1 line")
 
 
 def test_A15_cpu_shares_are_seen_and_history_is_there_when_a_console_opens(engine: Engine, console: Open) -> None:

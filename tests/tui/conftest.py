@@ -99,3 +99,13 @@ def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
             yield screen
 
     return open_console
+
+
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What landed on the clipboard."""
+    from app.console.console import Console
+
+    texts: list[str] = []
+    monkeypatch.setattr(Console, "copy_to_clipboard", lambda self, text: texts.append(text))
+    return texts

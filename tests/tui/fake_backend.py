@@ -31,7 +31,7 @@ from core.model.container import (
 from core.model.events import Event
 from core.model.image import HistoryEntry, Image, ImageConfig, Loaded, Removed
 from core.model.limits import Limits, updated_limits
-from core.model.logs import LogLine
+from core.model.logs import LogLine, LogQuery
 from core.model.mounts import Mount
 from core.model.progress import CancelToken, Progress, Report
 from core.model.stats import HostSample, Pressure, StatsSample
@@ -359,6 +359,10 @@ class FakeContainers:
         self._b.note("attach", self._b.named(key).name)
         self._b.shells.append(FakeAttachment())
         return self._b.shells[-1]
+
+    def logs(self, key: str, query: LogQuery, cancel: CancelToken | None = None) -> Iterator[LogLine]:
+        lines = self._b.log_lines.get(self._b.named(key).name, [])
+        return iter([LogLine(time.time_ns(), 1, data) for data in lines[-(query.tail or 0) :]])
 
     def log_view(self, key: str) -> FakeLogView:
         name = self._b.named(key).name

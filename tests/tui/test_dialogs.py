@@ -17,16 +17,6 @@ from core.errors import AlreadyExists
 from core.model.limits import Limits
 
 
-@pytest.fixture
-def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What landed on the clipboard."""
-    from app.console.console import Console
-
-    texts: list[str] = []
-    monkeypatch.setattr(Console, "copy_to_clipboard", lambda self, text: texts.append(text))
-    return texts
-
-
 async def test_run_by_keyboard(console: Open) -> None:
     async with console((80, 24)) as screen:
         await screen.press("n")

@@ -23,6 +23,7 @@ class BothWays(Console):
     def prepare(self, columns: int, rows: int) -> None:
         self.console._color_system = ColorSystem.TRUECOLOR
         self.differ = frame.FrameDiffer(self.console, erases=True)
+        self.differ.ground = self.palette.style("text")
         self.stock, self.ours = Terminal(columns, rows), Terminal(columns, rows)
         self.frames = self.stock_bytes = self.our_bytes = 0
         self.wrong: list[str] = []
@@ -82,6 +83,12 @@ async def test_differ_shows_what_textual_shows_in_every_frame(
         ):
             await pilot.press(*keys)
             await pilot.pause(0.06)
+            if keys == ["2"]:
+                self_made = app.differ.ground
+                app.differ.forget()
+                app.screen.refresh(layout=True)
+                await pilot.pause(0.06)
+                assert app.differ.ground is self_made
         await pilot.pause(1.5)
     assert app.wrong == []
     assert app.frames > 60
@@ -117,6 +124,17 @@ def test_only_the_colour_that_differs_is_sent() -> None:
     differ = make_differ()
     sent = differ.frame([(0, 0, segments(("a", "bold red on blue"), ("b", "bold green on blue")))])
     assert sent == "\x1b[1H\x1b[1;31;44ma\x1b[32mb\x1b[0m"
+
+
+def test_a_whole_frame_erases_once_and_sends_no_blanks() -> None:
+    differ = make_differ()
+    differ._erases = True
+    differ.ground = Style.parse("white on blue")
+    rows = [(0, row, segments(("a" + " " * 20, "red on blue"))) for row in range(3)]
+    assert differ.frame(rows) == "\x1b[37;44m\x1b[2J\x1b[1H\x1b[31ma\r\na\r\na\x1b[0m"
+    assert differ.frame(rows) == ""
+    changed = [(0, 1, segments(("  ", "green on blue"), ("x ", "white on red")))]
+    assert differ.frame(changed) == "\x1b[2H\x1b[32;44m  \x1b[37;41mx \x1b[0m"
 
 
 def test_wide_characters_at_the_edge_of_a_run_are_sent_whole() -> None:

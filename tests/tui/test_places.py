@@ -11,6 +11,7 @@ from fake_backend import FakeBackend, identity, make_container
 from app.console.widgets.log_view import LogLines
 from app.console.widgets.resource_table import ResourceTable
 from app.console.widgets.terminal import TerminalPane
+from core.errors import AlreadyExists
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 
@@ -239,13 +240,47 @@ async def test_image_detail_shows_history_and_files(console: Open) -> None:
         await screen.shows('"architecture": "amd64"')
 
 
-async def test_why_goes_to_the_container_and_dismiss_hides_the_problem(console: Open) -> None:
+async def test_A16_the_why_card_tells_reason_evidence_and_steps(console: Open) -> None:
     async with console((80, 24)) as screen:
+        screen.backend.log_lines["cron"] = [b"starting\n", b"eating \x1b[2J[bold]a lot\n"]
         await screen.press("exclamation_mark")
+        await screen.shows("Why  ✖ cron", "it needed more", "137 = 128 + 9 (SIGKILL)", "eating ␛[2J[bold]a lot")
+        await screen.shows("1  let it have 512M and start it", "wharf update --memory 512m --memory-swap 1024m cron &&")
+        await screen.press("2")
+        await screen.called("start", "cron")
+        await screen.shows("done: wharf start cron", "● cron")
+
+
+async def test_the_why_card_by_mouse_and_its_steps_that_look(console: Open, copied: list[str]) -> None:
+    async with console((100, 30)) as screen:
+        await screen.click_text("! why")
+        await screen.shows("Why  ✖ cron")
+        await screen.press("y")
+        assert copied == ["wharf update --memory 512m --memory-swap 1024m cron && wharf start cron"]
+        await screen.click_text("read its log")
         await screen.shows("‹ Esc", "✖ cron")
+        await screen.press("W")
+        await screen.shows("Why  ✖ cron")
+        await screen.press("escape")
+        await screen.gone("Why  ✖ cron")
+
+
+async def test_why_of_the_one_under_the_cursor_and_dismissing_a_problem(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        await screen.press("W")
+        await screen.shows("Why  ● api-1", "api-1 runs, and nothing seems wrong with it")
         await screen.press("escape")
         await screen.click_text("x dismiss")
         await screen.gone("cron was OOM-killed")
+
+
+async def test_a_step_that_is_refused_is_said_in_a_sentence(console: Open) -> None:
+    async with console((100, 30)) as screen:
+        screen.backend.fail_with = AlreadyExists("no space for cron", hint="free some")
+        await screen.press("exclamation_mark")
+        await screen.shows("2  start it again")
+        await screen.press("2")
+        await screen.shows("✖ no space for cron: free some")
 
 
 async def test_host_divides_the_machine(console: Open) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from conftest import Open
 from fake_backend import FakeBackend, make_container
 
-from app.console import short
+from app import short
 from app.console.widgets.resource_table import ResourceTable
 
 

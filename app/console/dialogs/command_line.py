@@ -9,10 +9,10 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
+from app.console.dialogs.overlay import Overlay
 from app.console.seat import ask, seat
 from core.about import NAME
 from core.model.display import safe_text
@@ -22,7 +22,7 @@ _MOST_OFFERED = 8
 _HINT = "ps -a, run -d IMAGE, logs NAME …   Tab completes"
 
 
-class CommandLine(ModalScreen[str]):
+class CommandLine(Overlay[str]):
     """Answers the line to run."""
 
     BINDINGS: ClassVar = [
@@ -32,7 +32,7 @@ class CommandLine(ModalScreen[str]):
         Binding("down", "past(1)", "later", priority=True),
     ]
     DEFAULT_CSS = """
-    CommandLine { align: left bottom; background: transparent; }
+    CommandLine { align: left bottom; }
     CommandLine > Vertical { height: auto; background: $raised; }
     CommandLine Horizontal { height: 1; }
     CommandLine Label { width: auto; color: $accent; text-style: bold; padding: 0 1; background: $raised; }

@@ -15,8 +15,8 @@ from typing import BinaryIO, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
+from app.console.dialogs.overlay import Overlay
 from app.console.joined_terminal import JoinedTerminal
 from app.console.relay import Relay
 from app.console.seat import ask, seat
@@ -59,7 +59,7 @@ class _Sink(io.RawIOBase):
         return data
 
 
-class CommandOutput(ModalScreen[None]):
+class CommandOutput(Overlay[None]):
     """The output of one command as it comes; Escape cancels it first, then leaves."""
 
     BINDINGS: ClassVar = [
@@ -67,7 +67,7 @@ class CommandOutput(ModalScreen[None]):
         Binding("y", "copy", "copy"),
     ]
     DEFAULT_CSS = """
-    CommandOutput { align: center middle; background: $background 60%; }
+    CommandOutput { align: center middle; }
     CommandOutput > #box {
         width: 96%; height: 90%; background: $background;
         border: round $border-blurred; border-title-color: $accent; border-subtitle-color: $text-muted;

@@ -13,11 +13,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Input, Label
 
 from app.console.actions import sentence
+from app.console.dialogs.overlay import Overlay
 from app.console.seat import Seat, seat
 from core.errors import EngineError
 
@@ -45,7 +45,7 @@ class Field(Horizontal):
         yield self._input
 
 
-class Dialog(ModalScreen[Answer]):
+class Dialog(Overlay[Answer]):
     """One question. A subclass gives title, fields, command and what Enter does."""
 
     BINDINGS: ClassVar = [
@@ -59,7 +59,7 @@ class Dialog(ModalScreen[Answer]):
     DANGEROUS = False
 
     DEFAULT_CSS = """
-    Dialog { align: center middle; background: $background 60%; }
+    Dialog { align: center middle; }
     Dialog > #box {
         width: 76; max-width: 96%; height: auto; max-height: 96%;
         background: $surface; border: round $border-blurred; padding: 0 1;

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
-from app.console import short
+from app import short
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
 from app.console.dialogs.tick import Tick

@@ -7,20 +7,20 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from app.console import keymap
+from app.console.dialogs.overlay import Overlay
 from app.console.widgets.pager import Line, Pager
 
 _COLUMN = 36
 
 
-class KeysDialog(ModalScreen[None]):
+class KeysDialog(Overlay[None]):
     """`?`: what each key does here, as the person's own keymap has it."""
 
     BINDINGS: ClassVar = [Binding("escape,question_mark,q,f1", "dismiss", "leave")]
     DEFAULT_CSS = """
-    KeysDialog { align: center middle; background: $background 60%; }
+    KeysDialog { align: center middle; }
     KeysDialog > #box {
         width: 78; max-width: 96%; height: 22; max-height: 96%; background: $surface;
         border: round $border-blurred; border-title-color: $accent;

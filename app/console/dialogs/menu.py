@@ -8,22 +8,23 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from app.console.dialogs.overlay import Overlay
 
-class Menu(ModalScreen[str]):
+
+class Menu(Overlay[str]):
     """Answers the value of the chosen entry. `at` puts it where the mouse is, else in the middle."""
 
     BINDINGS: ClassVar = [Binding("escape,q", "dismiss", "leave")]
     DEFAULT_CSS = """
-    Menu { align: center middle; background: $background 40%; }
+    Menu { align: center middle; }
     Menu > #menu {
         width: auto; max-width: 90%; height: auto; max-height: 80%; background: $surface;
         border: round $border-blurred; border-title-color: $accent; padding: 0 1;
     }
-    Menu.placed { align: left top; background: transparent; }
+    Menu.placed { align: left top; }
     Menu OptionList {
         width: auto; height: auto; max-height: 100%; border: none; background: $surface; padding: 0;
     }

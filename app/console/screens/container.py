@@ -8,8 +8,9 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
+from app import short
 from app.commands.detach import DEFAULT, parse_detach_keys
-from app.console import copy_entries, short
+from app.console import copy_entries
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
 from app.console.dialogs.menu import Menu
@@ -223,6 +224,9 @@ class ContainerPlace(Place):
     def action_pause(self) -> None:
         if self.container is not None and self.container.status in ("running", "paused"):
             self.seat.actions.toggle_pause([self.container])
+
+    def action_why(self) -> None:
+        self.seat.show_why(self._key)
 
     def action_rename(self) -> None:
         if self.container is not None:

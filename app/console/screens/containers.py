@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from app.console import copy_entries, short
+from app import short
+from app.console import copy_entries
 from app.console.container_columns import SHAPES
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
@@ -224,6 +225,11 @@ class ContainersPlace(ListPlace):
     def action_pause(self) -> None:
         if chosen := [one for one in self.table.chosen() if one.status in ("running", "paused")]:
             self.seat.actions.toggle_pause(chosen)
+
+    def action_why(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.seat.show_why(container.id)
 
     def action_rename(self) -> None:
         container = self.table.current

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 from textual.containers import Vertical
-from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from app.console import short
+from app import short
 from app.console.screens.place import Place
-from app.console.seat import seat
+from app.console.widgets.drawing import Drawing
 from app.console.widgets.graph import nice_top
 from app.console.widgets.strips import Cells, meter
 from core.model.display import safe_text
@@ -36,41 +35,22 @@ class Share(NamedTuple):
     history: list[float]
 
 
-class HostShares(Widget):
+class HostShares(Drawing):
     """Stacked bars, a table of who takes what, and the past quarter of an hour."""
 
     DEFAULT_CSS = """
     HostShares { width: 1fr; height: 1fr; }
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: list[Strip] = []
-
-    def on_mount(self) -> None:
-        seat(self).store.listen(self, {"stats"}, self._changed)
-
-    def on_unmount(self) -> None:
-        seat(self).store.forget(self)
-
-    def _changed(self) -> None:
-        if self.screen.is_current:
-            self.refresh()
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._rows = self._layout()
-        return super().render_lines(crop)
-
-    def render_line(self, y: int) -> Strip:
-        if y < len(self._rows):
-            return self._rows[y]
-        return Strip.blank(self.size.width, seat(self).palette.style("text"))
+    def depends_on(self) -> Hashable:
+        store = self.seat.store
+        return store.host.now, self.seat.cpu_of_host, tuple(store.containers)
 
     # ------------------------------------------------------------------ what there is
 
     def _shares(self) -> list[Share]:
         """Every running container, in an order and with a colour that stay."""
-        store = seat(self).store
+        store = self.seat.store
         running = [one for one in store.containers.values() if one.status in ("running", "paused")]
         running.sort(key=lambda one: one.config.created_ns)
         shares = []
@@ -90,11 +70,11 @@ class HostShares(Widget):
             )
         return sorted(shares, key=lambda share: -share.cpu)
 
-    def _layout(self) -> list[Strip]:
-        console = seat(self)
+    def draw(self) -> list[Strip]:
+        console = self.seat
         host, palette, width = console.store.host.now, console.palette, self.size.width
         if host is None:
-            return [Cells(width, palette.style("muted")).gap(1).put("waiting for the first sample …").strip()]
+            return [self.words("waiting for the first sample …")]
         shares = self._shares()
         cores = host.cpu_count
         used_cpu = console.store.host.cpu[-1] if console.store.host.cpu else 0.0
@@ -105,35 +85,32 @@ class HostShares(Widget):
         rows.append(self._stack([(s.cpu, s.tone) for s in shares], others, 100.0 * cores))
         words = f"{short.size(host.memory_used_bytes)} of {short.size(host.memory_total_bytes)}"
         swap = f"swap {short.size(host.swap_used_bytes)}" if host.swap_total_bytes else "no swap"
-        rows += [self._blank(), self._head("Memory", words, swap)]
+        rows += [self.blank(), self._head("Memory", words, swap)]
         rest = max(0, host.memory_used_bytes - ours_memory)
         rows.append(self._stack([(s.memory, s.tone) for s in shares], rest, host.memory_total_bytes))
         if host.disk_total_bytes:
             share = host.disk_used_bytes / host.disk_total_bytes
             words = f"{short.size(host.disk_used_bytes)} of {short.size(host.disk_total_bytes)}"
-            rows += [self._blank(), self._head("Disk", words, "where the engine keeps its data")]
+            rows += [self.blank(), self._head("Disk", words, "where the engine keeps its data")]
             line = Cells(width, palette.style("text")).gap(2)
             tone = "fail" if share > 0.95 else "warn" if share > 0.85 else "muted"
             rows.append(line.put(meter(share, max(4, width - 4)), palette.style(tone, "raised")).strip())
-        rows.append(self._blank())
+        rows.append(self.blank())
         rows += self._table(shares, cores)
         rows += self._past(self.size.height - len(rows) - 1, cores)
         return rows
 
     # ------------------------------------------------------------------ drawing
 
-    def _blank(self) -> Strip:
-        return Strip.blank(self.size.width, seat(self).palette.style("text"))
-
     def _head(self, title: str, words: str, more: str) -> Strip:
-        palette = seat(self).palette
+        palette = self.seat.palette
         cells = Cells(self.size.width, palette.style("muted"))
         cells.gap(2).put(f"{title:<8}", palette.style("text", "background", "bold"))
         return cells.put(words, palette.style("text")).put(f"   {more}").strip()
 
     def _stack(self, parts: list[tuple[float, str]], rest: float, whole: float) -> Strip:
         """One bar: each container its colour, the host's other processes dotted, free space dark."""
-        palette, room = seat(self).palette, max(4, self.size.width - 4)
+        palette, room = self.seat.palette, max(4, self.size.width - 4)
         cells = Cells(self.size.width, palette.style("text")).gap(2)
         reached, drawn = 0.0, 0
         for number, (value, tone) in enumerate([*parts, (rest, "faint")]):
@@ -146,7 +123,7 @@ class HostShares(Widget):
         return cells.put(" " * (room - drawn), palette.style("text", "raised")).strip()
 
     def _table(self, shares: list[Share], cores: int) -> list[Strip]:
-        console, width = seat(self), self.size.width
+        console, width = self.seat, self.size.width
         palette = console.palette
         of_host = console.cpu_of_host
         divisor = cores if of_host else 1
@@ -168,21 +145,21 @@ class HostShares(Widget):
             rows.append(cells.strip())
         hidden = len(shares) - _MOST_NAMED
         if hidden > 0:
-            rows.append(Cells(width, palette.style("muted")).gap(4).put(f"and {hidden} more").strip())
+            rows.append(self.words(f"and {hidden} more", indent=4))
         if not shares:
-            rows.append(Cells(width, palette.style("muted")).gap(4).put("nothing is running").strip())
+            rows.append(self.words("nothing is running", indent=4))
         return rows
 
     def _past(self, room: int, cores: int) -> list[Strip]:
         """Who took the CPU over time: stacked columns, where there is room for them."""
         if room < 5:
             return []
-        palette, width = seat(self).palette, self.size.width
+        palette, width = self.seat.palette, self.size.width
         cells, height = max(8, width - 11), min(room - 2, 12)
         columns, seconds = self._columns_of_time(cells)
         top = nice_top(max((sum(column) for column in columns), default=0.0), 20)
         words = f"{short.span(seconds)}, per cent of one core, {cores} cores"
-        rows = [self._blank(), self._head("History", "CPU by container", words)]
+        rows = [self.blank(), self._head("History", "CPU by container", words)]
         tones = [share.tone for share in self._by_age()]
         for level in range(height):
             line = Cells(width, palette.style("faint"))
@@ -200,7 +177,7 @@ class HostShares(Widget):
         for number, part in enumerate(column):
             reached += part
             if value <= reached:
-                line.put(_FILLS[number % 2], seat(self).palette.style(tones[number]))
+                line.put(_FILLS[number % 2], self.seat.palette.style(tones[number]))
                 return
         line.gap()
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from app.console import copy_entries, short
+from app import short
+from app.console import copy_entries
 from app.console.dialogs.delete import DeleteImages
 from app.console.dialogs.image_files import SaveDialog, TagDialog
 from app.console.dialogs.run import RunDialog

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from app.console import copy_entries, short
+from app import short
+from app.console import copy_entries
 from app.console.dialogs.delete import DeleteVolumes, NewVolume
 from app.console.inspection import moment
 from app.console.screens.list_place import ListPlace

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.timer import Timer
 
-from app.console import short
+from app import short
 from app.console.problems import explain
 from app.console.seat import seat
 from app.console.standing import standing_of
@@ -16,6 +16,8 @@ from app.console.widgets.bar import Bar
 from app.console.widgets.log_view import LogLines
 from app.console.widgets.stats_graph import StatsGraphs
 from app.console.widgets.strips import Cells
+from app.why.find import find_reasons
+from app.why.signs import Signs
 from core.model.container import Container, Running
 from core.model.display import safe_text
 
@@ -55,7 +57,7 @@ class ContainerTitle(Bar):
             cells.put("  " + safe_text(" ".join(" ".join(container.config.argv).split())), palette.style("muted"))
         else:
             words = facts(container)
-            trouble = explain(container, time.time_ns())
+            trouble = explain(container)
             cells.put(trouble or words, palette.style("warn" if trouble else "faint"))
 
 
@@ -124,6 +126,8 @@ def why_no_log(container: Container | None) -> str:
         return ""
     if container.status == "created":
         return "never started: no log yet"
-    if container.status == "running":
-        return "it has written nothing so far"
-    return "it wrote nothing to its output"
+    reasons = find_reasons(container, Signs(has_written=False), time.time_ns())
+    told = next((reason for reason in reasons if reason.kind == "silent"), None)
+    if told is not None:
+        return f"{told.sentence}   (W tells more)"
+    return "it has written nothing so far" if container.status == "running" else "it wrote nothing to its output"

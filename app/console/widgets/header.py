@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app.console import short
+from app import short
 from app.console.widgets.bar import Bar
 from app.console.widgets.strips import Cells, sparkline
 from core.about import NAME

@@ -19,7 +19,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from app.console import keymap, short
+from app import short
+from app.console import keymap
 from app.console.log_source import LogSource
 from app.console.relay import Relay
 from app.console.seat import seat

@@ -6,6 +6,7 @@ import time
 
 from app.console.widgets.bar import Bar
 from app.console.widgets.strips import Cells
+from app.why.reason import FAILED
 
 _SHOWN_S = 6.0
 _SIGNS = {"ok": "✓", "warn": "…", "fail": "✖"}
@@ -36,9 +37,9 @@ class NoticeLine(Bar):
         problem = store.problems[0]
         more = f"  +{len(store.problems) - 1}" if len(store.problems) > 1 else ""
         buttons = f"{more}   ! why   x dismiss "
-        tone = "fail" if problem.urgency > 1 else "warn"
+        tone = "fail" if problem.reason.urgency == FAILED else "warn"
         cells.put(" ! ", palette.style(tone, "surface", "bold"))
-        cells.put(problem.text, palette.style("text", "surface"), cells=max(0, cells.room - len(buttons)))
+        cells.put(problem.reason.sentence, palette.style("text", "surface"), cells=max(0, cells.room - len(buttons)))
         quiet, key = palette.style("muted", "surface"), palette.style("accent", "surface", "bold")
         cells.put(more, quiet).gap(3)
         cells.button("!", key, "app.why").button(" why", quiet, "app.why").gap(3)

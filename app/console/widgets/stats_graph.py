@@ -1,26 +1,35 @@
-"""The meters of one container: CPU, memory, block I/O and pressure, now and for a quarter of an hour."""
+"""The meters of one container: CPU, memory, block I/O, throttling and pressure, now and for a quarter of an hour.
+
+What the kernel does not tell of a container is said in a sentence in the graph's place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from textual import events
-from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
-from app.console import short
-from app.console.seat import seat
+from app import short
 from app.console.track import Point, Track
+from app.console.widgets.drawing import Drawing
 from app.console.widgets.graph import braille, buckets, nice_top
 from app.console.widgets.strips import Cells
+from core.model.container import Container
+from core.model.stats import Pressure
 
 _AXIS = 6
+_LEAST_ROWS = 3
+_MOST_ROWS = 12
+
+Title = Sequence[tuple[str, str]]
+"""Pieces of text with the meaning of their colour."""
+Graph = Callable[[Track, int], list[Strip]]
 
 
-class StatsGraphs(Widget):
-    """As many graphs as fit, one above the other."""
+class StatsGraphs(Drawing):
+    """As many graphs as fit, one above the other; the last line sums up what had no room."""
 
     DEFAULT_CSS = """
     StatsGraphs { width: 1fr; height: 1fr; }
@@ -36,13 +45,6 @@ class StatsGraphs(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._key = ""
-        self._rows: list[Strip] = []
-
-    def on_mount(self) -> None:
-        seat(self).store.listen(self, {"stats"}, self._changed)
-
-    def on_unmount(self) -> None:
-        seat(self).store.forget(self)
 
     def show(self, key: str) -> None:
         """Show another container."""
@@ -50,7 +52,7 @@ class StatsGraphs(Widget):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        track = seat(self).store.tracks.get(self._key)
+        track = self.seat.store.tracks.get(self._key)
         cells = self._graph_cells()
         back = self.size.width - 3 - event.x
         if track is None or not track.points or not 0 <= back < cells:
@@ -63,47 +65,43 @@ class StatsGraphs(Widget):
     def _graph_cells(self) -> int:
         return max(4, self.size.width - _AXIS - 3)
 
-    def _changed(self) -> None:
-        if self.screen.is_current:
-            self.refresh()
+    # ------------------------------------------------------------------ drawing
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._rows = self._layout()
-        return super().render_lines(crop)
+    @property
+    def _track(self) -> Track | None:
+        return self.seat.store.tracks.get(self._key)
 
-    def render_line(self, y: int) -> Strip:
-        if y < len(self._rows):
-            return self._rows[y]
-        return Strip.blank(self.size.width, seat(self).palette.style("text"))
+    def depends_on(self) -> Hashable:
+        track, store = self._track, self.seat.store
+        newest = (track.total, track.now) if track else None
+        return self._key, newest, self.seat.cpu_of_host, store.container(self._key), store.info is None
 
-    def _layout(self) -> list[Strip]:
-        console, height = seat(self), self.size.height
-        track = console.store.tracks.get(self._key)
+    def draw(self) -> list[Strip]:
+        track, height = self._track, self.size.height
         if track is None or track.now is None:
-            words = "no statistics yet" if track else "not running: no statistics"
-            return [Cells(self.size.width, console.palette.style("muted")).gap(1).put(words).strip()]
-        graphs = [self._cpu, self._memory, self._io]
-        least = 3
-        while len(graphs) > 1 and height < len(graphs) * least + 1:
+            return [self.words("no statistics yet" if track else "not running: no statistics")]
+        point = track.now
+        graphs: list[Graph] = [self._cpu, self._memory, self._io]
+        notes = [note for note in (self._why_not_throttled(), self._why_no_pressure(point.pressure)) if note]
+        if not self._why_not_throttled():
+            graphs.insert(1, self._throttled)
+        if not self._why_no_pressure(point.pressure):
+            graphs.append(self._pressure)
+        roomy = height >= (len(graphs) * _LEAST_ROWS + len(notes))
+        spare = len(notes) if roomy else 1
+        while len(graphs) > 1 and height < len(graphs) * _LEAST_ROWS + spare:
             graphs.pop()
-        each = max(2, (height - 1) // len(graphs)) if height > 1 else height
+        each = max(2, (height - spare) // len(graphs)) if height > 1 else height
         rows: list[Strip] = []
         for graph in graphs:
-            rows += graph(track, min(each, 12))
-        rows.append(self._pressure(track.now))
-        return rows[:height]
+            rows += graph(track, min(each, _MOST_ROWS))
+        rows += [self.words(note, tone="faint") for note in notes] if roomy else [self._sum(point)]
+        return rows
 
     def _graph(
-        self,
-        title: Sequence[tuple[str, str]],
-        values: list[float],
-        top: float,
-        label: str,
-        tone: str,
-        rows: int,
-        total: int,
+        self, title: Title, values: list[float], top: float, label: str, tone: str, rows: int, total: int
     ) -> list[Strip]:
-        palette, width = seat(self).palette, self.size.width
+        palette, width = self.seat.palette, self.size.width
         head = Cells(width, palette.style("muted"))
         head.gap(1)
         for text, meaning in title:
@@ -120,20 +118,28 @@ class StatsGraphs(Widget):
         return lines
 
     def _cpu(self, track: Track, rows: int) -> list[Strip]:
-        console, point = seat(self), track.now
-        assert point is not None
+        console, point = self.seat, _newest(track)
         cores = console.store.host.now.cpu_count if console.store.host.now else 1
         divisor, of = (cores, "of the host") if console.cpu_of_host else (1, "of one core")
         values = [one.cpu / divisor for one in track.points]
         title = [("cpu ", "cpu"), (f"{short.percent(point.cpu / divisor)}%", "text"), (f" {of}", "muted")]
-        if point.throttled > 0.05:
-            title.append((f"   throttled {point.throttled:.1f}%", "warn"))
+        if container := self._container:
+            cpus = container.settings.limits.nano_cpus / 1e9
+            title += [(f"   limit {cpus:g} cpu{'' if cpus == 1 else 's'}", "muted")] if cpus else []
         top = nice_top(max(values), 10)
         return self._graph(title, values, top, f"{top:.0f}%", "cpu", rows, track.total)
 
+    def _throttled(self, track: Track, rows: int) -> list[Strip]:
+        point = _newest(track)
+        values = [one.throttled for one in track.points]
+        tone = "warn" if point.throttled > 0.05 else "text"
+        words = f"{short.percent(point.throttled)}%"
+        title = [("thr ", "warn"), (words, tone), (" of the time held back by its CPU limit", "muted")]
+        top = nice_top(max(values), 10)
+        return self._graph(title, values, top, f"{top:.0f}%", "warn", rows, track.total)
+
     def _memory(self, track: Track, rows: int) -> list[Strip]:
-        point = track.now
-        assert point is not None
+        point = _newest(track)
         values = [float(one.memory_bytes) for one in track.points]
         title = [("mem ", "memory"), (short.size(point.memory_bytes), "text")]
         if point.limit_bytes:
@@ -146,26 +152,75 @@ class StatsGraphs(Widget):
         return self._graph(title, values, top, short.size(top), "memory", rows, track.total)
 
     def _io(self, track: Track, rows: int) -> list[Strip]:
-        point = track.now
-        assert point is not None
+        point = _newest(track)
         values = [one.read_rate + one.write_rate for one in track.points]
         title = [
             ("io  ", "io"),
             (f"r {short.rate(point.read_rate)}  w {short.rate(point.write_rate)}", "text"),
             (f"   pids {point.pids}", "muted"),
         ]
-        top = max(*values, 4096.0)
+        top = max(*values, 4096.0) if values else 4096.0
         return self._graph(title, values, top, short.size(top), "io", rows, track.total)
 
-    def _pressure(self, point: Point) -> Strip:
-        palette = seat(self).palette
-        cells = Cells(self.size.width, palette.style("muted"))
-        cells.gap(1).put("psi ", palette.style("muted"))
-        shown = (("cpu", point.pressure.cpu), ("mem", point.pressure.memory), ("io", point.pressure.io))
-        for name, value in shown:
-            if value is None:
-                cells.put(f" {name} –")
-                continue
-            tone = "fail" if value > 60 else "warn" if value > 20 else "text"
-            cells.put(f" {name} ").put(f"{value:.1f}", palette.style(tone))
+    def _pressure(self, track: Track, rows: int) -> list[Strip]:
+        pressure = _newest(track).pressure
+        values = [max(_known(one.pressure), default=0.0) for one in track.points]
+        title: list[tuple[str, str]] = [("psi ", "accent"), *_pressures(pressure), ("  % of 10 s waited", "muted")]
+        top = nice_top(max(values), 10)
+        return self._graph(title, values, top, f"{top:.0f}%", "accent", rows, track.total)
+
+    def _sum(self, point: Point) -> Strip:
+        """What there was no room to draw, in one line."""
+        palette = self.seat.palette
+        cells = Cells(self.size.width, palette.style("muted")).gap(1).put("psi ")
+        for text, tone in _pressures(point.pressure):
+            cells.put(text, palette.style(tone))
+        if point.throttled > 0.05:
+            cells.put(f"   throttled {short.percent(point.throttled)}%", palette.style("warn"))
         return cells.strip()
+
+    # ------------------------------------------------------------------ what there is to draw
+
+    @property
+    def _container(self) -> Container | None:
+        return self.seat.store.container(self._key)
+
+    def _why_not_throttled(self) -> str:
+        """A container without a CPU limit is never held back; empty for one that has one."""
+        container, track = self._container, self._track
+        if (container and container.settings.limits.nano_cpus) or (track and track.now and track.now.throttled > 0):
+            return ""
+        return "throttling: it has no CPU limit, so nothing holds it back"
+
+    def _why_no_pressure(self, pressure: Pressure) -> str:
+        """Why the kernel tells no pressure of this container; empty where it does."""
+        if _known(pressure):
+            return ""
+        host, info = self.seat.store.host.now, self.seat.store.info
+        if host is not None and not _known(host.pressure):
+            return "pressure (PSI): this kernel does not measure it; the boot option psi=1 may turn it on"
+        if info is not None and info.cgroup_version != "2":
+            return "pressure (PSI): cgroups of version 1 have none for a container; the host's is in the first line"
+        return "pressure (PSI): the kernel gives none for this container"
+
+
+def _newest(track: Track) -> Point:
+    point = track.now
+    assert point is not None
+    return point
+
+
+def _known(pressure: Pressure) -> list[float]:
+    return [value for value in (pressure.cpu, pressure.memory, pressure.io) if value is not None]
+
+
+def _pressures(pressure: Pressure) -> list[tuple[str, str]]:
+    """`cpu 1.5 mem 0.0 io –`, each as alarming as it is."""
+    pieces: list[tuple[str, str]] = []
+    for name, value in (("cpu", pressure.cpu), ("mem", pressure.memory), ("io", pressure.io)):
+        pieces.append((f" {name} ", "muted"))
+        if value is None:
+            pieces.append(("–", "muted"))
+        else:
+            pieces.append((f"{value:.1f}", "fail" if value > 60 else "warn" if value > 20 else "text"))
+    return pieces

@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tui"))
 
 from fake_backend import MIB, SECOND, make_container
 
-from app.console import inspection, short
+from app import short
+from app.console import inspection
 from app.console.filtering import parse_filter
 from app.console.jobs import Job
 from app.console.problems import explain, find_problems
@@ -82,14 +83,14 @@ def test_A16_problems_name_the_oom_kill_first_and_hand_stops_not_at_all() -> Non
     for second in range(2):
         track.add(StatsSample(at_ns=NOW + second, cpu_ns=0, memory_bytes=95, memory_limit_bytes=100, pids=1))
     found = find_problems(containers, {containers[2].id: track}, NOW)
-    assert [problem.text.split()[0] for problem in found] == ["cron", "near"]
-    assert re.fullmatch(r"cron was OOM-killed at \d\d:\d\d:\d\d \(limit 256M\)", found[0].text)
-    assert found[1].text == "near uses 95% of its memory limit (100B)"
+    assert [problem.reason.sentence.split()[0] for problem in found] == ["cron", "near"]
+    assert re.fullmatch(r"cron was OOM-killed at \d\d:\d\d:\d\d \(limit 256M\): it .*", found[0].reason.sentence)
+    assert found[1].reason.sentence == "near uses 95% of its memory limit (100B)"
 
 
 def test_ST10_problem_texts_are_safe() -> None:
     broken = make_container("bad", state=Created(error="\x1b[2J\nnope", exit_code=127))
-    assert explain(broken, NOW) == "bad failed to start (127): ␛[2J␊nope"
+    assert explain(broken) == "bad failed to start (127): ␛[2J␊nope"
 
 
 ROW = {"name": "api-1", "image": "redis:7", "status": "running up 3d"}

@@ -66,12 +66,16 @@ def clock(at_ns: int, *, millis: bool = False) -> str:
 def glyph(standing: Standing) -> tuple[str, str]:
     """The sign of a container's state and the meaning of its colour; shape says it without colour."""
     match standing.status:
+        case "running" if standing.health == "unhealthy":
+            return "✖", "fail"
+        case "running" if standing.health == "starting":
+            return "◐", "warn"
         case "running":
             return "●", "ok"
-        case "paused":
-            return "‖", "warn"
         case "restarting":
             return "↻", "warn"
+        case "paused":
+            return "‖", "warn"
         case "exited" if standing.exit_code == 0:
             return "○", "muted"
         case "created" if standing.failed:
@@ -86,7 +90,7 @@ def state(standing: Standing, now_ns: int) -> str:
     since = ago(standing.since_ns, now_ns)
     match standing.status:
         case "running":
-            return f"up {since}"
+            return {"unhealthy": "unhealthy", "starting": "starting"}.get(standing.health, f"up {since}")
         case "restarting":
             return f"retry {standing.exit_code}"
         case "exited":
