@@ -17,7 +17,7 @@ def test_run_root_too_long_for_sockets_is_named_and_starts_nothing(tmp_path: Pat
     engine = open_engine(tmp_path / "data", tmp_path / ("r" * 100))
     engine.images.starter(STARTER, silent, CancelToken())
     made = engine.containers.create(ContainerSpec(image=STARTER, command=("true",)))
-    with pytest.raises(InvalidInput, match="run root .* has .* bytes"):
+    with pytest.raises(InvalidInput, match=r"run root .* has .* bytes"):
         engine.containers.start(made.id)
     assert engine.containers.inspect(made.id).status == "created"
     engine.system.reset()
