@@ -19,7 +19,9 @@ from core.model.findings import Finding
 from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
+from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.stats import HostSample, StatsSample
+from core.model.usage import DiskUsage
 from core.model.volume import FileEntry, Volume
 
 
@@ -177,7 +179,7 @@ class Containers(Protocol):
     def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
         """Its whole root as one tar."""
 
-    def prune(self) -> tuple[Sequence[str], int]:
+    def prune(self, which: PruneFilter = EVERYTHING) -> tuple[Sequence[str], int]:
         """Remove all stopped ones: their ids and the bytes freed."""
 
 
@@ -241,7 +243,7 @@ class Images(Protocol):
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         """Make a usable image from this host's own tools, no network needed; its id."""
 
-    def prune(self, *, all: bool = False) -> tuple[Sequence[Removed], int]:
+    def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[Removed], int]:
         """Remove dangling (or all unused) images: what went, and the bytes freed."""
 
     def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
@@ -266,7 +268,7 @@ class Volumes(Protocol):
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove it, unless a container uses it; `force` forgives a missing one."""
 
-    def prune(self, *, all: bool = False) -> tuple[Sequence[str], int]:
+    def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[str], int]:
         """Remove unused anonymous (or all unused) volumes: their names and the bytes freed."""
 
     def list_dir(self, name: str, path: str) -> Sequence[FileEntry]:
@@ -312,6 +314,9 @@ class System(Protocol):
         self, *, since_ns: int | None = None, until_ns: int | None = None, cancel: CancelToken
     ) -> Iterator[Event]:
         """Kept events from since_ns on (None: only new ones), then live until cancelled or until_ns."""
+
+    def disk_usage(self) -> DiskUsage:
+        """What everything takes of the disk; walks containers and volumes."""
 
     def fsck(self, *, repair: bool = False, deep: bool = False, cancel: CancelToken | None = None) -> Sequence[Finding]:
         """Check all that is stored against itself and the kernel; with repair, mend what can be mended.

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, matches_labels, read_filters
+from app.commands.filters import check_filter, read_filters
 from app.commands.flags import flag
 from app.commands.template import Template
 from app.commands.template_functions import OpenMap, Record, go_json
 from app.format import parse_moment, rfc3339_fixed
 from core.errors import Cancelled, InvalidInput
 from core.model.events import Event
+from core.model.pruning import has_labels
 
 _FILTERS = ("container", "daemon", "event", "image", "label", "network", "scope", "type", "volume")
 _BEGINNINGS = ("exec_create", "exec_start", "health_status")
@@ -100,7 +101,7 @@ def _named(kind: str) -> Callable[[Event, list[str]], bool]:
 _TESTS: dict[str, Callable[[Event, list[str]], bool]] = {
     "event": _of_action,
     "image": _of_image,
-    "label": lambda event, values: matches_labels(event.attributes, values),
+    "label": lambda event, values: has_labels(event.attributes, values),
     "scope": lambda _event, values: "local" in values,
     "type": lambda event, values: event.kind in values,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from core.errors import InvalidInput
 
@@ -31,13 +31,17 @@ def read_filters(given: Sequence[str], known: Sequence[str]) -> dict[str, list[s
     return found
 
 
-def matches_labels(labels: dict[str, str], wanted: Iterable[str]) -> bool:
-    """Whether every `key` is there, and every `key=value` with that value."""
-    for text in wanted:
-        key, equals, value = text.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
+def matches_name(pattern: str, name: str) -> bool:
+    """Whether a regular expression is found in a name.
+
+    Raises: InvalidInput: it is none.
+    """
+    import re
+
+    try:
+        return re.search(pattern, name) is not None
+    except re.error as error:
+        raise InvalidInput(f"invalid filter 'name={pattern}': {error}", hint="write a regular expression") from None
 
 
 def read_truth(name: str, values: Sequence[str]) -> bool | None:
@@ -51,4 +55,4 @@ def read_truth(name: str, values: Sequence[str]) -> bool | None:
         return True
     if values[-1].lower() in ("false", "0"):
         return False
-    raise InvalidInput(f"invalid filter '{name}={values[-1]}'", hint="write true or false")
+    raise InvalidInput(f"invalid filter '{name}=[{' '.join(values)}]'", hint="write true or false")

@@ -93,6 +93,10 @@ class Values:
         """Whether it stood on the command line."""
         return name in self._given
 
+    def has(self, name: str) -> bool:
+        """Whether the command knows such a flag."""
+        return name in self._flags
+
     def text(self, name: str) -> str:
         """The last value, else the default."""
         return self._given[name][-1] if name in self._given else self._flags[name].default

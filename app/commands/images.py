@@ -1,4 +1,4 @@
-"""`images`, `history`, `tag`, `rmi` and `image prune`."""
+"""`images`, `history`, `tag` and `rmi`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, matches_labels, read_filters, read_truth
+from app.commands.filters import check_filter, read_filters, read_truth
 from app.commands.flags import flag, refused
 from app.commands.language import explain
-from app.commands.lifecycle import prune_agreed, refuse_filters, report_pruned
+from app.commands.preferences import preferred_format
 from app.commands.ps import ellipsis
 from app.commands.table import Row, row_printer
 from app.format import ago, human_size, local_stamp, rfc3339_seconds
 from core.errors import EngineError, InvalidInput, NotFound
 from core.model.ids import short_id
 from core.model.image import HistoryEntry, Image, Removed
+from core.model.pruning import has_labels
 from core.model.reference import ImageRef, parse_reference
 
 TITLES = {
@@ -62,7 +63,7 @@ def image_row(image: Image, repository: str, tag: str, digest: str, now_ns: int,
     }
 
 
-def _names(image: Image) -> list[tuple[str, str, str]]:
+def names_of(image: Image) -> list[tuple[str, str, str]]:
     """Repository, tag and digest of each name."""
     found = []
     for text in image.tags:
@@ -76,7 +77,7 @@ def _list(invocation: Invocation) -> int:
     filters = read_filters(flags.many("filter"), _FILTERS)
     digests = flags.truth("digests")
     show = row_printer(
-        flags.text("format"),
+        preferred_format(invocation, "imagesFormat"),
         table=f"Repository Tag {'Digest ' if digests else ''}ID CreatedSince Size",
         titles=TITLES,
         quiet="ID" if flags.truth("quiet") else "",
@@ -87,7 +88,7 @@ def _list(invocation: Invocation) -> int:
     rows = [
         image_row(image, repository, tag, digest, now_ns, truncate=truncate)
         for image in _chosen(invocation, filters)
-        for repository, tag, digest in _names(image)
+        for repository, tag, digest in names_of(image)
         if not wanted or any(_fits(pattern, repository, tag) for pattern in wanted)
     ]
     show(invocation.io, rows)
@@ -113,7 +114,7 @@ def _chosen(invocation: Invocation, filters: dict[str, list[str]]) -> Iterator[I
             continue
         if oldest is not None and image.created_ns <= oldest:
             continue
-        if matches_labels(image.labels, filters.get("label", ())):
+        if has_labels(image.labels, filters.get("label", ())):
             yield image
 
 
@@ -176,7 +177,8 @@ def _tag(invocation: Invocation) -> int:
     return 0
 
 
-def _removed_lines(removed: Removed) -> list[str]:
+def removed_lines(removed: Removed) -> list[str]:
+    """What `rmi` prints of one thing that went."""
     lines = [f"Untagged: {removed.untagged}"] if removed.untagged else []
     return lines + ([f"Deleted: {removed.deleted}"] if removed.deleted else [])
 
@@ -187,28 +189,13 @@ def _remove(invocation: Invocation) -> int:
     for name in invocation.arguments:
         try:
             for removed in invocation.backend.images.remove(name, force=force):
-                for line in _removed_lines(removed):
+                for line in removed_lines(removed):
                     invocation.io.line(line)
         except EngineError as error:
             explain(error, invocation.io)
             if not (force and isinstance(error, NotFound)):
                 code = 1
     return code
-
-
-def _prune(invocation: Invocation) -> int:
-    refuse_filters(invocation)
-    everything = invocation.flags.truth("all")
-    kind = "images without at least one container associated to them" if everything else "dangling images"
-    if prune_agreed(invocation, f"This will remove all {kind}."):
-        removed, freed_bytes = invocation.backend.images.prune(all=everything)
-        lines = [
-            line.replace("Untagged", "untagged", 1).replace("Deleted", "deleted", 1)
-            for one in removed
-            for line in _removed_lines(one)
-        ]
-        report_pruned(invocation, "Deleted Images:", lines, freed_bytes)
-    return 0
 
 
 IMAGES = Command(
@@ -262,13 +249,4 @@ RMI = Command(
     least=1,
     most=None,
     completes=("image",),
-)
-PRUNE = Command(
-    run=_prune,
-    summary="Remove unused images",
-    flags=(
-        flag("-a, --all", "Remove all unused images, not just dangling ones"),
-        flag("--filter filter", "Provide filter values", check=check_filter),
-        flag("-f, --force", "Do not prompt for confirmation"),
-    ),
 )

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, read_filters
 from app.commands.flags import flag, refused
 from app.commands.language import explain
-from app.format import human_size
-from core.errors import EngineError, InvalidInput, NotFound
+from core.errors import EngineError, NotFound
 from core.model.signals import parse_signal, signal_name
 
 
@@ -99,38 +97,6 @@ def _wait(invocation: Invocation) -> int:
     return code
 
 
-def prune_agreed(invocation: Invocation, warning: str) -> bool:
-    """Ask before something is deleted, unless -f was given."""
-    if invocation.flags.truth("force"):
-        return True
-    return invocation.io.ask(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
-
-
-def refuse_filters(invocation: Invocation) -> None:
-    """Prune commands take no filter in this version."""
-    if read_filters(invocation.flags.many("filter"), ("label", "until")):
-        raise InvalidInput("--filter is not available for prune yet", hint="list with a filter and remove by name")
-
-
-def report_pruned(invocation: Invocation, title: str, lines: Iterable[str], freed_bytes: int) -> None:
-    """What went, and how much room that made."""
-    lines = list(lines)
-    if lines:
-        invocation.io.line(title)
-        for line in lines:
-            invocation.io.line(line)
-        invocation.io.line()
-    invocation.io.line(f"Total reclaimed space: {human_size(freed_bytes, 4)}")
-
-
-def _prune(invocation: Invocation) -> int:
-    refuse_filters(invocation)
-    if prune_agreed(invocation, "This will remove all stopped containers."):
-        removed, freed_bytes = invocation.backend.containers.prune()
-        report_pruned(invocation, "Deleted Containers:", removed, freed_bytes)
-    return 0
-
-
 _SEVERAL = "CONTAINER [CONTAINER...]"
 _TIMEOUT = (
     flag("-t, --timeout int", "Seconds to wait before killing the container"),
@@ -209,12 +175,4 @@ WAIT = Command(
     least=1,
     most=None,
     completes=("running",),
-)
-PRUNE = Command(
-    run=_prune,
-    summary="Remove all stopped containers",
-    flags=(
-        flag("--filter filter", "Provide filter values", check=check_filter),
-        flag("-f, --force", "Do not prompt for confirmation"),
-    ),
 )

@@ -6,14 +6,16 @@ import time
 from collections.abc import Sequence
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, matches_labels, read_filters
+from app.commands.filters import check_filter, matches_name, read_filters, read_truth
 from app.commands.flags import flag
+from app.commands.preferences import preferred_format
 from app.commands.table import Row, row_printer
 from app.format import ago, human_duration, human_size, local_stamp
-from core.backend import Containers
-from core.errors import InvalidInput, NotFound
+from core.backend import Backend, Containers
+from core.errors import Conflict, InvalidInput, NotFound
 from core.model.container import Container, Exited, Running
 from core.model.ids import short_id
+from core.model.pruning import has_labels
 
 TITLES = {
     "ID": "CONTAINER ID",
@@ -30,11 +32,15 @@ TITLES = {
     "Mounts": "MOUNTS",
     "LocalVolumes": "LOCAL VOLUMES",
     "Networks": "NETWORKS",
+    "Platform": "PLATFORM",
 }
 _TABLE = "ID Image Command RunningFor Status Ports Names"
-_FILTERS = ("ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status", "volume")
-_HEALTHS = ("none", "starting", "healthy", "unhealthy")
+_FILTERS = (
+    *("ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network"),
+    *("publish", "since", "status", "volume"),
+)
 _STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+_HEALTH = ("starting", "healthy", "unhealthy", "none")
 
 
 def ellipsis(text: str, width: int) -> str:
@@ -63,7 +69,7 @@ def command_text(argv: Sequence[str]) -> str:
 
 def container_row(container: Container, now_ns: int, *, truncate: bool = True) -> Row:
     """A container's fields."""
-    from app.commands.template_functions import Record, go_quote
+    from app.commands.template_functions import NIL, Record, go_quote
 
     config = container.config
     labels = config.labels
@@ -91,6 +97,7 @@ def container_row(container: Container, now_ns: int, *, truncate: bool = True) -
             "Mounts": ",".join(ellipsis(mount, 15) if truncate else mount for mount in mounts),
             "LocalVolumes": str(sum(mount.kind == "volume" for mount in config.mounts)),
             "Networks": config.spec.network,
+            "Platform": NIL,
         }
     )
     row.hidden["Label"] = lambda name: labels.get(name, "")
@@ -100,27 +107,20 @@ def container_row(container: Container, now_ns: int, *, truncate: bool = True) -
 def _run(invocation: Invocation) -> int:
     flags = invocation.flags
     filters = read_filters(flags.many("filter"), _FILTERS)
-    for status in filters.get("status", ()):
-        if status not in _STATUSES:
-            raise InvalidInput(f"invalid filter 'status={status}'", hint=f"one of {', '.join(_STATUSES)}")
-    for health in filters.get("health", ()):
-        if health not in _HEALTHS:
-            raise InvalidInput(f"invalid filter 'health={health}'", hint=f"one of {', '.join(_HEALTHS)}")
-    layout = flags.text("format")
+    wanted = _Wanted(filters, invocation.backend)
+    layout = preferred_format(invocation, "psFormat")
     last = 1 if flags.truth("latest") else flags.number("last")
-    size = flags.truth("size") or ".Size" in layout
+    size = flags.truth("size") or ".Size" in layout or "json ." in layout
     show = row_printer(
         layout,
         table=_TABLE + (" Size" if flags.truth("size") else ""),
         titles=TITLES,
         quiet="ID" if flags.truth("quiet") else "",
     )
-    everything = flags.truth("all") or last > 0 or bool({"status", "exited"} & filters.keys())
+    everything = flags.truth("all") or last > 0 or "status" in filters
     containers = invocation.backend.containers
     chosen = [
-        container
-        for container in _neighbours(containers, filters, all=everything, size=size)
-        if _matches(container, filters)
+        container for container in _neighbours(containers, filters, all=everything, size=size) if wanted.fits(container)
     ]
     if last > 0:
         chosen = chosen[:last]
@@ -142,55 +142,94 @@ def _neighbours(containers: Containers, filters: dict[str, list[str]], *, all: b
     return found
 
 
-def _matches(container: Container, filters: dict[str, list[str]]) -> bool:
-    config = container.config
-    for name, values in filters.items():
+class _Wanted:
+    """The filters of a command line, their values read once.
+
+    Raises: InvalidInput: a value that its filter does not take.
+    """
+
+    def __init__(self, filters: dict[str, list[str]], backend: Backend) -> None:
+        self._filters = filters
+        _check_values("status", filters.get("status", ()), _STATUSES)
+        _check_values("health", filters.get("health", ()), _HEALTH)
+        self._codes = [_exit_code(text) for text in filters.get("exited", ())]
+        self._exposed = _ports("expose", filters)
+        _ports("publish", filters)
+        self._is_task = read_truth("is-task", filters.get("is-task", ()))
+        self._ancestors = _with_descendants(filters.get("ancestor", ()), backend)
+
+    def fits(self, container: Container) -> bool:
+        """Whether every filter takes it; several values of one are alternatives, save for labels."""
+        return all(self._fits(container, name, values) for name, values in self._filters.items())
+
+    def _fits(self, container: Container, name: str, values: list[str]) -> bool:
+        config = container.config
         match name:
             case "id":
-                fits = any(container.id.startswith(value) for value in values)
+                return any(container.id.startswith(value) for value in values)
             case "name":
-                fits = any(_found(value, container.name) for value in values)
+                return any(matches_name(v, container.name) or matches_name(v, f"/{container.name}") for v in values)
             case "label":
-                fits = matches_labels(config.labels, values)
+                return has_labels(config.labels, values)
             case "status":
-                fits = container.status in values
-            case "health":
-                fits = container.health_status in values
+                return container.status in values
             case "exited":
-                fits = isinstance(container.state, Exited) and str(container.state.exit_code) in values
+                return isinstance(container.state, Exited) and container.state.exit_code in self._codes
+            case "health":
+                return container.health_status in values
             case "ancestor":
-                fits = any(_is_ancestor(value, container) for value in values)
+                return config.image_id in self._ancestors
             case "network":
-                fits = config.spec.network in values
+                return config.spec.network in values
             case "volume":
                 places = {place for mount in config.mounts for place in (mount.name, mount.target)}
-                fits = any(value in places for value in values)
-            case _:
-                fits = True
-        if not fits:
-            return False
-    return True
+                return any(value in places for value in values)
+            case "expose":
+                return not self._exposed.isdisjoint(config.exposed_ports)
+            case "publish":
+                return False  # no network publishes anything yet
+            case "is-task":
+                return self._is_task is False  # tasks are swarm's
+            case "isolation":
+                return any(value in ("", "default") for value in values)
+        return True  # before and since have chosen already
 
 
-def _found(pattern: str, name: str) -> bool:
-    import re
+def _check_values(name: str, values: Sequence[str], known: Sequence[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise InvalidInput(f"invalid filter '{name}={value}'", hint=f"one of {', '.join(known)}")
 
+
+def _exit_code(text: str) -> int:
     try:
-        return re.search(pattern, name) is not None or re.search(pattern, "/" + name) is not None
-    except re.error as error:
-        raise InvalidInput(f"invalid filter 'name={pattern}': {error}") from None
+        return int(text)
+    except ValueError:
+        raise InvalidInput(f"invalid filter 'exited={text}'", hint="write an exit code, a number") from None
 
 
-def _is_ancestor(value: str, container: Container) -> bool:
-    image_id = container.config.image_id
-    if len(value) >= 4 and image_id.removeprefix("sha256:").startswith(value.removeprefix("sha256:")):
-        return True
-    from core.model.reference import parse_reference
+def _ports(name: str, filters: dict[str, list[str]]) -> frozenset[str]:
+    if name not in filters:
+        return frozenset()
+    from app.commands.ports import parse_ports
 
-    try:
-        return parse_reference(value) == parse_reference(container.config.image_name)
-    except InvalidInput:
-        return False
+    return frozenset().union(*(parse_ports(text, what=f"filter {name}") for text in filters[name]))
+
+
+def _with_descendants(names: Sequence[str], backend: Backend) -> set[str]:
+    """Ids of images and of all that were made from them."""
+    if not names:
+        return set()
+    found: set[str] = set()
+    for name in names:
+        try:
+            found.add(backend.images.inspect(name).id)
+        except (NotFound, InvalidInput, Conflict):
+            continue  # no such image: nothing was made from it
+    images = backend.images.list(all=True)
+    while more := {image.id for image in images if image.parent_id in found} - found:
+        found |= more
+    return found
 
 
 def known_names(containers: Containers, *, running: bool | None = None) -> list[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from app.commands.definition import Command, Invocation
 from app.commands.flags import flag
+from app.commands.preferences import preferred_format
 from app.commands.table import Row, columns_of, row_printer
 from app.format import binary_size, human_size
 from core.backend import Containers
@@ -68,7 +69,7 @@ def stats_row(container: Container, pair: _Pair, host_memory_bytes: int, asked_a
 
 def _stats(invocation: Invocation) -> int:
     flags, io = invocation.flags, invocation.io
-    layout = flags.text("format")
+    layout = preferred_format(invocation, "statsFormat")
     show = row_printer(layout, table=_TABLE, titles=TITLES)
     containers = invocation.backend.containers
     names = invocation.arguments

@@ -29,6 +29,16 @@ class NoValue:
 NO_VALUE = NoValue()
 
 
+class Nil:
+    """A field that Go has as a pointer to nothing: `<nil>` in text, null in JSON."""
+
+    def __str__(self) -> str:
+        return "<nil>"
+
+
+NIL = Nil()
+
+
 def go_text(value: object) -> str:
     """A value as Go's fmt prints it with %v."""
     if isinstance(value, str):
@@ -197,6 +207,8 @@ def _urlquery(*values: object) -> str:
 def _json(value: object) -> str:
     if isinstance(value, Record):
         return row_json(value)
+    if isinstance(value, list) and value and all(isinstance(item, Record) for item in value):
+        return "[" + ",".join(map(_json, value)) + "]"
     return go_json(None if value is NO_VALUE else value)
 
 

@@ -1,15 +1,16 @@
-"""`volume create`, `ls`, `rm` and `prune`."""
+"""`volume create`, `ls` and `rm`."""
 
 from __future__ import annotations
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, matches_labels, read_filters, read_truth
+from app.commands.filters import check_filter, matches_name, read_filters, read_truth
 from app.commands.flags import flag, refused
 from app.commands.language import explain
-from app.commands.lifecycle import prune_agreed, refuse_filters, report_pruned
+from app.commands.preferences import preferred_format
 from app.commands.table import Row, row_printer
 from app.format import human_size
 from core.errors import EngineError, InvalidInput
+from core.model.pruning import has_labels
 from core.model.volume import Volume
 
 TITLES = {
@@ -27,8 +28,8 @@ TITLES = {
 _FILTERS = ("dangling", "driver", "label", "name")
 
 
-def volume_row(volume: Volume) -> Row:
-    """A volume's fields."""
+def volume_row(volume: Volume, *, measured: bool = False) -> Row:
+    """A volume's fields; links and size are known to `system df` alone, as docker has it."""
     from app.commands.template_functions import Record
 
     row = Record(
@@ -38,8 +39,8 @@ def volume_row(volume: Volume) -> Row:
             "Scope": "local",
             "Mountpoint": volume.mountpoint,
             "Labels": ",".join(f"{key}={value}" for key, value in volume.labels.items()),
-            "Links": str(len(volume.used_by)),
-            "Size": "N/A" if volume.size_bytes is None else human_size(volume.size_bytes),
+            "Links": str(len(volume.used_by)) if measured else "N/A",
+            "Size": human_size(volume.size_bytes or 0) if measured else "N/A",
             "Availability": "N/A",
             "Group": "N/A",
             "Status": "N/A",
@@ -70,20 +71,20 @@ def _list(invocation: Invocation) -> int:
     filters = read_filters(flags.many("filter"), _FILTERS)
     dangling = read_truth("dangling", filters.get("dangling", ()))
     show = row_printer(
-        flags.text("format"),
+        preferred_format(invocation, "volumesFormat"),
         table="Driver Name",
         titles=TITLES,
         quiet="Name" if flags.truth("quiet") else "",
     )
     rows = []
-    for volume in invocation.backend.volumes.list(sizes=".Size" in flags.text("format")):
+    for volume in invocation.backend.volumes.list():
         if dangling is not None and dangling == bool(volume.used_by):
             continue
-        if "name" in filters and not any(part in volume.name for part in filters["name"]):
+        if "name" in filters and not any(matches_name(pattern, volume.name) for pattern in filters["name"]):
             continue
         if "driver" in filters and volume.driver not in filters["driver"]:
             continue
-        if matches_labels(volume.labels, filters.get("label", ())):
+        if has_labels(volume.labels, filters.get("label", ())):
             rows.append(volume_row(volume))
     show(invocation.io, rows)
     return 0
@@ -101,16 +102,6 @@ def _remove(invocation: Invocation) -> int:
         else:
             invocation.io.line(name)
     return code
-
-
-def _prune(invocation: Invocation) -> int:
-    refuse_filters(invocation)
-    everything = invocation.flags.truth("all")
-    kind = "local volumes" if everything else "anonymous local volumes"
-    if prune_agreed(invocation, f"This will remove {kind} not used by at least one container."):
-        removed, freed_bytes = invocation.backend.volumes.prune(all=everything)
-        report_pruned(invocation, "Deleted Volumes:", removed, freed_bytes)
-    return 0
 
 
 CREATE = Command(
@@ -145,13 +136,4 @@ RM = Command(
     least=1,
     most=None,
     completes=("volume",),
-)
-PRUNE = Command(
-    run=_prune,
-    summary="Remove unused local volumes",
-    flags=(
-        flag("-a, --all", "Remove all unused volumes, not just anonymous ones"),
-        flag("--filter filter", "Provide filter values", check=check_filter),
-        flag("-f, --force", "Do not prompt for confirmation"),
-    ),
 )

@@ -35,10 +35,12 @@ from core.model.container import (
     ProcessTable,
     Running,
 )
+from core.model.isolation import REMAP
 from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.merge import process_environment
 from core.model.progress import CancelToken, Report
+from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.signals import parse_signal
 from core.model.stats import StatsSample
 from core.model.volume import FileEntry
@@ -294,12 +296,14 @@ class EngineContainers:
             if mount.kind == "volume" and mount.anonymous:
                 self.volumes.remove_unused(mount.name)
 
-    def prune(self) -> tuple[Sequence[str], int]:
+    def prune(self, which: PruneFilter = EVERYTHING) -> tuple[Sequence[str], int]:
         """Remove all stopped ones."""
         removed: list[str] = []
         freed = 0
         for container in self._records.all():
             if container.status not in ("created", "exited", "dead"):
+                continue
+            if not which.admits(container.config.labels, container.config.created_ns):
                 continue
             size = tree_bytes(self._roots.container(container.id) / "upper")
             try:
@@ -512,6 +516,7 @@ class EngineContainers:
             directory=self._roots.container(container.id),
             pid=container.state.pid if isinstance(container.state, Running) else None,
             mounts=container.config.mounts,
+            remapped=container.config.spec.namespaces.user == REMAP,
         )
 
     def _running(self, key: str, doing: str) -> Container:

@@ -192,7 +192,11 @@ def _view(roots: Roots, tree: Tree, *, writable: bool) -> Iterator[tuple[dict[st
     with ExitStack() as held:
         if tree.pid is not None:
             namespace = _opened(held, Path(f"/proc/{tree.pid}/ns/mnt"), os.O_RDONLY | os.O_CLOEXEC)
-            yield {"namespace": namespace}, [namespace]
+            if not tree.remapped:
+                yield {"namespace": namespace}, [namespace]
+                return
+            users = _opened(held, Path(f"/proc/{tree.pid}/ns/user"), os.O_RDONLY | os.O_CLOEXEC)
+            yield {"namespace": namespace, "users": users}, [namespace, users]
             return
         overlay.ensure_init_layer(roots, tree.layers)
         lowers = overlay.overlay_lowers(roots, tree.layers)

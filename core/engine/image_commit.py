@@ -52,10 +52,11 @@ def commit(
                 for piece in layer_tar(roots, held.tree, cancel):
                     writer.write(piece)
                     report(Progress(what=f"committing {what}", done_bytes=writer.size))
-            blob = writer.publish(lease)  # not before the container is let go: locks have an order
-        is_empty = blob.digest == EMPTY_TAR
+            is_empty = writer.digest == EMPTY_TAR
+            # not before the container is let go: locks have an order
+            blob = None if is_empty else writer.publish(lease)
         layers = list(below)
-        if not is_empty:
+        if blob is not None:
             if len(layers) >= MOST_LAYERS:
                 raise LimitExceeded(f"max depth exceeded: an image can have {MOST_LAYERS} layers")
             parent = layers[-1].chain_id if layers else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 
 from core.engine.image_users import ContainerView, users_by_image
@@ -160,14 +160,17 @@ class ImageRemoval:
                     keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it
         return keep
 
-    def prune(self, *, every_unused: bool) -> tuple[list[Removed], int]:
-        """Remove dangling (or all unused) images: what went, and the bytes freed."""
+    def prune(self, *, every_unused: bool, among: Set[str] | None = None) -> tuple[list[Removed], int]:
+        """Remove dangling (or all unused) images: what went, and the bytes freed.
+
+        Args: among: only these ids.
+        """
         removed: list[Removed] = []
         freed = 0
         users = users_by_image(self._containers)
         for image_id in self._store.ids():
             named = bool(self._references_of(image_id))
-            if users.get(image_id) or (named and not every_unused):
+            if users.get(image_id) or (named and not every_unused) or (among is not None and image_id not in among):
                 continue
             try:
                 self._check_conflicts(image_id, (), force=True)

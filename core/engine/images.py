@@ -20,6 +20,7 @@ from core.model.container import Container
 from core.model.ids import short_id
 from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.progress import CancelToken, Report
+from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.reference import parse_reference
 from core.model.volume import FileEntry
 from core.state import journal
@@ -147,9 +148,12 @@ class EngineImages:
         """Untag, and delete what nothing else needs."""
         return self._removal().remove(key, force=force)
 
-    def prune(self, *, all: bool = False) -> tuple[Sequence[Removed], int]:
+    def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[Removed], int]:
         """Remove dangling (or all unused) images: what went, and the bytes freed."""
-        return self._removal().prune(every_unused=all)
+        if which == EVERYTHING:
+            return self._removal().prune(every_unused=all)
+        admitted = {image.id for image in self.list(all=True) if which.admits(image.labels, image.created_ns)}
+        return self._removal().prune(every_unused=all, among=admitted)
 
     # making
 

@@ -18,6 +18,7 @@ from core.model.events import Event
 from core.model.findings import Finding
 from core.model.progress import CancelToken
 from core.model.stats import HostSample
+from core.model.usage import DiskUsage
 from core.monitor import proto
 from core.state import journal
 from core.state.locks import Rank, locked
@@ -78,6 +79,12 @@ class EngineSystem:
     ) -> Iterator[Event]:
         """Kept events, then live ones."""
         return journal.follow(self._roots.journal, cancel, since_ns=since_ns, until_ns=until_ns)
+
+    def disk_usage(self) -> DiskUsage:
+        """What everything takes of the disk."""
+        from core.engine.usage import measure
+
+        return measure(self._roots, self._containers, self._images, self._volumes)
 
     def fsck(self, *, repair: bool = False, deep: bool = False, cancel: CancelToken | None = None) -> Sequence[Finding]:
         """Check all that is stored; mend it where that is asked for."""

@@ -23,4 +23,6 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     directory: Path
     """Holds upper/ and work/."""
     pid: int | None = None
+    remapped: bool = False
+    """It has a user namespace: its owners are those that this namespace shows."""
     mounts: tuple[Mount, ...] = ()

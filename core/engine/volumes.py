@@ -26,6 +26,7 @@ from core.linux.files import sync_directory
 from core.linux.remove import remove_tree
 from core.model.container import Container
 from core.model.ids import NAME_RULE, is_name
+from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.volume import FileEntry, Volume
 from core.state import journal
 from core.state.documents import read_struct, write_struct
@@ -192,12 +193,12 @@ class EngineVolumes:
         with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
             journal.append(self._roots.journal, "volume", "destroy", name, {"driver": "local"})
 
-    def prune(self, *, all: bool = False) -> tuple[Sequence[str], int]:
+    def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[str], int]:
         """Remove unused anonymous (or all unused) volumes: their names and the bytes freed."""
         removed: Names = []
         freed = 0
         for volume in self.list():
-            if volume.used_by or not (volume.anonymous or all):
+            if volume.used_by or not (volume.anonymous or all) or not which.admits(volume.labels, volume.created_ns):
                 continue
             size = tree_bytes(self._roots.volume(volume.name) / "_data")
             try:

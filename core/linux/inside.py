@@ -78,6 +78,19 @@ def setns(descriptor: int, kinds: int) -> None:
     check(_setns(descriptor, kinds), "setns")
 
 
+def become_root_of(users: int) -> None:
+    """Enter a user namespace as its root, without the groups of the host. The process must have one thread only."""
+    setns(users, CLONE_NEWUSER)
+    take_root()
+
+
+def take_root() -> None:
+    """Inside a user namespace just entered: its uid, gid and no groups."""
+    os.setgroups(())
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
 def unshare(flags: int) -> None:
     """Leave for namespaces of our own."""
     check(_unshare(flags), "unshare")

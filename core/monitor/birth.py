@@ -127,7 +127,7 @@ def _go_between(
             proto.send(channel, {"event": "pid", "pid": pid})
             os._exit(0)
         if user >= 0:
-            users.become_root()
+            inside.take_root()
     except OSError as error:
         what = f"{error.filename}: " if isinstance(error.filename, str) else ""
         text = f"namespaces: {what}{(error.strerror or str(error)).lower()}"

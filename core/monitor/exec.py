@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from core.cgroups.driver import Cgroup
 from core.linux import inside
 from core.linux.inroot import filesystem_magic
-from core.monitor import init, process, proto, users
+from core.monitor import init, process, proto
 from core.monitor.confinement import Confinement
 from core.monitor.process import StageError
 from core.monitor.steps import open_slave
@@ -77,7 +77,7 @@ def spawn(
             proto.send(channel, {"event": "pid", "pid": pid})
             os._exit(0)
         if remapped:
-            users.become_root()
+            inside.take_root()
     except OSError as error:
         init.fail(
             StageError("enter", error, f"enter the container: {(error.strerror or '').lower()}", 126), channel.fileno()

@@ -132,7 +132,10 @@ def receive_with_descriptors(connection: Socket, most: int = 4) -> tuple[bytes, 
 
 def parse(packet: bytes) -> dict[str, Any]:
     """Read a JSON packet. Raises: ValueError: it is none, or not an object."""
-    message = json.loads(packet)
+    try:
+        message = json.loads(packet)
+    except RecursionError:
+        raise ValueError("a message must not be nested without end") from None
     if not isinstance(message, dict):
         raise ValueError("a message must be an object")
     return message

@@ -512,8 +512,8 @@ def _plain_directory(root: int, path: str) -> int:
 
 
 def _refuse_procfs(target: int, path: str) -> None:
-    """A person's mount over /proc itself would hide the masks; inside it only what docker allows."""
-    if path == "/proc" or (path.startswith("/proc/") and inroot.is_procfs(target)):
+    """A person's mount over /proc, or inside it by whatever name the image has for it, would undo the masks."""
+    if path == "/proc" or inroot.is_procfs(target):
         raise OSError(errno.EPERM, "nothing may be mounted inside /proc", path)
 
 

@@ -104,10 +104,3 @@ def mapped_tree(path: str, namespace: int, *, recursive: bool = False) -> int:
         reason = "its file system can't be shown to a user namespace (no idmapped mounts on this kernel)"
         raise OSError(error.errno, reason, path) from None
     return tree
-
-
-def become_root() -> None:
-    """After entering a user namespace: its root, without the groups of the host."""
-    os.setgroups(())
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)

@@ -23,13 +23,15 @@ _O_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
     """Make the view the root of everything; a descriptor of it.
 
-    The view is {"namespace": fd}, or {"lowers": [path, top first], "upper": path, "work": path,
+    The view is {"namespace": fd}, with "users": fd where there is a user namespace, or
+    {"lowers": [path, top first], "upper": path, "work": path,
     "binds": [{"source": fd, "target": path, "read_only": bool}]}. Layers come as
     paths, because overlay takes only what was opened in its own mount namespace (CVE-2021-3732).
     """
     if "namespace" in view:
         confine.stop_imports()
         inside.setns(view["namespace"], inside.CLONE_NEWNS)
+        _take_owners(view)
         root = os.open("/", _O_DIRECTORY)
         confine.keep_capabilities(capabilities)
         return root
@@ -82,6 +84,13 @@ def enter_alone(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
         return enter({key: value for key, value in view.items() if key != "binds"}, capabilities)
     confine.stop_imports()
     inside.setns(view["namespace"], inside.CLONE_NEWNS)
+    _take_owners(view)
     root = mounts.open_tree("/")
     confine.keep_capabilities(capabilities)
     return root
+
+
+def _take_owners(view: dict[str, Any]) -> None:
+    """See, and be, who the container's own root is: owners of files are then those of the image."""
+    if "users" in view:
+        inside.become_root_of(view["users"])

@@ -7,6 +7,10 @@
  *   tiocsti              push a character into the terminal: "ERRNO"
  *   device PATH b|c MAJOR MINOR   mknod, then open for reading: "MKNOD-ERRNO OPEN-ERRNO"
  *   ptrace-child         attach to an own child:   "ERRNO"
+ *   ptrace PID           attach to a process:      "ERRNO"
+ *   trace-joiners SECONDS  attach to every new process and open its memory while it still runs a program that is
+ *                        no file of ours: "caught PID" a line, and "tried N"
+ *   swap SECONDS NAME TARGET   make NAME a directory and a symbolic link to TARGET by turns
  *   capset-all           ask for every capability: "ERRNO"
  *   threads              Seccomp: of two threads
  *   hold-exe SECONDS     keep O_PATH of every /proc/PID/exe that is no file of ours, re-open for writing once
@@ -103,6 +107,56 @@ static int cmd_hold_exe(int seconds) {
     return 0;
 }
 
+static int runs_foreign_program(long pid) {
+    char path[64];
+    struct stat root, found;
+    snprintf(path, sizeof path, "/proc/%ld/exe", pid);
+    return stat("/", &root) == 0 && stat(path, &found) == 0 && found.st_dev != root.st_dev;
+}
+
+static int cmd_trace_joiners(int seconds) {
+    static char known[1 << 20];
+    long tried = 0, mine = getpid();
+    time_t end = time(NULL) + seconds;
+    while (time(NULL) < end) {
+        DIR *d = opendir("/proc");
+        struct dirent *e;
+        while (d && (e = readdir(d))) {
+            long pid = atol(e->d_name);
+            if (pid <= 1 || pid == mine || pid >= (long)sizeof known || known[pid]) continue;
+            known[pid] = 1;
+            tried++;
+            char path[64];
+            snprintf(path, sizeof path, "/proc/%ld/mem", pid);
+            int memory = open(path, O_RDWR);
+            if (memory >= 0 && runs_foreign_program(pid)) printf("caught %ld by its memory\n", pid);
+            if (memory >= 0) close(memory);
+            if (ptrace(PTRACE_ATTACH, pid, 0, 0) == 0) {
+                waitpid(pid, NULL, __WALL);
+                if (runs_foreign_program(pid)) printf("caught %ld\n", pid);
+                ptrace(PTRACE_DETACH, pid, 0, 0);
+            }
+        }
+        if (d) closedir(d);
+    }
+    printf("tried %ld\n", tried);
+    return 0;
+}
+
+static int cmd_swap(int seconds, const char *name, const char *target) {
+    time_t end = time(NULL) + seconds;
+    char aside[4096], link_[4096];
+    snprintf(aside, sizeof aside, "%s.aside", name);
+    snprintf(link_, sizeof link_, "%s.link", name);
+    mkdir(aside, 0755);
+    if (symlink(target, link_) < 0) return 1;
+    rename(aside, name);
+    while (time(NULL) < end) {
+        syscall(SYS_renameat2, AT_FDCWD, name, AT_FDCWD, link_, 2 /* RENAME_EXCHANGE */);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) return 2;
     const char *verb = argv[1];
@@ -129,6 +183,12 @@ int main(int argc, char **argv) {
         printf("%d\n", said(ptrace(PTRACE_ATTACH, child, 0, 0)));
         kill(child, 9);
         waitpid(child, NULL, 0);
+    } else if (!strcmp(verb, "ptrace")) {
+        printf("%d\n", said(ptrace(PTRACE_ATTACH, atoi(argv[2]), 0, 0)));
+    } else if (!strcmp(verb, "trace-joiners")) {
+        return cmd_trace_joiners(atoi(argv[2]));
+    } else if (!strcmp(verb, "swap")) {
+        return cmd_swap(atoi(argv[2]), argv[3], argv[4]);
     } else if (!strcmp(verb, "capset-all")) {
         unsigned header[2] = {0x20080522, 0}, data[6] = {~0u, ~0u, 0, 0x1ff, 0x1ff, 0};
         printf("%d\n", said(syscall(SYS_capset, header, data)));

@@ -52,8 +52,9 @@ def test_B1_rows_have_dockers_fields(shell):
     ("filters", "names"),
     [
         (["status=exited"], ["old"]),
-        (["exited=7"], ["old"]),
-        (["exited=1"], []),
+        (["exited=7", "status=exited"], ["old"]),
+        (["exited=7"], []),
+        (["exited=1", "status=exited"], []),
         (["label=k=v", "status=running"], ["web"]),
         (["label=k=x"], []),
         (["id=9969"], []),
