@@ -26,7 +26,8 @@ GLOBAL = (
     Key("tab1", "1", "app.tab('containers')", "Containers"),
     Key("tab2", "2", "app.tab('images')", "Images"),
     Key("tab3", "3", "app.tab('volumes')", "Volumes"),
-    Key("tab7", "4,7", "app.tab('host')", "Host"),
+    Key("tab4", "4", "app.tab('events')", "Events"),
+    Key("tab5", "5", "app.tab('host')", "Host"),
     Key("command", "colon", "app.command_line", "command", True),
     Key("help", "question_mark,f1", "app.keys", "keys", True),
     Key("theme", "ctrl+t", "app.next_theme", "next theme"),
@@ -118,6 +119,12 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("up", "backspace,left", "up", "up", True),
         Key("hex", "h", "hex", "text or hex", True),
         Key("copy", "y", "copy_menu", "copy the path"),
+    ),
+    "events": (
+        Key("open", "enter", "open", "open what it happened to", True),
+        Key("follow", "F", "follow", "newest first or last", True),
+        Key("why", "W", "why", "why", True),
+        *_LIST,
     ),
     "host": (Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or of the host", True),),
 }

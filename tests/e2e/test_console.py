@@ -180,6 +180,22 @@ def test_A16_an_oom_kill_is_explained(engine: Engine, console: Open) -> None:
     screen.shows("‹ Esc", "✖ glutton", "1 line")
 
 
+def test_A12_events_are_kept_come_live_and_open_what_they_happened_to(engine: Engine, console: Open) -> None:
+    start(engine, "before", "sleep 600")
+    screen = console(columns=110)
+    screen.shows("● before")
+    screen.press("4")
+    screen.shows("create", "start", "before")
+    start(engine, "after", "exit 3")
+    screen.shows("after", "die", "exitCode=3")
+    screen.press("/", "action=die", "enter")
+    screen.gone("create")
+    screen.press("W")
+    screen.shows("Why  ✖ after", "after exited 3 at ")
+    screen.press("escape", "enter")
+    screen.shows("‹ Esc", "✖ after")
+
+
 def test_A15_cpu_shares_are_seen_and_history_is_there_when_a_console_opens(engine: Engine, console: Open) -> None:
     burn = "while :; do :; done"
     keys = [start(engine, f"burner-{shares}", burn, Limits(cpu_shares=shares, cpuset_cpus="0")) for shares in (20, 80)]
