@@ -13,6 +13,7 @@ from app.commands.detach import DEFAULT, parse_detach_keys
 from app.console import copy_entries
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.dialogs.limits import LimitsDialog
 from app.console.dialogs.menu import Menu
 from app.console.dialogs.rename import RenameDialog
 from app.console.inspection import change_lines, document_lines, process_lines
@@ -227,6 +228,10 @@ class ContainerPlace(Place):
 
     def action_why(self) -> None:
         self.seat.show_why(self._key)
+
+    def action_limits(self) -> None:
+        if self.container is not None:
+            self.app.push_screen(LimitsDialog(self.container))
 
     def action_rename(self) -> None:
         if self.container is not None:

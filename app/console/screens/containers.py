@@ -14,6 +14,7 @@ from app.console import copy_entries
 from app.console.container_columns import SHAPES
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.dialogs.limits import LimitsDialog
 from app.console.dialogs.rename import RenameDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
@@ -230,6 +231,11 @@ class ContainersPlace(ListPlace):
         container = self.table.current
         if container is not None:
             self.seat.show_why(container.id)
+
+    def action_limits(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.app.push_screen(LimitsDialog(container))
 
     def action_rename(self) -> None:
         container = self.table.current
