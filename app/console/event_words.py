@@ -47,7 +47,7 @@ def action(event: Event) -> tuple[str, str]:
         return safe_text(f"health {rest.strip()}"), {"healthy": "ok", "unhealthy": "fail"}.get(rest.strip(), "warn")
     if word == "die" and event.attributes.get("exitCode", "0") != "0":
         return "die", "fail"
-    tone = "faint" if word.startswith(("exec_", "top", "attach", "resize")) else _TONES.get(word, "text")
+    tone = "muted" if word.startswith(("exec_", "top", "attach", "resize")) else _TONES.get(word, "text")
     return safe_text(word), tone
 
 

@@ -90,6 +90,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("rename", "R", "rename", "rename"),
         Key("copy", "y", "copy_menu", "copy name, id or command"),
     ),
+    "merged": (),
     "images": (
         Key("open", "enter", "open", "open", True),
         Key("run", "n,r", "run", "run", True),
@@ -123,8 +124,9 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("copy", "y", "copy_menu", "copy the path"),
     ),
     "events": (
-        Key("open", "enter", "open", "open what it happened to", True),
-        Key("follow", "F", "follow", "newest first or last", True),
+        Key("open", "enter", "open", "open", True),
+        Key("follow", "F", "follow", "order", True),
+        Key("exec", "E", "exec", "exec events", True),
         Key("why", "W", "why", "why", True),
         *_LIST,
     ),

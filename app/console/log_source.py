@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.console.relay import Relay
-from core.backend import Backend, LogView
+from core.backend import LogView
 from core.errors import EngineError
 from core.model.logs import LogLine
 from core.model.progress import CancelToken
@@ -23,11 +23,10 @@ _POLL_S = 0.1
 
 
 class LogSource:
-    """One container's log while somebody looks at it."""
+    """One log while somebody looks at it."""
 
-    def __init__(self, backend: Backend, key: str, relay: Relay, changed: Callable[[], None]) -> None:
-        self._backend = backend
-        self._key = key
+    def __init__(self, open_view: Callable[[], LogView], relay: Relay, changed: Callable[[], None]) -> None:
+        self._open_view = open_view
         self._relay = relay
         self._changed = changed
         self._blocks: OrderedDict[int, tuple[LogLine, ...]] = OrderedDict()
@@ -43,7 +42,7 @@ class LogSource:
         self.ready = False
         """Whether the first count has come."""
         self.trouble = ""
-        threading.Thread(target=self._read, name=f"log-{key[:12]}", daemon=True).start()
+        threading.Thread(target=self._read, name="log-read", daemon=True).start()
 
     def close(self) -> None:
         """Stop reading; returns at once."""
@@ -102,7 +101,7 @@ class LogSource:
 
     def _read(self) -> None:
         try:
-            view = self._backend.containers.log_view(self._key)
+            view = self._open_view()
         except EngineError as error:
             self._hand(self._fail, error.message)
             return

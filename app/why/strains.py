@@ -75,7 +75,7 @@ def _health(container: Container, state: Running) -> Iterator[Reason]:
             one
             for one in (
                 seen("check", " ".join(words)),
-                seen("last", last.output if last else ""),
+                seen("last", *(last.output.splitlines()[-3:] if last else ())),
                 seen("at", short.clock(last.end_ns) if last else ""),
             )
             if one.lines

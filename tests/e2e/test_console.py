@@ -89,7 +89,7 @@ def test_A11_exec_and_run_with_a_terminal_in_the_command_line(engine: Engine, co
     screen.press(":exec -it host sh", "enter")
     screen.shows("/ #", "Ctrl-] leaves")
     screen.press("stty size; tty; exit 3", "enter")
-    screen.shows("19 74", "/dev/pts/", "exit code 3")
+    screen.shows("20 78", "/dev/pts/", "exit code 3")
     screen.press("escape", f":run -it --name shelly {STARTER} sh", "enter")
     screen.shows("/ #", "Ctrl-P Ctrl-Q detaches")
     screen.press("echo a$((20+3))b", "enter")

@@ -362,7 +362,7 @@ async def test_a_line_that_needs_a_terminal_opens_one(console: Open, line: str, 
         await screen.type("ls q")
         await screen.press("escape", "enter")
         await screen.until(lambda: shell.typed == b"ls q\x1b\r", "typed")
-        await screen.until(lambda: shell.size == (19, 74), f"size, not {shell.size}")
+        await screen.until(lambda: shell.size == (20, 78), f"size, not {shell.size}")
         shell.end()
         await screen.shows("ended with 0", "done   y copy")
         await screen.press("escape")

@@ -181,6 +181,28 @@ async def test_empty_log_says_why(console: Open) -> None:
         await screen.shows("never started: no log yet")
 
 
+async def test_logs_of_marked_containers_are_merged_by_time(console: Open) -> None:
+    async with console((100, 30)) as screen:
+        second = 1_000_000_000
+        backend = screen.backend
+        for name, first in (("api-1", 0), ("db", second)):
+            backend.log_times[name] = (1_700_000_000 * second + first, 2 * second)
+            backend.log_lines[name] = [f"{name} line {number} \x1b[2J\n".encode() for number in range(20)]
+        await screen.press("space", "space", "l")
+        await screen.shows("Logs of api-1 + db", "40 lines", "db line 19")
+        rows = [row.split("│ ")[1].split(" ␛")[0] for row in screen.text().split("\n") if " │ " in row]
+        assert rows[-4:] == ["api-1 line 18", "db line 18", "api-1 line 19", "db line 19"]
+        backend.log_lines["api-1"].append(b"fresh and unfinished")
+        backend.log_lines["db"].append(b"fresh\n")
+        await screen.shows("41 lines", "db    │ fresh")
+        await screen.press("slash")
+        await screen.type("api-1 line 7 ")
+        await screen.press("enter")
+        await screen.shows("hit in line 15")
+        await screen.click_text("‹ Esc")
+        await screen.shows("worker-3")
+
+
 async def test_shell_in_a_pane_takes_all_keys_until_it_is_left(console: Open) -> None:
     async with console((80, 24)) as screen:
         await screen.press("e")
@@ -293,7 +315,10 @@ async def test_A12_events_come_live_and_open_what_they_happened_to(console: Open
             ("exec_start: sh \x1b[2J[bold]", {"name": "db"}),
         ):
             screen.backend.tell("container", action, identity("db"), **attributes)
-        await screen.shows("create", "die", "exitCode=3", "exec_start", "sh ␛[2J[bold]", "image=postgres:16")
+        await screen.shows("create", "die", "exitCode=3")
+        assert "exec_start" not in screen.text()
+        await screen.press("E")
+        await screen.shows("exec_start", "sh ␛[2J[bold]", "image=postgres:16")
         words = [word for word in screen.text().split() if word in ("create", "die", "exec_start")]
         assert words == ["exec_start", "die", "create"]
         await screen.press("slash")
@@ -328,7 +353,7 @@ async def test_events_follow_at_the_end_and_stand_still_elsewhere(console: Open)
         screen.backend.tell("container", "start", identity("db"), name="n61")
         await screen.until(lambda: len(screen.app.store.events) == 62, "taken")
         assert "n61" not in screen.text()
-        await screen.click_text("newest first or last")
+        await screen.click_text("order")
         await screen.shows("n61")
         await screen.press("y")
         await screen.shows("events since then")

@@ -18,6 +18,7 @@ from app.console.dialogs.limits import LimitsDialog
 from app.console.dialogs.rename import RenameDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
+from app.console.screens.merged import MergedLogsPlace
 from app.console.standing import standing_of
 from app.console.widgets.container_side import ContainerSide
 from app.console.widgets.first_run import FirstRun
@@ -197,7 +198,11 @@ class ContainersPlace(ListPlace):
         self._open("logs")
 
     def action_logs(self) -> None:
-        self._open("logs")
+        chosen = self.table.chosen()
+        if len(chosen) > 1:
+            self.app.push_screen(MergedLogsPlace(chosen))
+        else:
+            self._open("logs")
 
     def action_processes(self) -> None:
         self._open("processes")

@@ -28,6 +28,8 @@ class EventsPlace(ListPlace):
     def __init__(self) -> None:
         super().__init__()
         self._oldest_first = False
+        self._with_exec = False
+        """Whether processes added to containers are shown: health checks make three events each."""
         self._newest = 0
         """The number of the newest event that has been shown."""
 
@@ -56,7 +58,7 @@ class EventsPlace(ListPlace):
             table.empty_words = "nothing fits the filter" if table.filter_text else "Nothing has happened yet."
         current = table.current
         stays = current is None or current.number >= self._newest
-        kept = list(store.events)
+        kept = [one for one in store.events if self._with_exec or not one.event.action.startswith("exec_")]
         table.set_items(kept if self._oldest_first else reversed(kept))
         self._newest = kept[-1].number if kept else 0
         if stays:  # who looks at the newest wants to see what comes; who has moved away stays there
@@ -71,6 +73,13 @@ class EventsPlace(ListPlace):
         self._changed()
         self.table.go_to_end(last=self._oldest_first)
         self.seat.store.put_notice("following: the newest at the bottom" if self._oldest_first else "newest first")
+
+    def action_exec(self) -> None:
+        """Show what was run inside containers too, or not."""
+        self._with_exec = not self._with_exec
+        self._changed()
+        what = "shown" if self._with_exec else "left out; E shows them"
+        self.seat.store.put_notice(f"processes added to containers are {what}")
 
     def action_open(self) -> None:
         kept: KeptEvent | None = self.table.current
@@ -123,14 +132,6 @@ def _columns() -> list[Column[KeptEvent]]:
         Column("time", "TIME", 12, at, lambda kept: kept.number),
         Column("type", "TYPE", 9, lambda kept: (kind(kept), "muted"), kind, text=kind),
         Column("action", "ACTION", 16, lambda kept: event_words.action(kept.event), action, text=action),
-        Column("name", "NAME", 18, lambda kept: (name(kept), "text"), name, grows=True, text=name),
-        Column(
-            "details",
-            "DETAILS",
-            16,
-            lambda kept: (details(kept), "faint"),
-            details,
-            grows=True,
-            text=details,
-        ),
+        Column("name", "NAME", 20, lambda kept: (name(kept), "text"), name, text=name),
+        Column("details", "DETAILS", 8, lambda kept: (details(kept), "muted"), details, grows=True, text=details),
     ]

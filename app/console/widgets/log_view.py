@@ -8,6 +8,8 @@ through core.model.display; only its colours are kept.
 from __future__ import annotations
 
 import re
+import textwrap
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -26,6 +28,7 @@ from app.console.relay import Relay
 from app.console.seat import seat
 from app.console.widgets.prompt import Prompt
 from app.console.widgets.strips import Cells
+from core.backend import LogView
 from core.model.display import log_spans
 from core.model.ink import PLAIN
 from core.model.logs import LogLine
@@ -65,11 +68,15 @@ class LogLines(Widget, can_focus=True):
 
     def open(self, key: str) -> None:
         """Show another container's log, from its end."""
+        containers = seat(self).actions.backend.containers
+        self.open_view(lambda: containers.log_view(key))
+
+    def open_view(self, view: Callable[[], LogView]) -> None:
+        """Show another log, from its end; `view` is called in a thread."""
         self.shut()
         self._top, self._left, self.following = 0, 0, True
         self._hit, self._search_note = None, ""
-        console = seat(self)
-        self._source = LogSource(console.actions.backend, key, Relay(self.app), self._changed)
+        self._source = LogSource(view, Relay(self.app), self._changed)
         self._forget_strips()
 
     def shut(self) -> None:
@@ -311,7 +318,8 @@ class LogLines(Widget, can_focus=True):
         if count == 0:
             source = self._source
             words = (source.trouble or self.why_empty) if source and source.ready else ""
-            return [Cells(self.size.width, palette.style("muted")).gap(1).put(words).strip()]
+            folded = textwrap.wrap(words, max(8, self.size.width - 2))[:page]
+            return [Cells(self.size.width, palette.style("muted")).gap(1).put(row).strip() for row in folded]
         first = self._first_at_end() if self.following else min(self._top, max(0, count - 1))
         rows: list[Strip] = []
         number = first

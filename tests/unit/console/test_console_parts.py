@@ -248,7 +248,7 @@ def wait_for(true: object) -> None:
 def test_log_source_fetches_by_block_and_follows_growth() -> None:
     backend = seeded()
     backend.log_lines["api-1"] = [b"line %d\n" % number for number in range(10)]
-    source = LogSource(backend, "api-1", DirectRelay(), lambda: None)  # type: ignore[arg-type]
+    source = LogSource(lambda: backend.containers.log_view("api-1"), DirectRelay(), lambda: None)  # type: ignore[arg-type]
     wait_for(lambda: source.ready)
     assert source.count == 10
     wait_for(lambda: source.line(9) is not None)
@@ -262,7 +262,7 @@ def test_log_source_fetches_by_block_and_follows_growth() -> None:
 def test_log_source_sees_an_unfinished_line_grow() -> None:
     backend = seeded()
     lines = backend.log_lines["api-1"] = [b"progress: 1"]
-    source = LogSource(backend, "api-1", DirectRelay(), lambda: None)  # type: ignore[arg-type]
+    source = LogSource(lambda: backend.containers.log_view("api-1"), DirectRelay(), lambda: None)  # type: ignore[arg-type]
     wait_for(lambda: source.line(0) is not None)
     lines[0] = b"progress: 1 2"
     wait_for(lambda: (line := source.line(0)) is not None and line.data == b"progress: 1 2")
@@ -270,7 +270,7 @@ def test_log_source_sees_an_unfinished_line_grow() -> None:
 
 
 def test_log_source_says_why_there_is_no_log() -> None:
-    source = LogSource(FakeBackend(), "gone", DirectRelay(), lambda: None)  # type: ignore[arg-type]
+    source = LogSource(lambda: FakeBackend().containers.log_view("gone"), DirectRelay(), lambda: None)  # type: ignore[arg-type]
     wait_for(lambda: source.trouble)
     assert source.trouble == "no such container: gone"
 
