@@ -15,6 +15,7 @@ from core.errors import Denied, EngineError, InvalidInput
 if TYPE_CHECKING:
     from core.backend import Backend, Containers, Images, System, Volumes
     from core.model.glance import Glance
+    from core.model.host_report import HostFeature
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -59,6 +60,16 @@ class EngineOnDemand:
     @property
     def system(self) -> System:
         return self.open().system
+
+    def doctor(self) -> Sequence[HostFeature]:
+        """Asked before an engine can be opened, perhaps because none can."""
+        from pathlib import Path
+
+        from core.about import DATA_ROOT
+        from core.host.features import probe_host
+        from core.host.settings import read_settings
+
+        return probe_host(Path(self._root) if self._root else read_settings().data_root or Path(DATA_ROOT))
 
     def close(self) -> None:
         if self._backend is not None:

@@ -16,6 +16,7 @@ import msgspec
 from core.model.container import Change, Container, ContainerSpec, ExecSpec, ProcessTable
 from core.model.events import Event
 from core.model.findings import Finding
+from core.model.host_report import HostFeature
 from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
@@ -299,6 +300,15 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     security_options: tuple[str, ...]
     warnings: tuple[str, ...]
+    identity: str = ""
+    """The data root's uuid."""
+    storage_status: tuple[tuple[str, str], ...] = ()
+    """Facts about the storage driver, title and value."""
+    limits: tuple[str, ...] = ()
+    """What can be limited here: cpu, cpuset, memory, swap, pids, oom-kill-disable."""
+    forwards_ipv4: bool = False
+    logging_driver: str = "local"
+    log_drivers: tuple[str, ...] = ("local",)
 
 
 class System(Protocol):
@@ -346,6 +356,9 @@ class Backend(Protocol):
     @property
     def system(self) -> System:
         """The engine and its host."""
+
+    def doctor(self) -> Sequence[HostFeature]:
+        """What the host offers and lacks. Works where nothing else does: without root, without a data root."""
 
     def close(self) -> None:
         """Let go of descriptors; running containers are not touched."""

@@ -7,21 +7,16 @@ the answer it would get of a container without it.
 
 from __future__ import annotations
 
-from app.commands.template_functions import OpenMap, Record
+from app.commands.host_config import host_config
+from app.commands.template_functions import Omitting, OpenMap
 from app.format import rfc3339_nano
-from core.model.container import Container, Created, Exited, Running
+from core.model.container import Container, ContainerSpec, Created, Exited, Running
 from core.model.health import Health, HealthCheck
 from core.model.image import Image, ImageConfig
 from core.model.mounts import Mount
 from core.model.volume import Volume
 
 Document = dict[str, object]
-
-MASKED_PATHS = (
-    "/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug "
-    "/proc/scsi /proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware"
-).split()
-READ_ONLY_PATHS = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
 
 
 def container_document(container: Container) -> Document:
@@ -45,12 +40,14 @@ def container_document(container: Container) -> Document:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
-        "ExecIDs": None,
-        "HostConfig": _host_config(container),
+        "AppArmorProfile": spec.protection.apparmor,
+        "ExecIDs": list(container.exec_ids) or None,
+        "HostConfig": host_config(container),
         "GraphDriver": {
             "Data": {
-                "LowerDir": ":".join(config.layers),
+                "LowerDir": ":".join(container.layer_directories),
+                # nothing is mounted on the host: a running container's root is reached through its first process
+                "MergedDir": f"/proc/{container.state.pid}/root" if isinstance(container.state, Running) else "",
                 "UpperDir": _inside(container, "upper"),
                 "WorkDir": _inside(container, "work"),
             },
@@ -61,31 +58,33 @@ def container_document(container: Container) -> Document:
         document["SizeRw"] = container.size_rw_bytes
     if container.size_root_bytes is not None:
         document["SizeRootFs"] = container.size_root_bytes
-    document["Mounts"] = [_mount(mount) for mount in config.mounts if mount.kind != "tmpfs"]
+    document["Mounts"] = [_mount(mount) for mount in config.mounts if _is_shown(mount, spec)]
     volumes = OpenMap({mount.target: {} for mount in config.mounts if mount.anonymous})
-    document["Config"] = {
-        "Hostname": config.hostname,
-        "Domainname": "",
-        "User": config.user,
-        "AttachStdin": spec.attach_stdin,
-        "AttachStdout": spec.attach_stdout,
-        "AttachStderr": spec.attach_stderr,
-        "ExposedPorts": OpenMap({port: {} for port in config.exposed_ports}) or None,
-        "Tty": spec.tty,
-        "OpenStdin": spec.open_stdin,
-        "StdinOnce": spec.open_stdin and spec.attach_stdin,
-        "Env": list(config.env),
-        "Cmd": list(config.command) or None,
-        **_health_check(config.health),
-        "Image": config.image_name,
-        "Volumes": volumes or None,
-        "WorkingDir": config.working_dir,
-        "Entrypoint": list(config.entrypoint) or None,
-        "OnBuild": None,
-        "Labels": OpenMap(config.labels),
-        "StopSignal": config.stop_signal,
-    }
-    document["NetworkSettings"] = _network_settings(spec.network)
+    document["Config"] = _without_empty(
+        {
+            "Hostname": config.hostname,
+            "Domainname": spec.domainname,
+            "User": config.user,
+            "AttachStdin": spec.attach_stdin,
+            "AttachStdout": spec.attach_stdout,
+            "AttachStderr": spec.attach_stderr,
+            "ExposedPorts": OpenMap({port: {} for port in config.exposed_ports}) or None,
+            "Tty": spec.tty,
+            "OpenStdin": spec.open_stdin,
+            "StdinOnce": spec.open_stdin and spec.attach_stdin,
+            "Env": list(config.env),
+            "Cmd": list(config.command) or None,
+            **_health_check(config.health),
+            "Image": config.image_name,
+            "Volumes": volumes or None,
+            "WorkingDir": config.working_dir,
+            "Entrypoint": list(config.entrypoint) or None,
+            "OnBuild": None,
+            "Labels": OpenMap(config.labels),
+            "StopSignal": config.stop_signal,
+        },
+    )
+    document["NetworkSettings"] = _network_settings(container)
     return document
 
 
@@ -112,6 +111,8 @@ def _state(container: Container) -> Document:
     match state:
         case Running():
             document |= {"Pid": state.pid, "StartedAt": rfc3339_nano(state.started_ns)}
+            if state.warnings:  # ours alone: what this host could not give
+                document["Warnings"] = list(state.warnings)
         case Exited():
             document |= {
                 "OOMKilled": state.oom_killed,
@@ -158,83 +159,10 @@ def _health_check(check: HealthCheck | None) -> Document:
     return {"Healthcheck": {name: value for name, value in fields.items() if value}}
 
 
-def _host_config(container: Container) -> Document:
-    spec, limits = container.config.spec, container.settings.limits
-    binds = [
-        f"{mount.name or mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
-        for mount in container.config.mounts
-        if mount.kind != "tmpfs" and not mount.anonymous
-    ]
-    tmpfs = {mount.target: ",".join(mount.options) for mount in container.config.mounts if mount.kind == "tmpfs"}
-    swap = limits.memory_swap_bytes
-    return {
-        "Binds": binds or None,
-        "ContainerIDFile": "",
-        "LogConfig": {"Type": "wharf", "Config": OpenMap()},
-        "NetworkMode": spec.network,
-        "PortBindings": OpenMap(),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "AutoRemove": spec.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": None,
-        "CapAdd": list(spec.cap_add) or None,
-        "CapDrop": list(spec.cap_drop) or None,
-        "CgroupnsMode": "private",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": None,
-        "GroupAdd": None,
-        "IpcMode": "private",
-        "Cgroup": "",
-        "Links": None,
-        "OomScoreAdj": 0,
-        "PidMode": "",
-        "Privileged": spec.privileged,
-        "PublishAllPorts": False,
-        "ReadonlyRootfs": spec.read_only,
-        "SecurityOpt": None,
-        **({"Tmpfs": OpenMap(tmpfs)} if tmpfs else {}),
-        "UTSMode": "",
-        "UsernsMode": "",
-        "ShmSize": 64 * 1024**2,
-        "Runtime": "wharf",
-        "ConsoleSize": [0, 0],
-        "Isolation": "",
-        "CpuShares": limits.cpu_shares,
-        "Memory": limits.memory_bytes,
-        "NanoCpus": limits.nano_cpus,
-        "CgroupParent": "",
-        "BlkioWeight": 0,
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": [],
-        "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [],
-        "BlkioDeviceWriteIOps": [],
-        "CpuPeriod": 0,
-        "CpuQuota": 0,
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
-        "CpusetCpus": limits.cpuset_cpus,
-        "CpusetMems": "",
-        "Devices": [],
-        "DeviceCgroupRules": None,
-        "DeviceRequests": None,
-        "KernelMemory": 0,
-        "KernelMemoryTCP": 0,
-        "MemoryReservation": 0,
-        "MemorySwap": swap or 2 * limits.memory_bytes,
-        "MemorySwappiness": None,
-        "OomKillDisable": False,
-        "PidsLimit": limits.pids_limit or None,
-        "Ulimits": [],
-        "CpuCount": 0,
-        "CpuPercent": 0,
-        "IOMaximumIOps": 0,
-        "IOMaximumBandwidth": 0,
-        "MaskedPaths": None if spec.privileged else list(MASKED_PATHS),
-        "ReadonlyPaths": None if spec.privileged else list(READ_ONLY_PATHS),
-    }
+def _is_shown(mount: Mount, spec: ContainerSpec) -> bool:
+    """What --tmpfs made stands in HostConfig.Tmpfs alone, as docker has it."""
+    by_tmpfs = {wish.target for wish in spec.mounts if wish.given_by == "--tmpfs"}
+    return mount.kind != "tmpfs" or mount.target not in by_tmpfs
 
 
 def _mount(mount: Mount) -> Document:
@@ -248,13 +176,15 @@ def _mount(mount: Mount) -> Document:
     document |= {
         "Mode": "ro" if mount.read_only else "",
         "RW": not mount.read_only,
-        "Propagation": mount.propagation or ("" if is_volume else "rprivate"),
+        "Propagation": mount.propagation or ("rprivate" if mount.kind == "bind" else ""),
     }
-    return Record(document, {} if is_volume else {"Name": "", "Driver": ""})
+    return Omitting(document, {} if is_volume else {"Name": "", "Driver": ""})
 
 
-def _network_settings(network: str) -> Document:
-    nothing: Document = {
+def _network_settings(container: Container) -> Document:
+    network, state = container.config.spec.network, container.state
+    own = isinstance(state, Running) and network != "host"
+    addresses: Document = {
         "EndpointID": "",
         "Gateway": "",
         "GlobalIPv6Address": "",
@@ -264,7 +194,11 @@ def _network_settings(network: str) -> Document:
         "IPv6Gateway": "",
         "MacAddress": "",
     }
-    endpoint = {"IPAMConfig": None, "Links": None, "Aliases": None, "NetworkID": "", **nothing, "DriverOpts": None}
+    endpoint = {
+        **{"IPAMConfig": None, "Links": None, "Aliases": None, "NetworkID": "", "EndpointID": "", "Gateway": ""},
+        **{"IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0},
+        **{"MacAddress": "", "DriverOpts": None},
+    }
     return {
         "Bridge": "",
         "SandboxID": "",
@@ -272,10 +206,10 @@ def _network_settings(network: str) -> Document:
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
         "Ports": OpenMap(),
-        "SandboxKey": "",
+        "SandboxKey": f"/proc/{state.pid}/ns/net" if own and isinstance(state, Running) else "",
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
-        **nothing,
+        **addresses,
         "Networks": OpenMap({network: endpoint}),
     }
 
@@ -297,35 +231,57 @@ def image_document(image: Image) -> Document:
         "Os": image.os,
         "Size": image.size_bytes,
         "VirtualSize": image.size_bytes,
-        "GraphDriver": {"Data": {"LowerDir": ":".join(image.layers)}, "Name": "overlay2"},
+        "GraphDriver": {"Data": _layers(image.layer_directories), "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
         "Metadata": {"LastTagTime": rfc3339_nano(0)},
     }
 
 
-def _image_config(config: ImageConfig) -> Document:
+def _layers(directories: tuple[str, ...]) -> Document:
+    """Docker's names for the topmost layer and those below it."""
+    top, below = directories[:1], directories[1:]
     return {
-        "Hostname": "",
-        "Domainname": "",
-        "User": config.user,
-        "AttachStdin": False,
-        "AttachStdout": False,
-        "AttachStderr": False,
-        "ExposedPorts": OpenMap({port: {} for port in config.exposed_ports}) or None,
-        "Tty": False,
-        "OpenStdin": False,
-        "StdinOnce": False,
-        "Env": list(config.env) or None,
-        "Cmd": list(config.cmd) or None,
-        **_health_check(config.health),
-        "Image": "",
-        "Volumes": OpenMap({path: {} for path in config.volumes}) or None,
-        "WorkingDir": config.working_dir,
-        "Entrypoint": list(config.entrypoint) or None,
-        "OnBuild": None,
-        "Labels": OpenMap(config.labels) or None,
-        "StopSignal": config.stop_signal,
+        **({"LowerDir": ":".join(below)} if below else {}),
+        "MergedDir": "",
+        "UpperDir": "".join(top),
+        "WorkDir": "",
     }
+
+
+def _image_config(config: ImageConfig) -> Document:
+    return _without_empty(
+        {
+            "Hostname": "",
+            "Domainname": "",
+            "User": config.user,
+            "AttachStdin": False,
+            "AttachStdout": False,
+            "AttachStderr": False,
+            "ExposedPorts": OpenMap({port: {} for port in config.exposed_ports}) or None,
+            "Tty": False,
+            "OpenStdin": False,
+            "StdinOnce": False,
+            "Env": list(config.env) or None,
+            "Cmd": list(config.cmd) or None,
+            **_health_check(config.health),
+            "Image": "",
+            "Volumes": OpenMap({path: {} for path in config.volumes}) or None,
+            "WorkingDir": config.working_dir,
+            "Entrypoint": list(config.entrypoint) or None,
+            "OnBuild": None,
+            "Labels": OpenMap(config.labels) or None,
+            "StopSignal": config.stop_signal,
+        }
+    )
+
+
+_NOT_WHEN_EMPTY = ("ExposedPorts", "StopSignal")
+
+
+def _without_empty(config: Document) -> Omitting:
+    """A config as docker's JSON has it: these fields only with something in them; templates may ask all the same."""
+    shown = {name: value for name, value in config.items() if value or name not in _NOT_WHEN_EMPTY}
+    return Omitting(shown, {name: config[name] for name in _NOT_WHEN_EMPTY if name not in shown})
 
 
 def volume_document(volume: Volume) -> Document:

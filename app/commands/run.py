@@ -11,7 +11,8 @@ from app.commands.wish import CREATE_FLAGS, read_wish
 from core.about import NAME, STARTER_IMAGE
 from core.backend import AttachWish, CreateResult
 from core.errors import EngineError, InvalidInput, NotFound, wrapped
-from core.model.container import ContainerSpec
+from core.model.container import ContainerSpec, Running
+from core.model.limits import Limits
 from core.model.reference import parse_reference
 
 _REFUSED = 125
@@ -68,9 +69,10 @@ def _run(invocation: Invocation) -> int:
     try:
         if detach:
             containers.start(created.id)
+            _tell_warnings(invocation, created, spec)
             io.line(created.id)
             return 0
-        return _run_attached(invocation, created.id, spec, keys)
+        return _run_attached(invocation, created, spec, keys)
     except EngineError:
         if spec.auto_remove:  # a start that failed leaves nothing behind that was to be removed anyway
             try:
@@ -80,7 +82,20 @@ def _run(invocation: Invocation) -> int:
         raise
 
 
-def _run_attached(invocation: Invocation, container: str, spec: ContainerSpec, keys: bytes) -> int:
+def _tell_warnings(invocation: Invocation, created: CreateResult, spec: ContainerSpec) -> None:
+    """Say what only the start could find out: that this host can't give all that was asked for."""
+    if not spec.ulimits and spec.oom_score_adj >= 0 and spec.limits == Limits():
+        return
+    try:
+        state = invocation.backend.containers.inspect(created.id).state
+    except NotFound:
+        return  # it has ended already, and was to be removed then
+    for warning in state.warnings if isinstance(state, Running) else ():
+        if warning not in created.warnings:
+            invocation.io.complain(f"WARNING: {warning}")
+
+
+def _run_attached(invocation: Invocation, created: CreateResult, spec: ContainerSpec, keys: bytes) -> int:
     from app.commands.streams import Detached, join, window
 
     io, containers = invocation.io, invocation.backend.containers
@@ -92,7 +107,9 @@ def _run_attached(invocation: Invocation, container: str, spec: ContainerSpec, k
         rows=rows,
         columns=columns,
     )
+    container = created.id
     attachment = containers.start(container, wish)
+    _tell_warnings(invocation, created, spec)
     if attachment is None:
         return containers.wait(container, cancel=io.cancel)
     proxies = invocation.flags.truth("sig-proxy") and not spec.tty

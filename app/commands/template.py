@@ -330,7 +330,7 @@ class _Run:
         elif value is None or value is NO_VALUE:
             pairs = []
         else:
-            raise TemplateError(f"range can't iterate over {go_text(value)}")
+            raise TemplateError(f"executing template: range can't iterate over {go_text(value)}")
         names = branch.pipeline.names
         parts: list[str] = []
         for key, element in pairs:
@@ -374,7 +374,7 @@ class _Run:
             try:
                 return method(*arguments)
             except TypeError:
-                raise TemplateError(f"wrong number of arguments for {first.shown}") from None
+                raise TemplateError(f"executing template: wrong number of arguments for {first.shown}") from None
         if arguments:
             raise TemplateError(f"can't give argument to non-function {first.shown}")
         return value
@@ -391,9 +391,11 @@ class _Run:
         try:
             return self._functions[name](*arguments)
         except TypeError:
-            raise TemplateError(f"wrong arguments for {name}") from None
+            raise TemplateError(f"executing template: wrong arguments for {name}") from None
         except (ValueError, KeyError, IndexError) as error:
-            raise TemplateError(f"error calling {name}: {error.args[0] if error.args else error}") from None
+            raise TemplateError(
+                f"executing template: error calling {name}: {error.args[0] if error.args else error}"
+            ) from None
 
     def _term(self, term: Term, dot: object) -> object:
         value: object

@@ -22,6 +22,10 @@ class Record(dict[str, object]):
         self.hidden: dict[str, object] = dict(hidden or {})
 
 
+class Omitting(Record):
+    """A record whose JSON has its fields in the order they are given, without those that are empty there."""
+
+
 class NoValue:
     """What Go calls the zero reflect.Value."""
 
@@ -205,7 +209,7 @@ def _urlquery(*values: object) -> str:
 
 
 def _json(value: object) -> str:
-    if isinstance(value, Record):
+    if isinstance(value, Record) and not isinstance(value, Omitting):
         return row_json(value)
     if isinstance(value, list) and value and all(isinstance(item, Record) for item in value):
         return "[" + ",".join(map(_json, value)) + "]"

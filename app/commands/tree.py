@@ -17,8 +17,8 @@ COMMON = {
     "images": "images:IMAGES",
     "starter": "archive:STARTER",
     "demo": "demo:DEMO",
-    "version": "system:VERSION_COMMAND",
-    "info": "system:INFO",
+    "version": "info:VERSION_COMMAND",
+    "info": "info:INFO",
 }
 
 MORE = {
@@ -28,6 +28,7 @@ MORE = {
     "cp": "files:CP",
     "create": "run:CREATE",
     "diff": "files:DIFF",
+    "doctor": "doctor:DOCTOR",
     "events": "events:EVENTS",
     "export": "files:EXPORT",
     "fsck": "fsck:FSCK",
@@ -117,7 +118,7 @@ GROUPS = {
         {
             "df": "df:DF",
             "events": "events:EVENTS",
-            "info": "system:INFO",
+            "info": "info:INFO",
             "prune": "prune:SYSTEM",
             "reset": "system:RESET",
         },

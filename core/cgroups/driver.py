@@ -146,6 +146,21 @@ def choose(hierarchies: Hierarchies, path: str) -> Cgroup:
     return V1Cgroup(hierarchies.v1, path)
 
 
+def limits_of(hierarchies: Hierarchies) -> tuple[str, ...]:
+    """What this host's groups can limit, of: cpu, cpuset, memory, swap, pids, oom-kill-disable."""
+    if hierarchies.version == "2":
+        with open(f"{hierarchies.v2}/cgroup.controllers") as file:
+            there = set(file.read().split())
+        if "memory" in there and os.path.exists("/proc/swaps"):
+            there.add("swap")
+    else:
+        there = set(hierarchies.v1)
+        memory = hierarchies.v1.get("memory", "")
+        there |= {"swap"} if os.path.exists(f"{memory}/memory.memsw.limit_in_bytes") else set()
+        there |= {"oom-kill-disable"} if os.path.exists(f"{memory}/memory.oom_control") else set()
+    return tuple(name for name in ("cpu", "cpuset", "memory", "swap", "pids", "oom-kill-disable") if name in there)
+
+
 def group_names(hierarchies: Hierarchies, parent: str) -> set[str]:
     """Names of all groups below a parent, in whichever hierarchy."""
     tops = {hierarchies.v2} if hierarchies.version == "2" else set(hierarchies.v1.values())

@@ -200,4 +200,5 @@ def _again(mount: Mount, read_only: bool | None) -> MountSpec:
         propagation=mount.propagation,
         create_source=mount.create_source,
         recursive=mount.recursive,
+        given_by="--volumes-from",
     )

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -46,6 +47,7 @@ from core.model.stats import StatsSample
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.paths import Roots
+from core.storage.overlay import overlay_lowers
 from core.storage.usage import tree_bytes
 
 _GRACE_S = 10
@@ -370,6 +372,13 @@ class EngineContainers:
     def inspect(self, key: str, *, size: bool = False) -> Container:
         """All about one."""
         container = self._records.get(key)
+        lowers = overlay_lowers(self._roots, container.config.layers)
+        execs = self._roots.runtime(container.id) / "execs"
+        container = msgspec.structs.replace(
+            container,
+            layer_directories=tuple(map(str, lowers)),
+            exec_ids=_names_in(execs) if isinstance(container.state, Running) else (),
+        )
         return self._sized(container) if size else container
 
     def _sized(self, container: Container) -> Container:
@@ -531,3 +540,10 @@ class EngineContainers:
     def _note(self, container: Container, action: str, **more: str) -> None:
         attributes = {**container.config.labels, "image": container.config.image_name, "name": container.name, **more}
         journal.append(self._roots.journal, "container", action, container.id, attributes)
+
+
+def _names_in(directory: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(os.listdir(directory)))
+    except OSError:
+        return ()

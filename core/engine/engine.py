@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.engine import reconcile
@@ -11,6 +12,7 @@ from core.engine.records import ContainerRecords
 from core.engine.system import EngineSystem
 from core.engine.volumes import EngineVolumes
 from core.host.settings import read_settings
+from core.model.host_report import HostFeature
 from core.state.paths import Roots, open_roots
 
 
@@ -27,6 +29,12 @@ class Engine:
         self.containers.volumes = self.volumes
         self.system = EngineSystem(roots, records, self.containers, self.images, self.volumes)
         reconcile.after_boot(roots, records)
+
+    def doctor(self) -> Sequence[HostFeature]:
+        """What the host offers this data root and lacks."""
+        from core.host.features import probe_host
+
+        return probe_host(self.roots.data)
 
     def close(self) -> None:
         """Nothing is kept open between calls."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
+
 from core.backend import CommitWish
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import EngineError, Integrity, NotFound, wrapped
@@ -27,6 +29,7 @@ from core.state import journal
 from core.state.paths import Roots
 from core.storage import gc
 from core.storage.blobs import read_blob
+from core.storage.overlay import image_lowers
 
 if TYPE_CHECKING:
     from core.engine.image_removal import ImageRemoval
@@ -67,7 +70,9 @@ class EngineImages:
     def inspect(self, key: str) -> Image:
         """One image by reference, id or id prefix."""
         record = self._store.get(self._store.resolve(key))
-        return self._image(record, self._tags(), users_by_image(self._containers))
+        image = self._image(record, self._tags(), users_by_image(self._containers))
+        lowers = image_lowers(self._roots, image.layers)
+        return msgspec.structs.replace(image, layer_directories=tuple(map(str, lowers)))
 
     def find(self, key: str) -> Image:
         """One image without its names and users, which take a look at every reference and container."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from core import about
 from core.backend import EngineInfo
@@ -59,13 +60,17 @@ class EngineSystem:
             cpu_count=os.cpu_count() or 1,
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             cgroup_version=hierarchies.version,
-            storage_driver="overlay",
+            storage_driver="overlay2",
             containers_running=states.count("running"),
             containers_paused=states.count("paused"),
             containers_stopped=len(states) - states.count("running") - states.count("paused"),
             images=len(self._images.list()),
             security_options=("name=seccomp,profile=builtin", "name=cgroupns"),
             warnings=_warnings(hierarchies),
+            identity=self._roots.identity,
+            storage_status=_storage_status(self._roots.data),
+            limits=driver.limits_of(hierarchies),
+            forwards_ipv4=_reads("/proc/sys/net/ipv4/ip_forward") == "1",
         )
 
     def host(self) -> HostSample:
@@ -128,6 +133,25 @@ def _operating_system() -> str:
         return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     except OSError:
         return platform.system()
+
+
+def _storage_status(data_root: Path) -> tuple[tuple[str, str], ...]:
+    from core.host.mount_table import mount_of
+
+    fstype = mount_of(data_root).fstype
+    return (
+        ("Backing Filesystem", "extfs" if fstype in ("ext2", "ext3", "ext4") else fstype),
+        ("Supports d_type", "true"),
+        ("Native Overlay Diff", "true"),
+        ("userxattr", "false"),
+    )
+
+
+def _reads(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
 
 
 def _warnings(hierarchies: driver.Hierarchies) -> tuple[str, ...]:

@@ -164,6 +164,10 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     """Where its files lie on the engine's host; for people to read, never to open through the seam."""
     health: Health | None = None
     """What is known of its health; None without a check, or before its first start."""
+    exec_ids: tuple[str, ...] = ()
+    """Of added processes that run; known to inspect alone."""
+    layer_directories: tuple[str, ...] = ()
+    """Where the layers below its own lie, top first; for people to read, as `directory`; known to inspect alone."""
     size_rw_bytes: int | None = None
     size_root_bytes: int | None = None
 

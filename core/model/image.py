@@ -55,6 +55,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     config: ImageConfig
     layers: tuple[str, ...]
     """Chain ids, lowest first: what a container mounts."""
+    layer_directories: tuple[str, ...] = ()
+    """Where they lie on the engine's host, top first; for people to read; known to inspect alone."""
     diff_ids: tuple[str, ...]
     labels: dict[str, str] = {}
     used_by: tuple[str, ...] = ()

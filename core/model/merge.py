@@ -118,5 +118,5 @@ def _merge_mounts(wished: tuple[MountSpec, ...], volumes: tuple[str, ...]) -> tu
             raise InvalidSpec("invalid volume specification: the image's volume can't be '/'")
         if target not in targets:
             targets.add(target)
-            anonymous.append(MountSpec(kind="volume", target=target))
+            anonymous.append(MountSpec(kind="volume", target=target, given_by="image"))
     return wished + tuple(anonymous)

@@ -35,6 +35,8 @@ class MountSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How mounts below a bind's source are taken along: disabled, writable, readonly; empty is all of them."""
     labels: dict[str, str] = {}
     """Of a volume that does not exist yet."""
+    given_by: str = "-v"
+    """The flag that asked for it: -v, --mount, --tmpfs, --volumes-from, or `image` for the image's own volumes."""
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -153,7 +155,9 @@ def parse_tmpfs(text: str) -> MountSpec:
         if not ((equals and value and name in _TMPFS_VALUES) or (not equals and name in _TMPFS_FLAGS)):
             raise InvalidInput(f'invalid tmpfs option "{option}"', hint="see tmpfs(5): size=64m, mode=1777, …")
         kept.append(option)
-    return MountSpec(kind="tmpfs", target=clean_target(target), options=tuple(kept), read_only="ro" in kept)
+    return MountSpec(
+        kind="tmpfs", target=clean_target(target), options=tuple(kept), read_only="ro" in kept, given_by="--tmpfs"
+    )
 
 
 def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
@@ -176,7 +180,13 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
     if kind == "tmpfs":
         if source:
             raise InvalidInput("a tmpfs mount has no source")
-        return MountSpec(kind="tmpfs", target=target, read_only=fields.read_only, options=tuple(fields.options))
+        return MountSpec(
+            kind="tmpfs",
+            target=target,
+            read_only=fields.read_only,
+            options=tuple(fields.options),
+            given_by="--mount",
+        )
     if kind == "bind":
         if not source.startswith("/"):
             raise InvalidInput(
@@ -192,6 +202,7 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
             read_only=fields.read_only,
             propagation=fields.propagation,
             recursive=fields.recursive,
+            given_by="--mount",
         )
     if source:
         _check_volume_name(source)
@@ -202,6 +213,7 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
         read_only=fields.read_only,
         no_copy=fields.no_copy,
         labels=fields.labels,
+        given_by="--mount",
     )
 
 

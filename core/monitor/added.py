@@ -113,10 +113,13 @@ class AddedProcesses:
         self, pid: int, session: Session, attributes: dict[str, str], ended: Callable[[int], None] | None
     ) -> None:
         pidfd = os.pidfd_open(pid)
+        mark = f"{self._spec['runtime_dir']}/{MARKS}/{attributes['execID']}"
+        _put_mark(mark)
 
         def end(_events: int) -> None:
             self._loop.remove(pidfd)
             os.close(pidfd)
+            _take_mark(mark)
             code = outcome.exit_code(os.waitpid(pid, 0)[1])
             session.drain()
             session.finish(code)
@@ -148,6 +151,32 @@ class AddedProcesses:
 
     def _note(self, action: str, attributes: dict[str, str]) -> None:
         records.append_event(self._spec["journal_dir"], action, self._spec["id"], attributes)
+
+
+MARKS = "execs"
+"""A directory of the run root with an empty file for each added process, named by its exec id: what inspect lists."""
+
+
+def _put_mark(path: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _take_mark(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # the container's end took them all
+
+
+def take_marks_away(runtime_dir: str) -> None:
+    """No added process is left: the container has ended."""
+    try:
+        for name in os.listdir(f"{runtime_dir}/{MARKS}"):
+            os.unlink(f"{runtime_dir}/{MARKS}/{name}")
+        os.rmdir(f"{runtime_dir}/{MARKS}")
+    except FileNotFoundError:
+        pass
 
 
 def _words(request: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from core.cgroups.devices import ALL_DEVICES, device_rules
 from core.linux import procfs
 from core.linux.remove import remove_tree
 from core.monitor import birth, outcome, plan, proto, records
-from core.monitor.added import AddedProcesses
+from core.monitor.added import AddedProcesses, take_marks_away
 from core.monitor.confinement import confine
 from core.monitor.health import HealthChecks
 from core.monitor.log import LogWriter
@@ -440,6 +440,7 @@ class Monitor:
         directory = self._spec["runtime_dir"]
         _forget(f"{directory}/monitor.sock")
         _forget(f"{directory}/rootfs")
+        take_marks_away(directory)
         if self._spec["auto_remove"]:
             _forget(f"{directory}/alive.lock")
             _forget(directory)

@@ -497,6 +497,8 @@ class PivotRoot(NamedTuple):
         """See Step."""
         if self.read_only:
             _make_read_only(place.root)
+        if not place.is_remapped:  # in a chroot the kernel gives no user namespace
+            inside.leave_chroot()
         inside.pivot_to(place.root)
         os.umask(0o022)
 

@@ -31,3 +31,4 @@ def test_A3_a_glance_agrees_with_the_lists(engine: Engine) -> None:
     assert [one.image for one in seen.containers] == [STARTER] * 4
     assert {one.memory_limit_bytes for one in seen.containers} == {64 * 1024**2}
     assert seen[1:] == (5, len(engine.images.list()), 1)
+    engine.volumes.remove("data")

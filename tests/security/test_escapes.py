@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -139,3 +140,24 @@ def test_SE3_image_with_a_symlink_for_dev_is_refused(run: Runner, tmp_path: Path
     with pytest.raises(SandboxFailed) as caught:
         run.engine.containers.start(container.id, AttachWish())
     assert "/proc" in str(caught.value)
+
+
+def test_SF1_container_started_from_a_chroot_has_not_the_host_below_its_root(tmp_path: Path) -> None:
+    """A chroot that is a mount can be pivoted away alone; setns() would then lead to what stayed below."""
+    chroot = tmp_path / "chroot"
+    chroot.mkdir()
+    wharf = f"{sys.executable} -m app --root {tmp_path}/data --run-root {tmp_path}/run"
+    inside = f"""cd {os.getcwd()} && export PYTHONDONTWRITEBYTECODE=1
+        {wharf} starter && {wharf} run -d --name box {STARTER} sh -c 'echo mine > /marker; sleep 60'
+        for wait in 1 2 3 4 5; do {wharf} exec box cat /marker && break; sleep 0.2; done
+        {wharf} exec box ls -d {tmp_path}; {wharf} rm -f box; {wharf} system reset -f"""
+    script = f"mount --rbind / {chroot} && exec chroot {chroot} sh -c '{{ {inside.replace(chr(39), chr(34))}; }} 2>&1'"
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "mine" in done.stdout.splitlines(), done
+    assert f"ls: {tmp_path}: No such file or directory" in done.stdout.splitlines(), done

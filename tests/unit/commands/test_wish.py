@@ -80,7 +80,7 @@ def test_F1_mounts_of_all_kinds():
         MountSpec(kind="bind", source="/host", target="/inside", read_only=True, create_source=True),
         MountSpec(kind="volume", source="named", target="/data"),
         MountSpec(kind="volume", target="/anonymous"),
-        MountSpec(kind="tmpfs", target="/run", options=("size=64m",)),
+        MountSpec(kind="tmpfs", target="/run", options=("size=64m",), given_by="--tmpfs"),
     )
 
 

@@ -94,8 +94,8 @@ def test_F2_volumes_of_the_image_become_anonymous_unless_something_is_mounted_th
     merged = merge(ImageConfig(cmd=("c",), volumes=("/a", "b/", "/b", "/c")), spec(mounts=(bind,)))
     assert merged.mounts == (
         bind,
-        MountSpec(kind="volume", target="/b"),
-        MountSpec(kind="volume", target="/c"),
+        MountSpec(kind="volume", target="/b", given_by="image"),
+        MountSpec(kind="volume", target="/c", given_by="image"),
     )
 
 

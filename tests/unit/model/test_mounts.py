@@ -48,13 +48,13 @@ def test_F1_wrong_volumes_are_refused_in_dockers_words(text, part):
 
 def test_F1_mount_fields():
     assert parse_mount("type=bind,src=/h,dst=/i,readonly") == MountSpec(
-        kind="bind", source="/h", target="/i", read_only=True
+        kind="bind", source="/h", target="/i", read_only=True, given_by="--mount"
     )
     assert parse_mount("source=vol,target=/i,volume-nocopy=true,ro=false") == MountSpec(
-        kind="volume", source="vol", target="/i", no_copy=True
+        kind="volume", source="vol", target="/i", no_copy=True, given_by="--mount"
     )
     assert parse_mount("type=tmpfs,destination=/i,tmpfs-size=64m,tmpfs-mode=1770") == MountSpec(
-        kind="tmpfs", target="/i", options=("size=67108864", "mode=1770")
+        kind="tmpfs", target="/i", options=("size=67108864", "mode=1770"), given_by="--mount"
     )
     for wrong in (
         "foo",
@@ -64,8 +64,27 @@ def test_F1_mount_fields():
         "type=tmpfs,src=/x,dst=/y",
         "foo=bar,dst=/x",
         "type=bind,src=/x,dst=/y,bind-propagation=zz",
-        "src=v,dst=/x,volume-driver=nfs",
+        "src=vol,dst=/x,volume-driver=nfs",
         "dst=/x,ro=maybe",
+    ):
+        with pytest.raises(InvalidInput):
+            parse_mount(wrong)
+
+
+def test_how_mounts_below_a_bind_are_taken_along():
+    base = "type=bind,src=/h,dst=/i,readonly"
+    assert parse_mount(f"{base},bind-recursive=enabled").recursive == ""
+    assert parse_mount(f"{base},bind-nonrecursive").recursive == "disabled"
+    assert parse_mount(f"{base},bind-recursive=writable").recursive == "writable"
+    assert parse_mount("src=vol,dst=/i,volume-label=a=b,volume-label=c").labels == {"a": "b", "c": ""}
+    for wrong in (
+        "type=bind,src=/h,dst=/i,bind-recursive=readonly",
+        "type=bind,src=/h,dst=/i,bind-recursive=odd",
+        "type=bind,src=/h,dst=/i,volume-nocopy",
+        "type=tmpfs,dst=/i,bind-propagation=rslave",
+        "type=tmpfs,dst=/i,tmpfs-size=odd",
+        "type=tmpfs,dst=/i,tmpfs-mode=999",
+        "type=image,src=x,dst=/i",
     ):
         with pytest.raises(InvalidInput):
             parse_mount(wrong)
@@ -73,7 +92,7 @@ def test_F1_mount_fields():
 
 def test_SF11_tmpfs_options():
     assert parse_tmpfs("/run:rw,noexec,nosuid,size=65536k") == MountSpec(
-        kind="tmpfs", target="/run", options=("rw", "noexec", "nosuid", "size=65536k")
+        kind="tmpfs", target="/run", options=("rw", "noexec", "nosuid", "size=65536k"), given_by="--tmpfs"
     )
     assert parse_tmpfs("/run").options == ()
     for wrong in ("rel", "/run:foo", "/run:size", "/run:noexec=1", "/run:size=", "/"):
