@@ -137,6 +137,7 @@ LOG_KEYS = (
     Key("log_search", "slash", "search", "search", True),
     Key("log_next", "n", "next(1)", "next hit"),
     Key("log_previous", "N", "next(-1)", "previous hit"),
+    Key("log_errors", "E", "errors", "last error"),
     Key("log_follow", "F", "follow", "follow"),
     Key("log_wrap", "w", "wrap", "wrap"),
     Key("log_time", "T", "times", "times"),

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from app.console.log_levels import LevelCounter, LevelCounts
 from app.console.relay import Relay
 from core.backend import LogView
 from core.errors import EngineError
@@ -25,7 +26,9 @@ _POLL_S = 0.1
 class LogSource:
     """One log while somebody looks at it."""
 
-    def __init__(self, open_view: Callable[[], LogView], relay: Relay, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, open_view: Callable[[], LogView], relay: Relay, changed: Callable[[], None], *, counts: bool = False
+    ) -> None:
         self._open_view = open_view
         self._relay = relay
         self._changed = changed
@@ -38,6 +41,9 @@ class LogSource:
         self._tasks: list[Callable[[LogView], None]] = []
         self._wake = threading.Condition()
         self._closed = CancelToken()
+        self._counter = LevelCounter() if counts else None
+        self.levels = LevelCounts()
+        """Errors and warnings, if they are to be counted."""
         self.count = 0
         self.ready = False
         """Whether the first count has come."""
@@ -127,6 +133,8 @@ class LogSource:
             self._hand(self._take, count, fetched)
         for task in tasks:
             task(view)
+        if self._counter is not None and self._counter.go_on(view, count):
+            self._hand(self._take_levels, self._counter.counts)
         with self._wake:
             if self._asked <= asked and not self._tasks and not self._closed.is_cancelled:
                 self._wake.wait(_POLL_S)
@@ -160,6 +168,10 @@ class LogSource:
             self._partial.pop(gone, None)
         with self._wake:
             self._asked -= fetched.keys()
+        self._changed()
+
+    def _take_levels(self, levels: LevelCounts) -> None:
+        self.levels = levels
         self._changed()
 
     def _fail(self, why: str) -> None:

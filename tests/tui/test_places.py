@@ -181,6 +181,24 @@ async def test_empty_log_says_why(console: Open) -> None:
         await screen.shows("never started: no log yet")
 
 
+async def test_errors_and_warnings_are_counted_and_found(console: Open) -> None:
+    async with console((100, 30)) as screen:
+        lines = [b"line %d of many\n" % number for number in range(300)]
+        lines[40], lines[90], lines[200] = b"ERROR one\n", b"WARN a\n", b"2026 ERR two\n"
+        screen.backend.log_lines["api-1"] = lines
+        await screen.press("enter")
+        await screen.shows("E 2  W 1")
+        lines.append(b"a FATAL end, and no error in lower case\n")
+        await screen.shows("E 3  W 1")
+        await screen.press("E")
+        await screen.shows("hit in line 301")
+        await screen.press("N")
+        await screen.shows("2026 ERR two", "hit in line 201")
+        await screen.press("end")
+        await screen.click_text("E 3")
+        await screen.shows("hit in line 301")
+
+
 async def test_logs_of_marked_containers_are_merged_by_time(console: Open) -> None:
     async with console((100, 30)) as screen:
         second = 1_000_000_000

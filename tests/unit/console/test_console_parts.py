@@ -18,6 +18,7 @@ from fake_backend import FakeAttachment, FakeBackend, make_container, seeded
 
 from app.console import first_frame, keymap, settings, theme_file, theme_glance
 from app.console.container_columns import SHAPES, share_width
+from app.console.log_levels import LevelCounter, LevelCounts
 from app.console.log_source import BLOCK, LogSource
 from app.console.shell import ShellSession
 from app.console.standing import standing_of
@@ -30,6 +31,7 @@ from core.errors import InvalidInput, NotFound
 from core.model.container import Container
 from core.model.glance import Glance, Glimpse
 from core.model.ink import BOLD, REVERSE, Ink, apply_sgr, rgb
+from core.model.logs import LogLine
 
 # ---------------------------------------------------------------------- graphs and strips
 
@@ -267,6 +269,31 @@ def test_log_source_sees_an_unfinished_line_grow() -> None:
     lines[0] = b"progress: 1 2"
     wait_for(lambda: (line := source.line(0)) is not None and line.data == b"progress: 1 2")
     source.close()
+
+
+class Lines:
+    """As much of a LogView as a counter looks at."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self.data = list(lines)
+
+    def lines(self, first: int, count: int) -> list[LogLine]:
+        return [LogLine(0, 1, data) for data in self.data[first : first + count]]
+
+
+def test_levels_are_counted_slice_by_slice_and_anew_after_a_cut() -> None:
+    view, counter = Lines(*[b"ERROR\n", b"WARN\n", b"fine\n"] * 1_000), LevelCounter()
+    rounds = 0
+    while counter.go_on(view, len(view.data)):  # type: ignore[arg-type]
+        rounds += 1
+    assert rounds > 1
+    assert counter.counts == LevelCounts(1_000, 1_000)
+    view.data = [b"a WARNING\n"]
+    assert counter.go_on(view, 1)  # type: ignore[arg-type]
+    assert counter.counts == LevelCounts(0, 1)
+    view.data += [b"x\n"] * 50_000
+    counter.go_on(view, len(view.data))  # type: ignore[arg-type]
+    assert counter.counts == LevelCounts(0, 1, at_least=True)
 
 
 def test_log_source_says_why_there_is_no_log() -> None:
