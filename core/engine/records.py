@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import msgspec
 
 from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
 from core.linux import procfs
-from core.linux.files import sync_directory
+from core.linux.files import is_locked, sync_directory
 from core.model.container import (
     Container,
     ContainerConfig,
@@ -27,6 +28,7 @@ from core.model.container import (
     Damaged,
     Exited,
     Removing,
+    Restarting,
     Running,
 )
 from core.model.health import Health
@@ -35,12 +37,34 @@ from core.model.limits import Limits
 from core.model.names import invent_name
 from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease
-from core.state.locks import Rank, is_locked, locked
+from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.state.trash import discard, discard_elsewhere
 
 _LOST_CODE = 255
+_TAKEOVER_S = 5.0
+_POLL_S = 0.002
 BUILDING = ".new-"
+
+
+_STEADY_NS = 1_000_000_000
+"""Documents that were written longer ago than this are known by their times; two writes within one tick of
+the kernel's clock can't be told apart."""
+_Stamp = tuple[int, ...]
+
+
+def _stamp(directory: str) -> _Stamp:
+    """When the documents in a container's directory were last written; empty if it is gone."""
+    try:
+        times = [os.stat(directory).st_mtime_ns]
+        for name in ("state.json", "settings.json"):
+            try:
+                times.append(os.stat(f"{directory}/{name}").st_mtime_ns)
+            except FileNotFoundError:
+                times.append(0)
+        return tuple(times)
+    except OSError:
+        return ()
 
 
 class ContainerRecords:
@@ -50,6 +74,10 @@ class ContainerRecords:
         self._roots = roots
         self._boot_id = procfs.read_boot_id()
         self._configs: dict[str, tuple[int, ContainerConfig]] = {}
+        self._kept: dict[str, tuple[_Stamp, Container]] = {}
+        """Containers as they were read, by id; states not settled."""
+        self._hopeless: set[tuple[str, int]] = set()
+        """Orphans (id and inode of their state) that no monitor can take over."""
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
@@ -69,11 +97,33 @@ class ContainerRecords:
 
     def load(self, container_id: str) -> Container:
         """Read one by its full id. Raises: NotFound. Damaged documents give a damaged container."""
+        stamp = _stamp(f"{self._roots.containers}/{container_id}")
+        known = self._kept.get(container_id)
+        if known is not None and known[0] == stamp:
+            container = known[1]
+        else:
+            container = self._read(container_id)
+            if stamp and time.time_ns() - max(stamp) > _STEADY_NS:
+                self._kept[container_id] = stamp, container
+            else:
+                self._kept.pop(container_id, None)
+        if not isinstance(container.state, Running):
+            return container
+        return self._settled(container)
+
+    def _settled(self, container: Container) -> Container:
+        state = self._settle(container.id, container.state)
+        if state == container.state:
+            return container
+        health = msgspec.structs.replace(container.health, status="unhealthy") if container.health else None
+        return msgspec.structs.replace(container, state=state, health=health)
+
+    def _read(self, container_id: str) -> Container:
         directory = self._roots.container(container_id)
         try:
             config = self._config(container_id)
             settings = self.read_settings(directory, config)
-            state = self._settle(container_id, self.read_state(directory))
+            state = self.read_state(directory)
         except FileNotFoundError as error:
             if not directory.exists():
                 raise _no_such(container_id) from None
@@ -158,7 +208,7 @@ class ContainerRecords:
 
     def _settle(self, container_id: str, state: ContainerState) -> ContainerState:
         """Running is true only while a monitor says so, or at least the process still lives."""
-        if not isinstance(state, Running) or is_locked(self._roots.alive_lock(container_id)):
+        if not isinstance(state, (Running, Restarting)) or is_locked(self._roots.alive_lock(container_id)):
             return state
         if state.boot_id != self._boot_id:
             return self._lost(state, "the host was restarted while it ran")
@@ -166,14 +216,42 @@ class ContainerRecords:
             return kept
         # its monitor may have ended properly between our two looks
         again = self.read_state(self._roots.container(container_id))
-        if not isinstance(again, Running) or again.pid != state.pid:
+        if not isinstance(again, (Running, Restarting)):
             return again
+        if self._is_taken_over(container_id):
+            return self.read_state(self._roots.container(container_id))
+        if isinstance(state, Restarting):
+            return self._lost(state, "its monitor was killed before it could start it again")
         if procfs.is_same_process(state.pid, state.start_ticks) and procfs.read_state(state.pid) != "Z":
             return state
         return self._lost(state, "its monitor was killed before it could note the exit code")
 
-    def _lost(self, state: Running, why: str) -> Exited:
-        return Exited(exit_code=_LOST_CODE, started_ns=state.started_ns, finished_ns=state.started_ns, error=why)
+    def _is_taken_over(self, container_id: str) -> bool:
+        """Have a monitor that was killed followed by another one, and wait until that is in charge."""
+        from core.engine.launch import look_for_orphans
+
+        try:
+            orphan = container_id, os.stat(self._roots.container(container_id) / "state.json").st_ino
+            if orphan in self._hopeless:
+                return False
+            if container_id not in look_for_orphans(self._roots):
+                self._hopeless.add(orphan)
+                return False
+            deadline = time.monotonic() + _TAKEOVER_S
+            while time.monotonic() < deadline:
+                if is_locked(self._roots.alive_lock(container_id)):
+                    return True
+                if os.stat(self._roots.container(container_id) / "state.json").st_ino != orphan[1]:
+                    return True  # it has put things in order, and left
+                time.sleep(_POLL_S)
+        except (EngineError, OSError):
+            pass  # as it stands: the next look may find more
+        return False
+
+    def _lost(self, state: Running | Restarting, why: str) -> Exited:
+        code = state.exit_code if isinstance(state, Restarting) else _LOST_CODE
+        finished_ns = state.finished_ns if isinstance(state, Restarting) else state.started_ns
+        return Exited(exit_code=code, started_ns=state.started_ns, finished_ns=finished_ns, error=why)
 
     def _kept_exit(self, container_id: str) -> Exited | None:
         """What a monitor with a full disk left in the run root."""
@@ -342,6 +420,7 @@ class ContainerRecords:
         discard_elsewhere(self._roots.run / "c", self._roots.runtime(container.id).name)
         self.free_name(container.name, container.id)
         self._configs.pop(container.id, None)
+        self._kept.pop(container.id, None)
 
     def write_state_quietly(self, container_id: str, state: ContainerState) -> None:
         """As write_state(), but a full disk must not keep a container from being removed."""
@@ -365,7 +444,7 @@ class ContainerRecords:
                 self.free_name(name, target)
 
 
-_STATE_TYPE: Any = Created | Running | Exited | Removing
+_STATE_TYPE: Any = Created | Running | Restarting | Exited | Removing
 
 
 def _no_such(key: str) -> NotFound:

@@ -108,25 +108,19 @@ def set_domainname(name: str) -> None:
     check(_setdomainname(encoded, len(encoded)), "setdomainname")
 
 
-def leave_chroot() -> None:
-    """Make the mount namespace's own root ours.
+def pivot_to(root: int) -> None:
+    """Make an open directory, which must be a mount's top, the root; the old one is let go entirely.
 
-    Whoever started us may live in a chroot: pivot_root() would swap that alone, and the host's whole
-    tree would stay below the container's root, where setns() leads.
+    pivot_root(".", ".") stacks the old root under the new, and umount2(MNT_DETACH) of "." takes it
+    away: no directory for the old root is needed. Whoever started us may live in a chroot: then only
+    that would be swapped, and the namespace's own root, the host's whole tree, would stay below the
+    container's, where setns() leads. So we go to the namespace's own root first.
     """
     ourselves = os.pidfd_open(os.getpid())
     try:
         setns(ourselves, CLONE_NEWNS)
     finally:
         os.close(ourselves)
-
-
-def pivot_to(root: int) -> None:
-    """Make an open directory, which must be a mount's top, the root; the old one is let go entirely.
-
-    pivot_root(".", ".") stacks the old root under the new, and umount2(MNT_DETACH) of "." takes it
-    away: no directory for the old root is needed. leave_chroot() comes before.
-    """
     old_root = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fchdir(root)

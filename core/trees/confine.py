@@ -53,7 +53,6 @@ def attach(mount: int) -> None:
 def enter_root(root: int) -> None:
     """Make the top of an attached mount the root, and stop loading code: what lies there is not ours."""
     stop_imports()
-    inside.leave_chroot()
     inside.pivot_to(root)
 
 

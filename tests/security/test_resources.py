@@ -95,3 +95,6 @@ def test_SR6_delegation_only_where_it_is_asked_for_and_safe(run: Runner) -> None
     script = "mkdir /sys/fs/cgroup/own && echo made; mkdir /sys/fs/cgroup/memory/own && echo made"
     result = run.sh(script, protection=read_protection(("writable-cgroups=true",)))
     assert result.lines == (["made"] if IS_V2 else [])
+    container = run.background("sleep", "100", protection=read_protection(("writable-cgroups=true",)))
+    warned = "writable-cgroups" in " ".join(run.engine.containers.inspect(container).config.warnings)
+    assert warned is not IS_V2
