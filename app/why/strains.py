@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app import short
-from app.why.endings import raised_memory
+from app.why.endings import raised_memory, times
 from app.why.reason import FAILED, NEAR, STATE, Reason, Step, logs_step, name_of, seen, step
 from app.why.signs import Signs, Use
 from core.model.container import Container, Running
@@ -16,6 +16,8 @@ _NEAR_LIMIT = 0.9
 _HELD_BACK = 5.0
 """Per cent of the time from which a CPU limit is worth a word."""
 _SILENT_S = 10
+_OFTEN, _UNSETTLED_S = 3, 60
+"""So many starts by its policy, and the last so short a while ago: it does not get anywhere."""
 _SENTENCE_CELLS = 100
 
 
@@ -26,6 +28,8 @@ def strains(container: Container, signs: Signs, now_ns: int) -> Iterator[Reason]
         return
     if state.paused:
         yield _paused(container, state)
+    if state.restart_count >= _OFTEN and now_ns - state.started_ns < _UNSETTLED_S * 10**9:
+        yield _started_again(container, state, now_ns)
     yield from _health(container, state)
     if signs.use is not None:
         yield from _memory(container, state, signs.use)
@@ -53,6 +57,22 @@ def _paused(container: Container, state: Running) -> Reason:
         urgency=STATE,
         sentence=f"{name_of(container)} is paused: its processes are frozen, and nothing in it runs",
         steps=(step("let it go on", ("unpause", container.name)),),
+    )
+
+
+def _started_again(container: Container, state: Running, now_ns: int) -> Reason:
+    name, age = name_of(container), short.ago(state.started_ns, now_ns)
+    return Reason(
+        kind="restarting",
+        since_ns=container.config.created_ns,
+        urgency=FAILED,
+        sentence=f"{name} keeps restarting ({times(state.restart_count)} so far): it has run for {age} now",
+        evidence=(seen("policy", f"--restart {container.settings.restart}"),),
+        steps=(
+            logs_step(container),
+            step("let it rest", ("stop", container.name)),
+            step("do not start it again by itself", ("update", "--restart", "no", container.name)),
+        ),
     )
 
 
@@ -89,8 +109,8 @@ def _memory(container: Container, state: Running, use: Use) -> Iterator[Reason]:
     steps = (*((more,) if more else ()), step("see its processes", ("top", container.name)))
     of_limit = seen("memory", f"{short.size(use.memory_bytes)} of {short.size(limit)}" if limit else "")
     if use.oom_kills:
-        times = "once" if use.oom_kills == 1 else f"{use.oom_kills} times"
-        sentence = f"{name_of(container)} goes on, but the kernel killed a process in it {times} for want of memory"
+        often = times(use.oom_kills)
+        sentence = f"{name_of(container)} goes on, but the kernel killed a process in it {often} for want of memory"
         sentence += f" (limit {short.size(limit)})" if limit else ""
         yield Reason(
             kind="oom-inside",

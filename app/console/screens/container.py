@@ -19,6 +19,7 @@ from app.console.dialogs.rename import RenameDialog
 from app.console.inspection import change_lines, document_lines, process_lines
 from app.console.screens.place import Place
 from app.console.seat import ask
+from app.console.standing import LIVE
 from app.console.widgets.container_side import ContainerTitle, why_no_log
 from app.console.widgets.log_view import LogPane
 from app.console.widgets.pager import Line, Pager
@@ -216,7 +217,7 @@ class ContainerPlace(Place):
     def action_stop(self) -> None:
         if self.container is not None:
             act = self.seat.actions
-            (act.stop if self.container.status in ("running", "paused") else act.start)([self.container])
+            (act.stop if self.container.status in LIVE else act.start)([self.container])
 
     def action_restart(self) -> None:
         if self.container is not None:

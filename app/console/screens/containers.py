@@ -19,7 +19,7 @@ from app.console.dialogs.rename import RenameDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
 from app.console.screens.merged import MergedLogsPlace
-from app.console.standing import standing_of
+from app.console.standing import LIVE, standing_of
 from app.console.widgets.container_side import ContainerSide
 from app.console.widgets.first_run import FirstRun
 from app.console.widgets.graph import buckets, nice_top
@@ -218,7 +218,7 @@ class ContainersPlace(ListPlace):
 
     def action_stop(self) -> None:
         chosen: list[Container] = self.table.chosen()
-        live = [one for one in chosen if one.status in ("running", "paused")]
+        live = [one for one in chosen if one.status in LIVE]
         if live:
             self.seat.actions.stop(live)
         elif chosen:

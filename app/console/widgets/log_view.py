@@ -358,10 +358,10 @@ class LogLines(Widget, can_focus=True):
             cells.put(f"line {self._top + 1:,}  {share}%", palette.style("text", "surface"))
         cells.put(f"  {count:,} line{'' if count == 1 else 's'}")
         self._levels(cells)
-        if self._pattern is not None:
-            cells.put(f"  {self._shown_pattern}", palette.style("warn", "surface"))
         if self._search_note:
             cells.put(f"  {self._search_note}")
+        if self._pattern is not None:
+            cells.put(f"  {self._shown_pattern}", palette.style("warn", "surface"))
         self._status_hits = cells.hits
         return cells.strip()
 
