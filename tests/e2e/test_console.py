@@ -206,7 +206,7 @@ def test_A15_cpu_shares_are_seen_and_history_is_there_when_a_console_opens(engin
     screen = console(columns=120, rows=40)
     screen.shows("● burner-20", "● burner-80", "of one core")
     screen.until(lambda: "⣿" in screen.text(), "a graph of the past")
-    screen.press("4")
+    screen.press("5")
     screen.shows("History", "burner-20", "burner-80", "SHARES")
     first, second = (engine.containers.stats_history(key) for key in keys)
     slow = first[-1].cpu_ns - first[0].cpu_ns
@@ -249,7 +249,7 @@ def test_first_run_makes_a_starter_and_runs_a_shell(empty_root: Path, console: O
     screen.shows("Run a container", "wharf run -d -it wharf/starter:latest")
     screen.press("enter")
     screen.gone("Run a container")
-    screen.shows("1 Containers 1")
+    screen.shows("1 Containers 1", " up ")
     screen.press("e")
     screen.shows("^] leave the shell")
     screen.press("echo it-$((1+1))-works", "enter")
