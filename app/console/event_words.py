@@ -53,8 +53,8 @@ def action(event: Event) -> tuple[str, str]:
 
 def name(event: Event) -> str:
     """Who it happened to: its name, else what is left of its id."""
-    found = event.attributes.get("name", "")
-    return safe_text(found or (short_id(event.actor) if ":" in event.actor else event.actor[:40]))
+    found = event.attributes.get("name", "") or event.actor
+    return short_id(found) if found.startswith("sha256:") else safe_text(found[:64])
 
 
 def details(event: Event) -> str:
