@@ -196,6 +196,20 @@ def test_A12_events_are_kept_come_live_and_open_what_they_happened_to(engine: En
     screen.shows("‹ Esc", "✖ after")
 
 
+def test_A15_limits_are_changed_in_place(engine: Engine, console: Open) -> None:
+    key = start(engine, "busy", "while :; do :; done", Limits(nano_cpus=200_000_000))
+    screen = console(columns=100)
+    screen.shows("● busy")
+    screen.press("U")
+    screen.shows("Limits of busy", "0.2")
+    screen.press("\x7f\x7f\x7f", "0.5", "tab", "tab", "tab", "64m")
+    screen.shows("wharf update --cpus 0.5 --memory 64m busy")
+    screen.press("enter")
+    screen.shows("busy has its new limits", "64M")
+    limits = engine.containers.inspect(key).settings.limits
+    assert (limits.nano_cpus, limits.memory_bytes) == (500_000_000, 64 * 1024 * 1024)
+
+
 def test_A15_cpu_shares_are_seen_and_history_is_there_when_a_console_opens(engine: Engine, console: Open) -> None:
     burn = "while :; do :; done"
     keys = [start(engine, f"burner-{shares}", burn, Limits(cpu_shares=shares, cpuset_cpus="0")) for shares in (20, 80)]

@@ -52,3 +52,12 @@ def test_A15_why_tells_how_long_a_cpu_limit_held_it_back(wharf: Cli) -> None:
     told = wharf.ok("why", "busy")
     assert "its limit of 0.1 cpus held it back" in told
     assert "wharf update --cpus 0.2 busy" in told
+
+
+def test_A16_the_next_step_of_why_is_a_command_that_helps(wharf: Cli) -> None:
+    wharf.run("-d", "--name", "oomy", "-m", "16m", "IMAGE", "sh", "-c", GREEDY)
+    eventually("it has ended", lambda: wharf.status("oomy") == "exited")
+    step = json.loads(wharf.ok("why", "--format", "json", "oomy"))["Next"][0]["Command"]
+    for command in step.split(" && "):
+        wharf.ok(*command.removeprefix("wharf ").split())
+    assert wharf.ok("inspect", "--format", "{{.HostConfig.Memory}}", "oomy") == str(32 * 1024**2)
