@@ -41,7 +41,7 @@ from core.errors import InvalidInput
 
 _VIEW_OF = {"logs": "logs", "top": "processes", "diff": "changes"}
 """Commands that a view of the container stands for."""
-_SHOWN = ("exec", "run", "fsck")
+_SHOWN = ("exec", "run", "fsck", "attach")
 """Commands whose output is what they are for."""
 _FIRST_ANSWER_S = 0.01
 _FIRST_ANSWER_TRIES = 200

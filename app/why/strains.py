@@ -35,7 +35,9 @@ def strains(container: Container, signs: Signs, now_ns: int) -> Iterator[Reason]
         yield from _memory(container, state, signs.use)
         yield from _cpu(container, state, signs.use, signs.cpu_count)
         yield from _pids(container, state, signs.use)
-    if signs.has_written is False and now_ns - state.started_ns > _SILENT_S * 10**9 and not state.paused:
+    if container.config.log.driver == "none":
+        yield _unkept(container, state)
+    elif signs.has_written is False and now_ns - state.started_ns > _SILENT_S * 10**9 and not state.paused:
         yield _silent(container, state, now_ns)
     if state.warnings:
         yield _less_than_asked(container, state)
@@ -186,6 +188,17 @@ def _silent(container: Container, state: Running, now_ns: int) -> Reason:
             step("see which files it wrote", ("diff", container.name)),
             step("look inside", ("exec", "-it", container.name, "sh")),
         ),
+    )
+
+
+def _unkept(container: Container, state: Running) -> Reason:
+    return Reason(
+        kind="silent",
+        since_ns=state.started_ns,
+        urgency=STATE,
+        sentence=f"{name_of(container)} has no log: its log driver is none, so that nothing it writes is kept",
+        evidence=(seen("driver", "--log-driver none, fixed at create"),),
+        steps=(step("see what it writes from now on", ("attach", "--no-stdin", container.name)),),
     )
 
 

@@ -20,6 +20,7 @@ from app.why.signs import Signs, Use, use_of
 from core.model.container import Container, Created, Damaged, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck, HealthResult
 from core.model.limits import Limits
+from core.model.log_drivers import LogConfig
 from core.model.logs import LogLine
 from core.model.stats import StatsSample
 
@@ -265,6 +266,16 @@ def test_silence_has_a_reason_too_after_a_while() -> None:
     assert "Python holds its output back" in only(python, has_written=False).sentence
     fresh = make_container("x", state=Running(pid=1, start_ticks=1, boot_id="b", started_ns=NOW - SECOND))
     assert find_reasons(fresh, Signs(has_written=False), NOW) == []
+
+
+def test_no_log_for_want_of_a_driver_is_said_at_once() -> None:
+    import msgspec
+
+    kept = make_container("x", state=LIVE)
+    config = msgspec.structs.replace(kept.config, log=LogConfig(driver="none"))
+    reason = only(msgspec.structs.replace(kept, config=config))
+    assert reason.sentence == "x has no log: its log driver is none, so that nothing it writes is kept"
+    assert commands(reason) == ["wharf attach --no-stdin x"]
 
 
 def test_a_paused_one_can_go_on() -> None:
