@@ -84,8 +84,23 @@ async def _volume(pilot: Pilot[int]) -> None:
     await _press(pilot, "down", settle_s=0.8)
 
 
+async def _events(pilot: Pilot[int]) -> None:
+    await _press(pilot, "4", settle_s=1.0)
+
+
+async def _why(pilot: Pilot[int]) -> None:
+    await _filter(pilot, "glutton")
+    await _press(pilot, "W", settle_s=1.0)
+
+
+async def _limits(pilot: Pilot[int]) -> None:
+    await _filter(pilot, "filler")
+    await _press(pilot, "U", settle_s=0.5)
+    await _type(pilot, "0.5")
+
+
 async def _host(pilot: Pilot[int]) -> None:
-    await _press(pilot, "4", settle_s=1.5)
+    await _press(pilot, "5", settle_s=1.5)
 
 
 async def _command(pilot: Pilot[int]) -> None:
@@ -102,6 +117,9 @@ SCENES: tuple[tuple[str, Scene, tuple[int, int]], ...] = (
     ("containers", _containers, SIZE),
     ("container", _container, SIZE),
     ("stats", _stats, SIZE),
+    ("why", _why, SIZE),
+    ("events", _events, SIZE),
+    ("limits", _limits, SIZE),
     ("commit", _commit, SIZE),
     ("images", _images, SIZE),
     ("volumes", _volume, SIZE),

@@ -123,7 +123,7 @@ class Actions:
     def _complain(self, error: EngineError) -> None:
         self._store.put_notice(sentence(error), "fail")
 
-    def perform(self, commands: Sequence[Sequence[str]], done: str) -> None:
+    def perform(self, commands: Sequence[Sequence[str]], done: str, *kinds: str) -> None:
         """Run command lines one after the other, as a shell's `&&` does; what one complains about is said."""
 
         def work() -> None:
@@ -136,7 +136,7 @@ class Actions:
                     lines = said.getvalue().decode("utf-8", "replace").split("\n\n")[0].splitlines()
                     raise EngineError(": ".join(lines).removeprefix(f"{NAME}: ") or "it failed without a word")
 
-        self.do(work, done)
+        self.do(work, done, *kinds)
 
     # ------------------------------------------------------------------ containers
 

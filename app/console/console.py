@@ -23,6 +23,7 @@ from app.console.problems import use_of_track
 from app.console.relay import Relay
 from app.console.screens.container import ContainerPlace
 from app.console.screens.containers import ContainersPlace
+from app.console.screens.events import EventsPlace
 from app.console.screens.host import HostPlace
 from app.console.screens.images import ImagesPlace
 from app.console.screens.place import Place
@@ -40,7 +41,7 @@ from core.errors import InvalidInput
 
 _VIEW_OF = {"logs": "logs", "top": "processes", "diff": "changes"}
 """Commands that a view of the container stands for."""
-_SHOWN = ("exec", "run", "fsck")
+_SHOWN = ("exec", "run", "fsck", "attach")
 """Commands whose output is what they are for."""
 _FIRST_ANSWER_S = 0.01
 _FIRST_ANSWER_TRIES = 200
@@ -57,6 +58,7 @@ class Console(OrderedKeys[int], inherit_bindings=False):
         "containers": ContainersPlace,
         "images": ImagesPlace,
         "volumes": VolumesPlace,
+        "events": EventsPlace,
         "host": HostPlace,
     }
     BINDINGS: ClassVar = [Binding("ctrl+c", "nothing", show=False, system=True)]

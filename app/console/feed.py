@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.console.relay import Relay
-from app.console.store import Store
+from app.console.store import EVENTS_KEPT, Store
 from app.console.track import KEPT_S
 from core.backend import Backend
 from core.errors import Cancelled, EngineError, NotFound
@@ -27,6 +27,8 @@ SAMPLE_S = 1.0
 _SETTLE_S = 0.05
 """Events come in bursts (create, start …); one listing answers them all."""
 
+EVENTS_PAST_S = 86_400
+"""How far back events are looked for when the console opens."""
 _HISTORIES_AT_ONCE = 200
 
 _EVENTFUL = {"container": "containers", "image": "images", "volume": "volumes"}
@@ -122,9 +124,17 @@ class Feed:
         return histories
 
     def _watcher(self) -> None:
+        system = self._backend.system
+        seen_ns = time.time_ns() - EVENTS_PAST_S * 1_000_000_000
         while not self._stopping.is_cancelled:
             try:
-                for event in self._backend.system.events(cancel=self._stopping):
+                now_ns = time.time_ns()
+                past = list(system.events(since_ns=seen_ns, until_ns=now_ns - 1, cancel=self._stopping))
+                seen_ns = now_ns
+                self._hand(self._store.put_events, past[-EVENTS_KEPT:])
+                for event in system.events(since_ns=now_ns, cancel=self._stopping):
+                    seen_ns = max(seen_ns, event.at_ns + 1)
+                    self._hand(self._store.put_events, (event,))
                     kind = _EVENTFUL.get(event.kind)
                     if kind is not None and not event.action.startswith("exec_"):
                         self.refresh(kind, *(("images", "volumes") if kind == "containers" else ()))

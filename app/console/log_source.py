@@ -11,8 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from app.console.log_levels import LevelCounter, LevelCounts
 from app.console.relay import Relay
-from core.backend import Backend, LogView
+from core.backend import LogView
 from core.errors import EngineError
 from core.model.logs import LogLine
 from core.model.progress import CancelToken
@@ -23,11 +24,12 @@ _POLL_S = 0.1
 
 
 class LogSource:
-    """One container's log while somebody looks at it."""
+    """One log while somebody looks at it."""
 
-    def __init__(self, backend: Backend, key: str, relay: Relay, changed: Callable[[], None]) -> None:
-        self._backend = backend
-        self._key = key
+    def __init__(
+        self, open_view: Callable[[], LogView], relay: Relay, changed: Callable[[], None], *, counts: bool = False
+    ) -> None:
+        self._open_view = open_view
         self._relay = relay
         self._changed = changed
         self._blocks: OrderedDict[int, tuple[LogLine, ...]] = OrderedDict()
@@ -39,11 +41,14 @@ class LogSource:
         self._tasks: list[Callable[[LogView], None]] = []
         self._wake = threading.Condition()
         self._closed = CancelToken()
+        self._counter = LevelCounter() if counts else None
+        self.levels = LevelCounts()
+        """Errors and warnings, if they are to be counted."""
         self.count = 0
         self.ready = False
         """Whether the first count has come."""
         self.trouble = ""
-        threading.Thread(target=self._read, name=f"log-{key[:12]}", daemon=True).start()
+        threading.Thread(target=self._read, name="log-read", daemon=True).start()
 
     def close(self) -> None:
         """Stop reading; returns at once."""
@@ -102,7 +107,7 @@ class LogSource:
 
     def _read(self) -> None:
         try:
-            view = self._backend.containers.log_view(self._key)
+            view = self._open_view()
         except EngineError as error:
             self._hand(self._fail, error.message)
             return
@@ -128,6 +133,8 @@ class LogSource:
             self._hand(self._take, count, fetched)
         for task in tasks:
             task(view)
+        if self._counter is not None and self._counter.go_on(view, count):
+            self._hand(self._take_levels, self._counter.counts)
         with self._wake:
             if self._asked <= asked and not self._tasks and not self._closed.is_cancelled:
                 self._wake.wait(_POLL_S)
@@ -161,6 +168,10 @@ class LogSource:
             self._partial.pop(gone, None)
         with self._wake:
             self._asked -= fetched.keys()
+        self._changed()
+
+    def _take_levels(self, levels: LevelCounts) -> None:
+        self.levels = levels
         self._changed()
 
     def _fail(self, why: str) -> None:

@@ -6,6 +6,7 @@ TABS = (
     ("1", "containers", "Containers"),
     ("2", "images", "Images"),
     ("3", "volumes", "Volumes"),
-    ("4", "host", "Host"),
+    ("4", "events", "Events"),
+    ("5", "host", "Host"),
 )
 """Digit, place and title."""

@@ -80,7 +80,7 @@ def _may_matter(container: Container, track: Track | None, now_ns: int) -> bool:
         case Exited(exit_code=code, finished_ns=finished):
             return code != 0 and now_ns - finished <= _RECENT_NS
         case Running():
-            if container.health_status == "unhealthy":
+            if container.health_status == "unhealthy" or container.restart_count:
                 return True
             point = track.now if track else None
             if point is None:

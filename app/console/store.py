@@ -7,6 +7,7 @@ are kept by id, newest first, as the engine lists them.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -17,12 +18,14 @@ from app.console.problems import Problem, find_problems
 from app.console.track import HostTrack, Track
 from core.backend import EngineInfo
 from core.model.container import Container
+from core.model.events import Event
 from core.model.image import Image
 from core.model.stats import HostSample, StatsSample
 from core.model.volume import Volume
 
 Topic = str
-"""containers, images, volumes, stats, jobs, notice or problems."""
+"""containers, images, volumes, events, stats, jobs, notice or problems."""
+EVENTS_KEPT = 5_000
 
 
 class Listener(Protocol):
@@ -41,6 +44,13 @@ class Notice(msgspec.Struct, frozen=True):
     at_monotonic: float
 
 
+class KeptEvent(msgspec.Struct, frozen=True):
+    """An event and its place in the order in which events have come to us."""
+
+    number: int
+    event: Event
+
+
 class Store:
     """Snapshots by kind, tracks by container, and who wants to hear of changes."""
 
@@ -49,6 +59,8 @@ class Store:
         self.images: list[Image] = []
         self.volumes: list[Volume] = []
         self.info: EngineInfo | None = None
+        self.events: deque[KeptEvent] = deque(maxlen=EVENTS_KEPT)
+        """What has happened, oldest first."""
         self.tracks: dict[str, Track] = {}
         self.host = HostTrack()
         self.problems: list[Problem] = []
@@ -122,6 +134,13 @@ class Store:
             self.tracks.setdefault(key, Track()).seed(history)
         self.tell("stats")
 
+    def put_events(self, events: Sequence[Event]) -> None:
+        """Take what has happened, in order."""
+        number = self.events[-1].number if self.events else 0
+        self.events.extend(KeptEvent(at, event) for at, event in enumerate(events, number + 1))
+        self.loaded.add("events")
+        self.tell("events")
+
     def put_trouble(self, text: str) -> None:
         """The engine does not answer; what is shown stays, marked as old."""
         self.trouble = text
@@ -158,6 +177,10 @@ class Store:
     def image(self, key: str) -> Image | None:
         """One image by full id."""
         return next((image for image in self.images if image.id == key), None)
+
+    def image_named(self, key: str) -> Image | None:
+        """One image by full id or by one of its names."""
+        return next((image for image in self.images if key == image.id or key in image.tags), None)
 
     def counts(self) -> dict[Topic, int]:
         """How many of each there are."""

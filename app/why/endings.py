@@ -20,7 +20,7 @@ from app.why.reason import (
     step,
 )
 from app.why.signs import Signs
-from core.model.container import Container, Created, Damaged, Exited
+from core.model.container import Container, Created, Damaged, Exited, Restarting
 from core.model.display import clip, safe_text
 from core.model.logs import LogLine
 
@@ -36,6 +36,8 @@ _KILLED, _ASKED = 9, (2, 15)
 def ending(container: Container, signs: Signs) -> Reason | None:
     """Why it does not run; None for one that runs or has never been asked to."""
     match container.state:
+        case Restarting() as state:
+            return _restarting(container, state, signs)
         case Exited(oom_killed=True) as state:
             return _oom(container, state, signs)
         case Exited(exit_code=-1) as state:
@@ -58,6 +60,11 @@ def ending(container: Container, signs: Signs) -> Reason | None:
                 ),
             )
     return None
+
+
+def times(count: int) -> str:
+    """`once`, `5 times`."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def raised_memory(container: Container) -> Step | None:
@@ -95,6 +102,34 @@ def _oom(container: Container, state: Exited, signs: Signs) -> Reason:
     return _ended("oom", FAILED, state, sentence, [*evidence, *_log(signs)], steps)
 
 
+def _restarting(container: Container, state: Restarting, signs: Signs) -> Reason:
+    """It ends again and again: what it ended with the last time is the reason."""
+    last = Exited(
+        exit_code=state.exit_code,
+        started_ns=state.started_ns,
+        finished_ns=state.finished_ns,
+        oom_killed=state.oom_killed,
+        error=state.error,
+    )
+    ended = _oom(container, last, signs) if state.oom_killed else _failed(container, last, signs)
+    name = name_of(container)
+    why = ended.sentence.removeprefix(f"{name} ")
+    more = [one for one in ended.steps if one.commands[0][0] == "update"]
+    return Reason(
+        kind="restarting",
+        since_ns=container.config.created_ns,
+        urgency=FAILED,
+        sentence=f"{name} keeps restarting ({times(state.restart_count)} so far): it {why}",
+        evidence=(*ended.evidence, seen("policy", f"--restart {container.settings.restart}")),
+        steps=(
+            *more,
+            logs_step(container),
+            step("let it rest", ("stop", container.name)),
+            step("do not start it again by itself", ("update", "--restart", "no", container.name)),
+        ),
+    )
+
+
 def _unseen(container: Container, state: Exited) -> Reason:
     why = safe_text(state.error) or "nobody was left to learn its exit code"
     sentence = f"{name_of(container)} ended unseen: {why}"
@@ -122,10 +157,14 @@ def _failed(container: Container, state: Exited, signs: Signs) -> Reason:
     telling = telling_line(signs.log)
     if telling and not state.error and not number:
         clause = f"“{clip(telling, _SENTENCE_CELLS)}”"
-    urgency = STATE if number in _ASKED else FAILED
+    urgency = STATE if number in _ASKED or state.stopped_by_hand else FAILED
     evidence = [seen("exit code", spelled(code)), seen("lasted", _lasted(lasted_s))]
     steps = [step("start it again", ("start", container.name)), logs_step(container)]
-    if number == _KILLED:
+    if number == _KILLED and state.stopped_by_hand:
+        urgency = STATE
+        clause = "it was killed, by hand or by a stop whose signal it did not heed in time"
+        evidence.append(seen("heeds", f"{container.config.stop_signal or 'SIGTERM'} is what stop sends first"))
+    elif number == _KILLED:
         urgency = STATE
         clause = "it was killed: by hand, by a stop whose signal it did not heed in time, or by the host"
         evidence.append(seen("heeds", f"{container.config.stop_signal or 'SIGTERM'} is what stop sends first"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app import short
-from app.why.endings import raised_memory
+from app.why.endings import raised_memory, times
 from app.why.reason import FAILED, NEAR, STATE, Reason, Step, logs_step, name_of, seen, step
 from app.why.signs import Signs, Use
 from core.model.container import Container, Running
@@ -16,6 +16,8 @@ _NEAR_LIMIT = 0.9
 _HELD_BACK = 5.0
 """Per cent of the time from which a CPU limit is worth a word."""
 _SILENT_S = 10
+_OFTEN, _UNSETTLED_S = 3, 60
+"""So many starts by its policy, and the last so short a while ago: it does not get anywhere."""
 _SENTENCE_CELLS = 100
 
 
@@ -26,12 +28,16 @@ def strains(container: Container, signs: Signs, now_ns: int) -> Iterator[Reason]
         return
     if state.paused:
         yield _paused(container, state)
+    if state.restart_count >= _OFTEN and now_ns - state.started_ns < _UNSETTLED_S * 10**9:
+        yield _started_again(container, state, now_ns)
     yield from _health(container, state)
     if signs.use is not None:
         yield from _memory(container, state, signs.use)
         yield from _cpu(container, state, signs.use, signs.cpu_count)
         yield from _pids(container, state, signs.use)
-    if signs.has_written is False and now_ns - state.started_ns > _SILENT_S * 10**9 and not state.paused:
+    if container.config.log.driver == "none":
+        yield _unkept(container, state)
+    elif signs.has_written is False and now_ns - state.started_ns > _SILENT_S * 10**9 and not state.paused:
         yield _silent(container, state, now_ns)
     if state.warnings:
         yield _less_than_asked(container, state)
@@ -56,6 +62,22 @@ def _paused(container: Container, state: Running) -> Reason:
     )
 
 
+def _started_again(container: Container, state: Running, now_ns: int) -> Reason:
+    name, age = name_of(container), short.ago(state.started_ns, now_ns)
+    return Reason(
+        kind="restarting",
+        since_ns=container.config.created_ns,
+        urgency=FAILED,
+        sentence=f"{name} keeps restarting ({times(state.restart_count)} so far): it has run for {age} now",
+        evidence=(seen("policy", f"--restart {container.settings.restart}"),),
+        steps=(
+            logs_step(container),
+            step("let it rest", ("stop", container.name)),
+            step("do not start it again by itself", ("update", "--restart", "no", container.name)),
+        ),
+    )
+
+
 def _health(container: Container, state: Running) -> Iterator[Reason]:
     health, check = container.health, container.config.health
     if health is None or health.status != "unhealthy":
@@ -75,7 +97,7 @@ def _health(container: Container, state: Running) -> Iterator[Reason]:
             one
             for one in (
                 seen("check", " ".join(words)),
-                seen("last", last.output if last else ""),
+                seen("last", *(last.output.splitlines()[-3:] if last else ())),
                 seen("at", short.clock(last.end_ns) if last else ""),
             )
             if one.lines
@@ -89,8 +111,8 @@ def _memory(container: Container, state: Running, use: Use) -> Iterator[Reason]:
     steps = (*((more,) if more else ()), step("see its processes", ("top", container.name)))
     of_limit = seen("memory", f"{short.size(use.memory_bytes)} of {short.size(limit)}" if limit else "")
     if use.oom_kills:
-        times = "once" if use.oom_kills == 1 else f"{use.oom_kills} times"
-        sentence = f"{name_of(container)} goes on, but the kernel killed a process in it {times} for want of memory"
+        often = times(use.oom_kills)
+        sentence = f"{name_of(container)} goes on, but the kernel killed a process in it {often} for want of memory"
         sentence += f" (limit {short.size(limit)})" if limit else ""
         yield Reason(
             kind="oom-inside",
@@ -166,6 +188,17 @@ def _silent(container: Container, state: Running, now_ns: int) -> Reason:
             step("see which files it wrote", ("diff", container.name)),
             step("look inside", ("exec", "-it", container.name, "sh")),
         ),
+    )
+
+
+def _unkept(container: Container, state: Running) -> Reason:
+    return Reason(
+        kind="silent",
+        since_ns=state.started_ns,
+        urgency=STATE,
+        sentence=f"{name_of(container)} has no log: its log driver is none, so that nothing it writes is kept",
+        evidence=(seen("driver", "--log-driver none, fixed at create"),),
+        steps=(step("see what it writes from now on", ("attach", "--no-stdin", container.name)),),
     )
 
 

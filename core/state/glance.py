@@ -8,13 +8,13 @@ follow a moment later and are the truth.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import struct
 from typing import Any
 
 from core import about
+from core.linux.files import is_locked
 from core.model.glance import Glance, Glimpse, Standing
 from core.monitor.ring import HEADER, RECORD
 
@@ -99,29 +99,16 @@ def _glimpse(directory: str, alive_lock: str) -> Glimpse | None:
 def _standing(config: dict[str, Any], state: dict[str, Any], alive_lock: str) -> Standing:
     kind = state.get("type", "")
     if kind == "running":
-        status = ("paused" if state.get("paused") else "running") if _is_held(alive_lock) else ""
+        status = ("paused" if state.get("paused") else "running") if is_locked(alive_lock) else ""
         return Standing(status, int(state["started_ns"]))
-    if kind == "exited":
+    if kind in ("exited", "restarting"):
+        if kind == "restarting" and not is_locked(alive_lock):
+            return Standing("", int(state["finished_ns"]))
         code, ended_ns = int(state["exit_code"]), int(state["finished_ns"])
-        return Standing("exited", ended_ns, code, bool(state.get("oom_killed")))
+        return Standing(kind, ended_ns, code, bool(state.get("oom_killed")))
     if kind == "created":
         return Standing("created", int(config.get("created_ns", 0)), failed=bool(state.get("error")))
     return Standing(str(kind))
-
-
-def _is_held(path: str) -> bool:
-    """Whether somebody holds a lock; a monitor holds its own as long as it lives."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _newest_sample(directory: str) -> tuple[int | None, int | None]:

@@ -89,7 +89,7 @@ def test_A11_exec_and_run_with_a_terminal_in_the_command_line(engine: Engine, co
     screen.press(":exec -it host sh", "enter")
     screen.shows("/ #", "Ctrl-] leaves")
     screen.press("stty size; tty; exit 3", "enter")
-    screen.shows("19 74", "/dev/pts/", "exit code 3")
+    screen.shows("20 78", "/dev/pts/", "exit code 3")
     screen.press("escape", f":run -it --name shelly {STARTER} sh", "enter")
     screen.shows("/ #", "Ctrl-P Ctrl-Q detaches")
     screen.press("echo a$((20+3))b", "enter")
@@ -180,6 +180,36 @@ def test_A16_an_oom_kill_is_explained(engine: Engine, console: Open) -> None:
     screen.shows("‹ Esc", "✖ glutton", "1 line")
 
 
+def test_A12_events_are_kept_come_live_and_open_what_they_happened_to(engine: Engine, console: Open) -> None:
+    start(engine, "before", "sleep 600")
+    screen = console(columns=110)
+    screen.shows("● before")
+    screen.press("4")
+    screen.shows("create", "start", "before")
+    start(engine, "after", "exit 3")
+    screen.shows("after", "die", "exitCode=3")
+    screen.press("/", "action=die", "enter")
+    screen.gone("create")
+    screen.press("W")
+    screen.shows("Why  ✖ after", "after exited 3 at ")
+    screen.press("escape", "enter")
+    screen.shows("‹ Esc", "✖ after")
+
+
+def test_A15_limits_are_changed_in_place(engine: Engine, console: Open) -> None:
+    key = start(engine, "busy", "while :; do :; done", Limits(nano_cpus=200_000_000))
+    screen = console(columns=100)
+    screen.shows("● busy")
+    screen.press("U")
+    screen.shows("Limits of busy", "0.2")
+    screen.press("\x7f\x7f\x7f", "0.5", "tab", "tab", "tab", "64m")
+    screen.shows("wharf update --cpus 0.5 --memory 64m busy")
+    screen.press("enter")
+    screen.shows("busy has its new limits", "64M")
+    limits = engine.containers.inspect(key).settings.limits
+    assert (limits.nano_cpus, limits.memory_bytes) == (500_000_000, 64 * 1024 * 1024)
+
+
 def test_A15_cpu_shares_are_seen_and_history_is_there_when_a_console_opens(engine: Engine, console: Open) -> None:
     burn = "while :; do :; done"
     keys = [start(engine, f"burner-{shares}", burn, Limits(cpu_shares=shares, cpuset_cpus="0")) for shares in (20, 80)]
@@ -190,7 +220,7 @@ def test_A15_cpu_shares_are_seen_and_history_is_there_when_a_console_opens(engin
     screen = console(columns=120, rows=40)
     screen.shows("● burner-20", "● burner-80", "of one core")
     screen.until(lambda: "⣿" in screen.text(), "a graph of the past")
-    screen.press("4")
+    screen.press("5")
     screen.shows("History", "burner-20", "burner-80", "SHARES")
     first, second = (engine.containers.stats_history(key) for key in keys)
     slow = first[-1].cpu_ns - first[0].cpu_ns
@@ -233,7 +263,7 @@ def test_first_run_makes_a_starter_and_runs_a_shell(empty_root: Path, console: O
     screen.shows("Run a container", "wharf run -d -it wharf/starter:latest")
     screen.press("enter")
     screen.gone("Run a container")
-    screen.shows("1 Containers 1")
+    screen.shows("1 Containers 1", " up ")
     screen.press("e")
     screen.shows("^] leave the shell")
     screen.press("echo it-$((1+1))-works", "enter")

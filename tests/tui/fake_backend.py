@@ -172,10 +172,11 @@ class FakeBackend:
             error, self.fail_with = self.fail_with, None
             raise error
 
-    def tell(self, kind: str, action: str, actor: str) -> None:
+    def tell(self, kind: str, action: str, actor: str, **attributes: str) -> None:
         """Make an event."""
+        event = Event(at_ns=time.time_ns(), kind=kind, action=action, actor=actor, attributes=attributes)
         with self._events:
-            self._event_log.append(Event(at_ns=time.time_ns(), kind=kind, action=action, actor=actor))
+            self._event_log.append(event)
             self._events.notify_all()
 
     def named(self, key: str) -> Container:
@@ -531,12 +532,15 @@ class FakeSystem:
     def events(
         self, *, since_ns: int | None = None, until_ns: int | None = None, cancel: CancelToken
     ) -> Iterator[Event]:
-        seen = len(self._b._event_log)
+        seen = 0
         while not cancel.is_cancelled:
             with self._b._events:
-                self._b._events.wait(0.05)
+                if until_ns is None:
+                    self._b._events.wait(0.05)
                 fresh, seen = self._b._event_log[seen:], len(self._b._event_log)
-            yield from fresh
+            yield from (one for one in fresh if since_ns is None or since_ns <= one.at_ns <= (until_ns or one.at_ns))
+            if until_ns is not None:
+                return
 
     def reset(self) -> None:
         raise NotImplementedError

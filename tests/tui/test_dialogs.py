@@ -12,6 +12,7 @@ from fake_backend import identity
 from textual.events import Key
 from textual.widgets import Input
 
+from app.console.actions import Actions
 from core.backend import CommitWish
 from core.errors import AlreadyExists
 from core.model.limits import Limits
@@ -247,6 +248,54 @@ async def test_rename_by_keyboard_and_by_mouse(console: Open) -> None:
         await screen.called("rename", identity("api-1"), "api-2")
 
 
+@pytest.fixture
+def performed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Command lines that were run in the background."""
+    lines: list[list[str]] = []
+    monkeypatch.setattr(Actions, "perform", lambda self, commands, done, *kinds: lines.extend(map(list, commands)))
+    return lines
+
+
+async def test_limits_are_changed_in_place_by_keyboard(console: Open, performed: list[list[str]]) -> None:
+    async with console((80, 24)) as screen:
+        await screen.click_text("db ")
+        await screen.press("U")
+        await screen.shows("Limits of db", "What is changed holds at once.", "512m", "wharf update db")
+        await screen.type("1.5")
+        await screen.shows("wharf update --cpus 1.5 db")
+        screen.app.screen.query_one("#memory", Input).value = "1g"
+        screen.app.screen.query_one("#restart", Input).value = "sometimes"
+        await screen.shows("unknown policy 'sometimes'")
+        await screen.press("enter")
+        assert not performed
+        screen.app.screen.query_one("#restart", Input).value = "on-failure:3"
+        await screen.shows("wharf update --cpus 1.5 --memory 1g --restart on-failure:3 db")
+        await screen.press("enter")
+        await screen.gone("Limits of db")
+        words = ["update", "--cpus", "1.5", "--memory", "1g", "--restart", "on-failure:3"]
+        assert performed == [[*words, identity("db")]]
+
+
+async def test_limits_by_mouse_and_what_can_not_be(console: Open, performed: list[list[str]]) -> None:
+    async with console((100, 30)) as screen:
+        await screen.click_text("cron", button=3)
+        await screen.click_text("limits")
+        await screen.shows("Limits of cron", "holds from its next start on")
+        for name, text, problem in (
+            ("memory", "", "a limit can be changed, not taken away"),
+            ("memory", "1m", "minimum memory limit allowed is 6MB"),
+            ("cpus", "many", "failed to parse many"),
+            ("pids-limit", "x", "'x' is no number"),
+        ):
+            box = screen.app.screen.query_one(f"#{name}", Input)
+            before, box.value = box.value, text
+            await screen.shows(problem)
+            box.value = before
+        await screen.click_text("Change  ⏎")
+        await screen.gone("Limits of cron")
+        assert performed == []
+
+
 async def test_stop_start_pause_and_restart(console: Open) -> None:
     async with console((80, 24)) as screen:
         await screen.press("p")
@@ -313,7 +362,7 @@ async def test_a_line_that_needs_a_terminal_opens_one(console: Open, line: str, 
         await screen.type("ls q")
         await screen.press("escape", "enter")
         await screen.until(lambda: shell.typed == b"ls q\x1b\r", "typed")
-        await screen.until(lambda: shell.size == (19, 74), f"size, not {shell.size}")
+        await screen.until(lambda: shell.size == (20, 78), f"size, not {shell.size}")
         shell.end()
         await screen.shows("ended with 0", "done   y copy")
         await screen.press("escape")

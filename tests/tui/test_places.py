@@ -23,7 +23,7 @@ async def test_containers_place_shows_state_meters_and_problem(console: Open, si
         await screen.shows("● api-1", "✖ cron", "◌ old-job", "512M", "OOM 3m")
         await screen.shows("cron was OOM-killed at", "(limit 256M)")
         await screen.shows("node-a", "31.0%", "disk 61%", "● live")
-        await screen.shows("1 Containers 5", "2 Images 3", "3 Volumes 2", "4 Host", "⏎ open")
+        await screen.shows("1 Containers 5", "2 Images 3", "3 Volumes 2", "4 Events", "5 Host", "⏎ open")
         assert "Networks" not in screen.text()
         for line in screen.text().split("\n"):
             assert len(line) <= size[0]
@@ -35,7 +35,7 @@ async def test_tabs_by_digit_and_by_mouse(console: Open) -> None:
         await screen.shows("postgres:16", "LAYERS")
         await screen.click_text("Volumes")
         await screen.shows("db-data", "USED BY")
-        await screen.press("4")
+        await screen.press("5")
         await screen.shows("Memory", "11G of 32G", "SHARES")
         await screen.press("minus")
         await screen.shows("db-data")
@@ -181,6 +181,46 @@ async def test_empty_log_says_why(console: Open) -> None:
         await screen.shows("never started: no log yet")
 
 
+async def test_errors_and_warnings_are_counted_and_found(console: Open) -> None:
+    async with console((100, 30)) as screen:
+        lines = [b"line %d of many\n" % number for number in range(300)]
+        lines[40], lines[90], lines[200] = b"ERROR one\n", b"WARN a\n", b"2026 ERR two\n"
+        screen.backend.log_lines["api-1"] = lines
+        await screen.press("enter")
+        await screen.shows("E 2  W 1")
+        lines.append(b"a FATAL end, and no error in lower case\n")
+        await screen.shows("E 3  W 1")
+        await screen.press("E")
+        await screen.shows("hit in line 301")
+        await screen.press("N")
+        await screen.shows("2026 ERR two", "hit in line 201")
+        await screen.press("end")
+        await screen.click_text("E 3")
+        await screen.shows("hit in line 301")
+
+
+async def test_logs_of_marked_containers_are_merged_by_time(console: Open) -> None:
+    async with console((100, 30)) as screen:
+        second = 1_000_000_000
+        backend = screen.backend
+        for name, first in (("api-1", 0), ("db", second)):
+            backend.log_times[name] = (1_700_000_000 * second + first, 2 * second)
+            backend.log_lines[name] = [f"{name} line {number} \x1b[2J\n".encode() for number in range(20)]
+        await screen.press("space", "space", "l")
+        await screen.shows("Logs of api-1 + db", "40 lines", "db line 19")
+        rows = [row.split("│ ")[1].split(" ␛")[0] for row in screen.text().split("\n") if " │ " in row]
+        assert rows[-4:] == ["api-1 line 18", "db line 18", "api-1 line 19", "db line 19"]
+        backend.log_lines["api-1"].append(b"fresh and unfinished")
+        backend.log_lines["db"].append(b"fresh\n")
+        await screen.shows("41 lines", "db    │ fresh")
+        await screen.press("slash")
+        await screen.type("api-1 line 7 ")
+        await screen.press("enter")
+        await screen.shows("hit in line 15")
+        await screen.click_text("‹ Esc")
+        await screen.shows("worker-3")
+
+
 async def test_shell_in_a_pane_takes_all_keys_until_it_is_left(console: Open) -> None:
     async with console((80, 24)) as screen:
         await screen.press("e")
@@ -283,9 +323,63 @@ async def test_a_step_that_is_refused_is_said_in_a_sentence(console: Open) -> No
         await screen.shows("✖ no space for cron: free some")
 
 
+async def test_A12_events_come_live_and_open_what_they_happened_to(console: Open) -> None:
+    async with console((100, 30)) as screen:
+        await screen.press("4")
+        await screen.shows("Nothing has happened yet.")
+        for action, attributes in (
+            ("create", {"name": "db", "image": "postgres:16"}),
+            ("die", {"name": "db", "exitCode": "3"}),
+            ("exec_start: sh \x1b[2J[bold]", {"name": "db"}),
+        ):
+            screen.backend.tell("container", action, identity("db"), **attributes)
+        await screen.shows("create", "die", "exitCode=3")
+        assert "exec_start" not in screen.text()
+        await screen.press("E")
+        await screen.shows("exec_start", "sh ␛[2J[bold]", "image=postgres:16")
+        words = [word for word in screen.text().split() if word in ("create", "die", "exec_start")]
+        assert words == ["exec_start", "die", "create"]
+        await screen.press("slash")
+        await screen.type("action=die")
+        await screen.press("enter")
+        await screen.gone("exec_start")
+        await screen.press("enter")
+        await screen.shows("‹ Esc", "● db")
+        await screen.press("escape")
+        screen.backend.tell("volume", "create", "scratch")
+        screen.backend.tell("container", "destroy", "0" * 64, name="gone-1")
+        await screen.press("escape")
+        await screen.shows("scratch", "gone-1")
+        await screen.press("g", "enter")
+        await screen.shows("container gone-1 is not there any more")
+        await screen.click_text("scratch", times=2)
+        await screen.shows("readme.txt")
+
+
+async def test_events_follow_at_the_end_and_stand_still_elsewhere(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        for number in range(60):
+            screen.backend.tell("container", "start", identity("db"), name=f"n{number:02}")
+        await screen.press("4")
+        await screen.shows("n59")
+        await screen.press("F")
+        await screen.shows("n59", "n41")
+        screen.backend.tell("container", "start", identity("db"), name="n60")
+        await screen.shows("n60")
+        await screen.press("pageup", "pageup")
+        await screen.gone("n60")
+        screen.backend.tell("container", "start", identity("db"), name="n61")
+        await screen.until(lambda: len(screen.app.store.events) == 62, "taken")
+        assert "n61" not in screen.text()
+        await screen.click_text("order")
+        await screen.shows("n61")
+        await screen.press("y")
+        await screen.shows("events since then")
+
+
 async def test_host_divides_the_machine(console: Open) -> None:
     async with console() as screen:
-        await screen.press("4")
+        await screen.press("5")
         await screen.shows("api-1", "CPU% OF CORE", "History")
         await screen.press("b")
         await screen.shows("CPU% OF HOST")

@@ -69,7 +69,7 @@ class CommandOutput(Overlay[None]):
     DEFAULT_CSS = """
     CommandOutput { align: center middle; }
     CommandOutput > #box {
-        width: 96%; height: 90%; background: $background;
+        width: 100%; height: 92%; background: $background;
         border: round $border-blurred; border-title-color: $accent; border-subtitle-color: $text-muted;
     }
     CommandOutput TerminalPane { display: none; }
@@ -122,7 +122,7 @@ class CommandOutput(Overlay[None]):
 
     def _pane_size(self) -> tuple[int, int]:
         """Rows and columns of the box's inside; exact enough to start a program with."""
-        return max(2, int(self.size.height * 0.9) - 2), max(2, int(self.size.width * 0.96) - 2)
+        return max(2, int(self.size.height * 0.92) - 2), max(2, self.size.width - 2)
 
     def _join(self, attachment: Attachment, detach_keys: bytes) -> None:
         assert self._joined is not None

@@ -10,6 +10,7 @@ from textual.widgets import Input, Label
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
 from app.console.dialogs.tick import Tick
+from app.console.standing import LIVE
 from core.errors import InvalidSpec
 from core.model.container import Container
 from core.model.display import safe_text
@@ -37,7 +38,7 @@ class DeleteContainers(DeleteDialog):
     def __init__(self, containers: Sequence[Container]) -> None:
         super().__init__()
         self._containers = list(containers)
-        self._live = [one for one in containers if one.status in ("running", "paused")]
+        self._live = [one for one in containers if one.status in LIVE]
         self._anonymous = sum(mount.anonymous for one in containers for mount in one.config.mounts)
 
     def title_words(self) -> str:

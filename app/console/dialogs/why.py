@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -24,6 +27,8 @@ from core.model.container import Container
 from core.model.display import safe_text
 
 _MOST_REASONS = 3
+_MOST_STEPS = 5
+_CELLS = 84
 
 
 class WhyCard(Overlay[Step]):
@@ -46,6 +51,7 @@ class WhyCard(Overlay[Step]):
     WhyCard OptionList {
         width: 1fr; height: auto; max-height: 12; border: none; background: $surface; padding: 0; margin: 1 0 0 0;
     }
+    WhyCard OptionList:focus { border: none; }
     """
 
     def __init__(self, container: Container, signs: Signs, now_ns: int) -> None:
@@ -88,14 +94,20 @@ class WhyCard(Overlay[Step]):
         box = self.query_one("#reasons")
         box.remove_children()
         box.mount(*labels)
-        self._steps = list({step.text: step for reason in self._reasons for step in reason.steps}.values())
+        self._steps = list({step.text: step for reason in self._reasons for step in reason.steps}.values())[
+            :_MOST_STEPS
+        ]
         options = self.query_one(OptionList)
         chosen = options.highlighted or 0
         options.clear_options()
-        options.add_options(
-            Option(f"{number}  {step.words}\n   {safe_text(step.text)}") for number, step in enumerate(self._steps, 1)
-        )
+        options.add_options(self._option(number, step) for number, step in enumerate(self._steps, 1))
         options.highlighted = min(chosen, len(self._steps) - 1) if self._steps else None
+
+    def _option(self, number: int, step: Step) -> Option:
+        accent = Style(color=seat(self).palette.colour("accent"))
+        width = min(_CELLS, self.size.width) - 8
+        command = textwrap.fill(safe_text(step.text), width, initial_indent="   ", subsequent_indent="     ")
+        return Option(Text.assemble(f"{number}  {step.words}\n", (command, accent)))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._steps[event.option_index])

@@ -13,11 +13,13 @@ from app.commands.detach import DEFAULT, parse_detach_keys
 from app.console import copy_entries
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.dialogs.limits import LimitsDialog
 from app.console.dialogs.menu import Menu
 from app.console.dialogs.rename import RenameDialog
 from app.console.inspection import change_lines, document_lines, process_lines
 from app.console.screens.place import Place
 from app.console.seat import ask
+from app.console.standing import LIVE
 from app.console.widgets.container_side import ContainerTitle, why_no_log
 from app.console.widgets.log_view import LogPane
 from app.console.widgets.pager import Line, Pager
@@ -215,7 +217,7 @@ class ContainerPlace(Place):
     def action_stop(self) -> None:
         if self.container is not None:
             act = self.seat.actions
-            (act.stop if self.container.status in ("running", "paused") else act.start)([self.container])
+            (act.stop if self.container.status in LIVE else act.start)([self.container])
 
     def action_restart(self) -> None:
         if self.container is not None:
@@ -227,6 +229,10 @@ class ContainerPlace(Place):
 
     def action_why(self) -> None:
         self.seat.show_why(self._key)
+
+    def action_limits(self) -> None:
+        if self.container is not None:
+            self.app.push_screen(LimitsDialog(self.container))
 
     def action_rename(self) -> None:
         if self.container is not None:

@@ -14,10 +14,12 @@ from app.console import copy_entries
 from app.console.container_columns import SHAPES
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
+from app.console.dialogs.limits import LimitsDialog
 from app.console.dialogs.rename import RenameDialog
 from app.console.screens.container import ContainerPlace
 from app.console.screens.list_place import ListPlace
-from app.console.standing import standing_of
+from app.console.screens.merged import MergedLogsPlace
+from app.console.standing import LIVE, standing_of
 from app.console.widgets.container_side import ContainerSide
 from app.console.widgets.first_run import FirstRun
 from app.console.widgets.graph import buckets, nice_top
@@ -196,7 +198,11 @@ class ContainersPlace(ListPlace):
         self._open("logs")
 
     def action_logs(self) -> None:
-        self._open("logs")
+        chosen = self.table.chosen()
+        if len(chosen) > 1:
+            self.app.push_screen(MergedLogsPlace(chosen))
+        else:
+            self._open("logs")
 
     def action_processes(self) -> None:
         self._open("processes")
@@ -212,7 +218,7 @@ class ContainersPlace(ListPlace):
 
     def action_stop(self) -> None:
         chosen: list[Container] = self.table.chosen()
-        live = [one for one in chosen if one.status in ("running", "paused")]
+        live = [one for one in chosen if one.status in LIVE]
         if live:
             self.seat.actions.stop(live)
         elif chosen:
@@ -230,6 +236,11 @@ class ContainersPlace(ListPlace):
         container = self.table.current
         if container is not None:
             self.seat.show_why(container.id)
+
+    def action_limits(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.app.push_screen(LimitsDialog(container))
 
     def action_rename(self) -> None:
         container = self.table.current

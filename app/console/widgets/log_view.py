@@ -8,6 +8,8 @@ through core.model.display; only its colours are kept.
 from __future__ import annotations
 
 import re
+import textwrap
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -21,11 +23,13 @@ from textual.widget import Widget
 
 from app import short
 from app.console import keymap
+from app.console.log_levels import ERRORS, LevelCounts
 from app.console.log_source import LogSource
 from app.console.relay import Relay
 from app.console.seat import seat
 from app.console.widgets.prompt import Prompt
 from app.console.widgets.strips import Cells
+from core.backend import LogView
 from core.model.display import log_spans
 from core.model.ink import PLAIN
 from core.model.logs import LogLine
@@ -53,11 +57,15 @@ class LogLines(Widget, can_focus=True):
         self._left = 0
         self._pattern: re.Pattern[str] | None = None
         self._raw_pattern = b""
+        self._shown_pattern = ""
         self._hit: int | None = None
         self._search_note = ""
         self._search_cancel = CancelToken()
         self._strips: dict[int, list[Strip]] = {}
         self._window: list[Strip] = []
+        self._status_hits: list[tuple[int, int, str]] = []
+        self.counts_levels = False
+        """Whether errors and warnings are counted."""
         self.why_empty = ""
         """What to say while there is no line."""
 
@@ -65,11 +73,15 @@ class LogLines(Widget, can_focus=True):
 
     def open(self, key: str) -> None:
         """Show another container's log, from its end."""
+        containers = seat(self).actions.backend.containers
+        self.open_view(lambda: containers.log_view(key))
+
+    def open_view(self, view: Callable[[], LogView]) -> None:
+        """Show another log, from its end; `view` is called in a thread."""
         self.shut()
         self._top, self._left, self.following = 0, 0, True
         self._hit, self._search_note = None, ""
-        console = seat(self)
-        self._source = LogSource(console.actions.backend, key, Relay(self.app), self._changed)
+        self._source = LogSource(view, Relay(self.app), self._changed, counts=self.counts_levels)
         self._forget_strips()
 
     def shut(self) -> None:
@@ -177,7 +189,7 @@ class LogLines(Widget, can_focus=True):
     def action_search(self) -> None:
         self.screen.query_one("#log-prompt", Prompt).open()
 
-    def search(self, text: str) -> None:
+    def search(self, text: str, *, shown: str = "") -> None:
         """Find the last line that matches, from the window's end backwards."""
         self._search_cancel.cancel()
         if not text:
@@ -190,8 +202,20 @@ class LogLines(Widget, can_focus=True):
             text = re.escape(text)
             self._pattern = re.compile(text, re.IGNORECASE)
         self._raw_pattern = text.encode("utf-8", "surrogateescape")
+        self._shown_pattern = shown or f"/{text}"
         start = self.line_count - 1 if self.following else self._top + self._page - 1
         self._seek(max(0, start), backwards=True)
+
+    def action_errors(self) -> None:
+        """Find the last line that tells of an error; n and N go on from there."""
+        self.search(f"(?-i:{ERRORS})", shown="errors")
+
+    async def on_click(self, event: events.Click) -> None:
+        if event.y == self.size.height - 1:
+            for start, end, action in self._status_hits:
+                if start <= event.x < end:
+                    event.stop()
+                    await self.run_action(action)
 
     def action_next(self, direction: int) -> None:
         if self._pattern is None:
@@ -311,7 +335,8 @@ class LogLines(Widget, can_focus=True):
         if count == 0:
             source = self._source
             words = (source.trouble or self.why_empty) if source and source.ready else ""
-            return [Cells(self.size.width, palette.style("muted")).gap(1).put(words).strip()]
+            folded = textwrap.wrap(words, max(8, self.size.width - 2))[:page]
+            return [Cells(self.size.width, palette.style("muted")).gap(1).put(row).strip() for row in folded]
         first = self._first_at_end() if self.following else min(self._top, max(0, count - 1))
         rows: list[Strip] = []
         number = first
@@ -332,11 +357,22 @@ class LogLines(Widget, can_focus=True):
             share = 100 * min(count, self._top + self._page) // count if count else 100
             cells.put(f"line {self._top + 1:,}  {share}%", palette.style("text", "surface"))
         cells.put(f"  {count:,} line{'' if count == 1 else 's'}")
-        if self._pattern is not None:
-            cells.put(f"  /{self._pattern.pattern}", palette.style("warn", "surface"))
+        self._levels(cells)
         if self._search_note:
             cells.put(f"  {self._search_note}")
+        if self._pattern is not None:
+            cells.put(f"  {self._shown_pattern}", palette.style("warn", "surface"))
+        self._status_hits = cells.hits
         return cells.strip()
+
+    def _levels(self, cells: Cells) -> None:
+        """`E 14  W 92`, as far as there are any; the errors can be clicked."""
+        palette, levels = seat(self).palette, self._source.levels if self._source else LevelCounts()
+        more = "+" if levels.at_least else ""
+        if levels.errors:
+            cells.gap(2).button(f"E {levels.errors:,}{more}", palette.style("fail", "surface", "bold"), "errors")
+        if levels.warnings:
+            cells.gap(2).put(f"W {levels.warnings:,}{more}", palette.style("warn", "surface", "bold"))
 
 
 class LogPane(Vertical):
@@ -347,7 +383,9 @@ class LogPane(Vertical):
     """
 
     def compose(self) -> ComposeResult:
-        yield LogLines()
+        lines = LogLines()
+        lines.counts_levels = True
+        yield lines
         prompt = Prompt("/", "text or regular expression; Enter finds backwards, n and N go on")
         prompt.id = "log-prompt"
         yield prompt

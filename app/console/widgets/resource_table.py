@@ -156,6 +156,11 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
         if key in self._places:
             self._move_to(self._places[key])
 
+    def go_to_end(self, *, last: bool) -> None:
+        """Put the cursor on the last row, or on the first."""
+        if self._items:
+            self._move_to(len(self._items) - 1 if last else 0)
+
     def toggle_mark(self) -> None:
         """Mark the row under the cursor, or take the mark away; the cursor steps down."""
         if self._cursor is None:

@@ -172,7 +172,10 @@ class StatsGraphs(Drawing):
     def _sum(self, point: Point) -> Strip:
         """What there was no room to draw, in one line."""
         palette = self.seat.palette
-        cells = Cells(self.size.width, palette.style("muted")).gap(1).put("psi ")
+        cells = Cells(self.size.width, palette.style("muted")).gap(1)
+        if why := self._why_no_pressure(point.pressure):
+            return cells.put(why, palette.style("faint")).strip()
+        cells.put("psi ")
         for text, tone in _pressures(point.pressure):
             cells.put(text, palette.style(tone))
         if point.throttled > 0.05:
@@ -198,10 +201,10 @@ class StatsGraphs(Drawing):
             return ""
         host, info = self.seat.store.host.now, self.seat.store.info
         if host is not None and not _known(host.pressure):
-            return "pressure (PSI): this kernel does not measure it; the boot option psi=1 may turn it on"
+            return "psi: this kernel measures none; the boot option psi=1 may turn it on"
         if info is not None and info.cgroup_version != "2":
-            return "pressure (PSI): cgroups of version 1 have none for a container; the host's is in the first line"
-        return "pressure (PSI): the kernel gives none for this container"
+            return "psi: none per container on cgroup v1; the host's is in the top line"
+        return "psi: the kernel gives none for this container"
 
 
 def _newest(track: Track) -> Point:

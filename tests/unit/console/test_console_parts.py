@@ -18,6 +18,7 @@ from fake_backend import FakeAttachment, FakeBackend, make_container, seeded
 
 from app.console import first_frame, keymap, settings, theme_file, theme_glance
 from app.console.container_columns import SHAPES, share_width
+from app.console.log_levels import LevelCounter, LevelCounts
 from app.console.log_source import BLOCK, LogSource
 from app.console.shell import ShellSession
 from app.console.standing import standing_of
@@ -30,6 +31,7 @@ from core.errors import InvalidInput, NotFound
 from core.model.container import Container
 from core.model.glance import Glance, Glimpse
 from core.model.ink import BOLD, REVERSE, Ink, apply_sgr, rgb
+from core.model.logs import LogLine
 
 # ---------------------------------------------------------------------- graphs and strips
 
@@ -248,7 +250,7 @@ def wait_for(true: object) -> None:
 def test_log_source_fetches_by_block_and_follows_growth() -> None:
     backend = seeded()
     backend.log_lines["api-1"] = [b"line %d\n" % number for number in range(10)]
-    source = LogSource(backend, "api-1", DirectRelay(), lambda: None)  # type: ignore[arg-type]
+    source = LogSource(lambda: backend.containers.log_view("api-1"), DirectRelay(), lambda: None)  # type: ignore[arg-type]
     wait_for(lambda: source.ready)
     assert source.count == 10
     wait_for(lambda: source.line(9) is not None)
@@ -262,15 +264,40 @@ def test_log_source_fetches_by_block_and_follows_growth() -> None:
 def test_log_source_sees_an_unfinished_line_grow() -> None:
     backend = seeded()
     lines = backend.log_lines["api-1"] = [b"progress: 1"]
-    source = LogSource(backend, "api-1", DirectRelay(), lambda: None)  # type: ignore[arg-type]
+    source = LogSource(lambda: backend.containers.log_view("api-1"), DirectRelay(), lambda: None)  # type: ignore[arg-type]
     wait_for(lambda: source.line(0) is not None)
     lines[0] = b"progress: 1 2"
     wait_for(lambda: (line := source.line(0)) is not None and line.data == b"progress: 1 2")
     source.close()
 
 
+class Lines:
+    """As much of a LogView as a counter looks at."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self.data = list(lines)
+
+    def lines(self, first: int, count: int) -> list[LogLine]:
+        return [LogLine(0, 1, data) for data in self.data[first : first + count]]
+
+
+def test_levels_are_counted_slice_by_slice_and_anew_after_a_cut() -> None:
+    view, counter = Lines(*[b"ERROR\n", b"WARN\n", b"fine\n"] * 1_000), LevelCounter()
+    rounds = 0
+    while counter.go_on(view, len(view.data)):  # type: ignore[arg-type]
+        rounds += 1
+    assert rounds > 1
+    assert counter.counts == LevelCounts(1_000, 1_000)
+    view.data = [b"a WARNING\n"]
+    assert counter.go_on(view, 1)  # type: ignore[arg-type]
+    assert counter.counts == LevelCounts(0, 1)
+    view.data += [b"x\n"] * 50_000
+    counter.go_on(view, len(view.data))  # type: ignore[arg-type]
+    assert counter.counts == LevelCounts(0, 1, at_least=True)
+
+
 def test_log_source_says_why_there_is_no_log() -> None:
-    source = LogSource(FakeBackend(), "gone", DirectRelay(), lambda: None)  # type: ignore[arg-type]
+    source = LogSource(lambda: FakeBackend().containers.log_view("gone"), DirectRelay(), lambda: None)  # type: ignore[arg-type]
     wait_for(lambda: source.trouble)
     assert source.trouble == "no such container: gone"
 
@@ -340,7 +367,7 @@ def test_first_frame_shows_real_state_in_its_place(size: tuple[int, int], monkey
         rows = [row.text() for row in terminal.grid.lines]
         assert rows[0].startswith(" wharf  ")
         assert "1 Containers 5" in rows[1]
-        assert "4 Host" in rows[1]
+        assert "5 Host" in rows[1]
         assert "NAME" in rows[2]
         assert rows[3].startswith("  ● api-1")
         assert any("✖ cron" in row and "OOM" in row and "256M" in row for row in rows)

@@ -17,9 +17,10 @@ from app.why.endings import telling_line
 from app.why.find import find_reasons, plain_word
 from app.why.reason import FAILED, NEAR, STATE, Reason
 from app.why.signs import Signs, Use, use_of
-from core.model.container import Container, Created, Damaged, Exited, Running
+from core.model.container import Container, Created, Damaged, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck, HealthResult
 from core.model.limits import Limits
+from core.model.log_drivers import LogConfig
 from core.model.logs import LogLine
 from core.model.stats import StatsSample
 
@@ -142,6 +143,37 @@ def test_a_failed_start_says_the_engines_words_and_leads_into_the_image() -> Non
     assert commands(reason)[0] == "wharf run --rm -it --entrypoint sh shop/api:1"
 
 
+def test_one_that_keeps_restarting_says_how_often_and_why() -> None:
+    state = Restarting(exit_code=1, boot_id="b", restart_count=5, **AFTER)
+    looping = make_container("x", state=state)
+    reason = only(looping, log=log(b"Error: no database"))
+    assert reason.sentence.startswith("x keeps restarting (5 times so far): it exited 1 at ")
+    assert reason.sentence.endswith(": “Error: no database”")
+    assert evidence(reason)["policy"] == "--restart no"
+    assert commands(reason) == ["wharf logs --tail 100 x", "wharf stop x", "wharf update --restart no x"]
+    oom = Restarting(exit_code=137, boot_id="b", restart_count=1, oom_killed=True, **AFTER)
+    reason = only(make_container("x", state=oom, limits=Limits(memory_bytes=64 * MIB)))
+    assert "x keeps restarting (once so far): it was OOM-killed at " in reason.sentence
+    assert commands(reason)[0] == "wharf update --memory 128m --memory-swap 256m x"
+
+
+def test_between_two_crashes_it_is_still_restarting() -> None:
+    fresh = Running(pid=1, start_ticks=1, boot_id="b", started_ns=NOW - 3 * SECOND, restart_count=4)
+    assert only(make_container("x", state=fresh)).sentence == (
+        "x keeps restarting (4 times so far): it has run for 3s now"
+    )
+    settled = Running(pid=1, start_ticks=1, boot_id="b", started_ns=NOW - 90 * SECOND, restart_count=4)
+    assert find_reasons(make_container("x", state=settled), Signs(), NOW) == []
+
+
+def test_what_was_stopped_by_hand_is_no_failure() -> None:
+    reason = only(make_container("x", state=Exited(exit_code=137, stopped_by_hand=True, **AFTER)))
+    assert reason.urgency == STATE
+    assert "by hand or by a stop whose signal it did not heed" in reason.sentence
+    assert evidence(reason)["heeds"] == "SIGTERM is what stop sends first"
+    assert only(make_container("x", state=Exited(exit_code=1, stopped_by_hand=True, **AFTER))).urgency == STATE
+
+
 def test_unknown_ends_are_said_to_be_unknown() -> None:
     assert (
         "nobody was left to learn its exit code"
@@ -234,6 +266,16 @@ def test_silence_has_a_reason_too_after_a_while() -> None:
     assert "Python holds its output back" in only(python, has_written=False).sentence
     fresh = make_container("x", state=Running(pid=1, start_ticks=1, boot_id="b", started_ns=NOW - SECOND))
     assert find_reasons(fresh, Signs(has_written=False), NOW) == []
+
+
+def test_no_log_for_want_of_a_driver_is_said_at_once() -> None:
+    import msgspec
+
+    kept = make_container("x", state=LIVE)
+    config = msgspec.structs.replace(kept.config, log=LogConfig(driver="none"))
+    reason = only(msgspec.structs.replace(kept, config=config))
+    assert reason.sentence == "x has no log: its log driver is none, so that nothing it writes is kept"
+    assert commands(reason) == ["wharf attach --no-stdin x"]
 
 
 def test_a_paused_one_can_go_on() -> None:
