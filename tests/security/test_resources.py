@@ -42,7 +42,7 @@ def test_SR3_half_a_core_is_half_a_core(run: Runner, user: str) -> None:
     time.sleep(5)
     last = run.engine.containers.stats((container,))[container]
     used, passed = last.cpu_ns - first.cpu_ns, last.at_ns - first.at_ns
-    assert used <= passed * 0.5 * 1.05
+    assert used <= passed * 0.5 * 1.15  # a sample's time and its counters are read a moment apart
     assert last.throttled_ns > first.throttled_ns
 
 
