@@ -206,7 +206,7 @@ class Wharf(Cli):
 
     def __init__(self) -> None:
         super().__init__()
-        self.env["PYTHONPATH"] = str(PROJECT)
+        self.env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
         self.ok("starter")
 
     def argv(self, *words: str) -> list[str]:
