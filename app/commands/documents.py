@@ -10,7 +10,7 @@ from __future__ import annotations
 from app.commands.go_values import Omitting, OpenMap
 from app.commands.host_config import host_config
 from app.format import rfc3339_nano
-from core.model.container import Container, ContainerSpec, Created, Exited, Running
+from core.model.container import Container, ContainerSpec, Created, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck
 from core.model.image import Image, ImageConfig
 from core.model.mounts import Mount
@@ -35,7 +35,7 @@ def container_document(container: Container) -> Document:
         "HostsPath": _inside(container, "hosts"),
         "LogPath": _inside(container, "logs"),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "Driver": "overlay2",
         "Platform": "linux",
         "MountLabel": "",
@@ -97,9 +97,9 @@ def _state(container: Container) -> Document:
     state = container.state
     document: Document = {
         "Status": status,
-        "Running": status in ("running", "paused"),
+        "Running": status in ("running", "paused", "restarting"),
         "Paused": status == "paused",
-        "Restarting": False,
+        "Restarting": status == "restarting",
         "OOMKilled": False,
         "Dead": status == "dead",
         "Pid": 0,
@@ -113,7 +113,7 @@ def _state(container: Container) -> Document:
             document |= {"Pid": state.pid, "StartedAt": rfc3339_nano(state.started_ns)}
             if state.warnings:  # ours alone: what this host could not give
                 document["Warnings"] = list(state.warnings)
-        case Exited():
+        case Exited() | Restarting():
             document |= {
                 "OOMKilled": state.oom_killed,
                 "ExitCode": state.exit_code,

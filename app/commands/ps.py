@@ -14,7 +14,7 @@ from app.commands.table import Row, row_printer
 from app.format import ago, human_duration, human_size, local_stamp
 from core.backend import Backend, Containers
 from core.errors import Conflict, InvalidInput, NotFound
-from core.model.container import Container, Exited, Running
+from core.model.container import Container, Exited, Restarting, Running
 from core.model.ids import short_id
 from core.model.pruning import has_labels
 
@@ -58,6 +58,8 @@ def status_text(container: Container, now_ns: int) -> str:
                 return f"{up} (Paused)"
             health = {"none": "", "starting": " (health: starting)"}
             return up + health.get(container.health_status, f" ({container.health_status})")
+        case Restarting(exit_code=code, finished_ns=finished):
+            return f"Restarting ({code}) {ago(finished, now_ns)}"
         case Exited(exit_code=code, finished_ns=finished):
             return f"Exited ({code}) {ago(finished, now_ns)}"
     return {"created": "Created", "removing": "Removal In Progress"}.get(container.status, "Dead")

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from core.backend import AttachWish, CreateResult, LogView, PathStat
-from core.engine.attachments import LocalAttachment, ask
+from core.engine import launch
+from core.engine.attachments import LocalAttachment, MonitorGone, Successor, ask
 from core.engine.image_users import HeldContainer
 from core.engine.images import EngineImages
 from core.engine.records import ContainerRecords
@@ -32,6 +33,7 @@ from core.model.container import (
     ExecSpec,
     Exited,
     ProcessTable,
+    Restarting,
     Running,
 )
 from core.model.isolation import REMAP
@@ -51,6 +53,8 @@ from core.storage.usage import tree_bytes
 _GRACE_S = 10
 _KILL_S = 10.0
 _POLL_S = 0.05
+_LOST_CODE = 255
+_SUCCESSOR_S = 5.0
 
 
 class EngineContainers:
@@ -86,6 +90,10 @@ class EngineContainers:
                     raise WrongState(f"container {container.name} is damaged: {why}", hint="remove it with rm -f")
                 case Running():
                     pass
+                case Restarting():
+                    self._tell(container, {"op": "go"})
+                    if attach is None:
+                        return None
                 case _:
                     if attach:
                         self._note(container, "attach")
@@ -94,20 +102,38 @@ class EngineContainers:
         return self.attach(key, attach)
 
     def _launch(self, container: Container, attach: AttachWish | None) -> LocalAttachment | None:
-        from core.engine import launch
         from core.engine.sandboxes import build_sandbox
 
         try:
             spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
             wish = msgspec.to_builtins(attach) if attach else None
-            connection, _ = launch.request_start(self._roots, spec, wish)
+            connection, answer = launch.request_start(self._roots, spec, wish)
         except EngineError as error:
             self._note_failure(container, error)
             raise
+        if answer.get("event") == "running":
+            connection.close()
+            return self._attach(container, attach, from_start=True) if attach else None
         if attach:
-            return LocalAttachment(connection)
+            return LocalAttachment(connection, self._successor(container, attach, answer))
         connection.close()
         return None
+
+    def _successor(self, container: Container, wish: AttachWish, answer: dict[str, Any]) -> Successor:
+        """Where the streams go on if their monitor is killed."""
+        request = {"op": "attach", **msgspec.to_builtins(wish)}
+        path = self._roots.monitor_socket(container.id)
+        taken = int(answer.get("taken") or 0)
+        return Successor(path, request, answer.get("position"), lambda: self._code_of_ended(container.id), taken)
+
+    def _code_of_ended(self, container_id: str) -> int | None:
+        try:
+            state = self._records.load(container_id).state
+        except NotFound:
+            return _LOST_CODE
+        if isinstance(state, Running):
+            return None
+        return state.exit_code if isinstance(state, (Created, Exited, Restarting)) else _LOST_CODE
 
     def _note_failure(self, container: Container, error: EngineError) -> None:
         """A monitor notes its own failures; what failed before it, is noted (or removed) here."""
@@ -123,9 +149,14 @@ class EngineContainers:
     def attach(self, key: str, wish: AttachWish) -> LocalAttachment:
         """Join the streams of a running container."""
         container = self._running(key, "attach to")
-        connection, _ = self._ask(container, {"op": "attach", **msgspec.to_builtins(wish)})
+        attachment = self._attach(container, wish)
         self._note(container, "attach")
-        return LocalAttachment(connection)
+        return attachment
+
+    def _attach(self, container: Container, wish: AttachWish, *, from_start: bool = False) -> LocalAttachment:
+        request = {"op": "attach", **msgspec.to_builtins(wish), "from_start": from_start}
+        connection, answer = self._ask(container, request)
+        return LocalAttachment(connection, self._successor(container, wish, answer))
 
     def exec(self, key: str, spec: ExecSpec, wish: AttachWish | None = None) -> LocalAttachment | None:
         """Run one more process inside; None when detached."""
@@ -162,15 +193,23 @@ class EngineContainers:
         if spec.detach:
             connection.close()
             return None
-        return LocalAttachment(connection)
+        again = {**request, "op": "resume-exec", "key": answer.get("key")}
+        path = self._roots.monitor_socket(container.id)
+        successor = Successor(path, again, None, lambda: self._code_of_ended(container.id))
+        return LocalAttachment(connection, successor)
 
     def _ask(self, container: Container, request: dict[str, Any], *, timeout_s: float | None = 10.0) -> Any:
-        try:
-            return ask(self._roots.monitor_socket(container.id), request, timeout_s=timeout_s)
-        except WrongState as error:
-            if error.hint is None and "not running" in error.message:
-                raise WrongState(f"container {container.id} is not running") from error
-            raise
+        """Ask its monitor; one that is killed meanwhile is followed by another one, which is asked then."""
+        path, whose = self._roots.monitor_socket(container.id), f"container {container.name}"
+        deadline = time.monotonic() + _SUCCESSOR_S
+        while True:
+            try:
+                return ask(path, request, timeout_s=timeout_s, whose=whose)
+            except MonitorGone as error:
+                is_over = not isinstance(self._records.load(container.id).state, (Running, Restarting))
+                if is_over or time.monotonic() > deadline:
+                    raise WrongState(f"container {container.id} is not running") from error
+                time.sleep(_POLL_S / 10)
 
     def _tell(self, container: Container, request: dict[str, Any]) -> None:
         connection, _ = self._ask(container, request)
@@ -181,6 +220,12 @@ class EngineContainers:
     def stop(self, key: str, timeout_s: int | None = None) -> None:
         """Its stop signal, then SIGKILL after timeout_s."""
         container = self._records.get(key)
+        if isinstance(container.state, (Running, Restarting)):
+            self._stay_ended(container)
+        if isinstance(container.state, Restarting):
+            self._await_exit(container, _KILL_S)
+            self._note(container, "stop")
+            return
         if not isinstance(container.state, Running):
             return
         grace_s = _GRACE_S if timeout_s is None else timeout_s
@@ -195,11 +240,19 @@ class EngineContainers:
             self._kill_hard(container)
         self._note(container, "stop")
 
+    def _stay_ended(self, container: Container) -> None:
+        """Tell the monitor that its policy counts no more; one that is gone starts nothing anyway."""
+        try:
+            self._tell(container, {"op": "stop"})
+        except EngineError:
+            pass  # what follows ends the process by other means
+
     def _kill_hard(self, container: Container) -> None:
         """SIGKILL through the monitor, or, if that is gone, to the process we have on record."""
         from core.linux import pidfd
 
         try:
+            self._tell(container, {"op": "stop"})
             self._tell(container, {"op": "signal", "number": 9})
         except EngineError:
             state = container.state
@@ -233,7 +286,7 @@ class EngineContainers:
                 state = self._records.load(container.id).state
             except NotFound:
                 return 0
-            if not isinstance(state, Running):
+            if not isinstance(state, (Running, Restarting)):
                 return state.exit_code if isinstance(state, Exited) else 0
             time.sleep(_POLL_S)
         return None
@@ -248,7 +301,12 @@ class EngineContainers:
     def kill(self, key: str, signal: str = "KILL") -> None:
         """Send a signal to its first process."""
         number = parse_signal(signal)
+        container = self._records.get(key)
+        if isinstance(container.state, Restarting):
+            return self.stop(container.id)
         container = self._running(key, "kill")
+        if number in (9, parse_signal(container.config.stop_signal or "TERM")):
+            self._stay_ended(container)
         self._tell(container, {"op": "signal", "number": number})
         if number == 9:
             self._await_exit(container, _KILL_S)
@@ -281,6 +339,14 @@ class EngineContainers:
                     hint=f"rm -f {container.name} does both",
                 )
             self._kill_hard(container)
+        if isinstance(container.state, Restarting):
+            if not force:
+                raise WrongState(
+                    f"cannot remove container {container.name!r}: container is restarting: "
+                    "stop the container before removing or force remove",
+                    hint=f"rm -f {container.name} does both",
+                )
+            self.stop(container.id)
         try:
             with self._records.lock(container_id, "remove"):
                 self._erase(self._records.load(container_id))
@@ -291,7 +357,7 @@ class EngineContainers:
             self._remove_anonymous_volumes(container)
 
     def _erase(self, container: Container) -> None:
-        if isinstance(container.state, Running):
+        if isinstance(container.state, (Running, Restarting)):
             raise WrongState(f"container {container.name} was started meanwhile", hint="try again")
         self._records.erase(container)
         self._note(container, "destroy")
@@ -330,7 +396,7 @@ class EngineContainers:
             if name.removeprefix("/") == container.name:
                 raise InvalidInput("renaming a container with the same name as its current name")
             settings = self._records.rename(container, name)
-            if isinstance(container.state, Running):
+            if isinstance(container.state, (Running, Restarting)):
                 link = str(self._roots.names / settings.name)
                 self._tell(container, {"op": "rename", "name": settings.name, "name_link": link})
         self._note(container, "rename", name=settings.name, oldName=f"/{container.name}")
@@ -340,7 +406,7 @@ class EngineContainers:
         container_id = self._records.resolve(key)
         with self._records.lock(container_id, "update"):
             container = self._records.load(container_id)
-            if isinstance(container.state, Running):
+            if isinstance(container.state, (Running, Restarting)):
                 self._tell(container, {"op": "limit", "limits": msgspec.to_builtins(limits)})
             self._records.write_settings(container_id, msgspec.structs.replace(container.settings, limits=limits))
         self._note(container, "update")
@@ -369,7 +435,7 @@ class EngineContainers:
 
     def list(self, *, all: bool = False, size: bool = False) -> Sequence[Container]:
         """Running ones, or all; newest first."""
-        found = [c for c in self._records.all() if all or isinstance(c.state, Running)]
+        found = [c for c in self._records.all() if all or isinstance(c.state, (Running, Restarting))]
         return [self._sized(container) for container in found] if size else found
 
     def inspect(self, key: str, *, size: bool = False) -> Container:
@@ -399,7 +465,12 @@ class EngineContainers:
         container_id = self._records.resolve(key)
 
         def is_over() -> bool:
-            return not self._records.is_managed(container_id)
+            if self._records.is_managed(container_id):
+                return False
+            try:
+                return not isinstance(self._records.load(container_id).state, (Running, Restarting))
+            except NotFound:
+                return True
 
         directory = self._roots.container(container_id) / "logs"
         return read_log(directory, query, cancel or CancelToken(), is_over)
@@ -533,6 +604,11 @@ class EngineContainers:
 
     def _running(self, key: str, doing: str) -> Container:
         container = self._records.get(key)
+        if isinstance(container.state, Restarting):
+            raise WrongState(
+                f"Container {container.id} is restarting, wait until the container is running",
+                hint=f"or start it at once: start {container.name}",
+            )
         if not isinstance(container.state, Running):
             raise WrongState(
                 f"cannot {doing} container {container.name}: container {container.id} is not running",

@@ -31,7 +31,8 @@ def request_start(roots: Roots, spec: bytes, attach: dict[str, Any] | None) -> t
 
     Args: spec: a SandboxSpec as JSON. attach: an AttachWish's fields, None for none.
     Returns: the connection and the monitor's answer, "started". With attach, the connection carries
-        the process's streams from then on.
+        the process's streams from then on. "running" without streams, when a monitor that was killed
+        meanwhile had got so far, and another one has taken over.
     Raises: SandboxFailed: with the stage that failed and docker's exit code in `exit_code`.
         TimedOut: no answer.
     """
@@ -62,10 +63,29 @@ def request_start(roots: Roots, spec: bytes, attach: dict[str, Any] | None) -> t
         os.close(document)
     connection.settimeout(None)
     answer = proto.parse(packet)
-    if answer.get("event") != "started":
+    if answer.get("event") not in ("started", "running"):
         connection.close()
         raise _refused(answer)
     return connection, answer
+
+
+def look_for_orphans(roots: Roots) -> list[str]:
+    """Have the spawner put monitors where they were killed; ids of the containers that have one, or get one.
+
+    Raises: EngineError: no spawner could be started, or it does not answer.
+    """
+    for _ in range(3):  # one that was just killed still takes connections, and answers none
+        connection = _connect(roots)
+        connection.settimeout(_ANSWER_S)
+        try:
+            proto.send(connection, {"op": "look", "containers_dir": str(roots.containers), "run_root": str(roots.run)})
+            if packet := proto.receive(connection):
+                return list(proto.parse(packet).get("ids", ()))
+        except OSError:
+            continue
+        finally:
+            connection.close()
+    raise EngineError("the spawner does not answer", hint=f"look into {roots.log}")
 
 
 def _refused(answer: dict[str, Any]) -> SandboxFailed:

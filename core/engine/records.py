@@ -18,7 +18,7 @@ import msgspec
 
 from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
 from core.linux import procfs
-from core.linux.files import sync_directory
+from core.linux.files import is_locked, sync_directory
 from core.model.container import (
     Container,
     ContainerConfig,
@@ -28,6 +28,7 @@ from core.model.container import (
     Damaged,
     Exited,
     Removing,
+    Restarting,
     Running,
 )
 from core.model.health import Health
@@ -36,11 +37,13 @@ from core.model.limits import Limits
 from core.model.names import invent_name
 from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease
-from core.state.locks import Rank, is_locked, locked
+from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.state.trash import discard, discard_elsewhere
 
 _LOST_CODE = 255
+_TAKEOVER_S = 5.0
+_POLL_S = 0.002
 BUILDING = ".new-"
 
 
@@ -73,6 +76,8 @@ class ContainerRecords:
         self._configs: dict[str, tuple[int, ContainerConfig]] = {}
         self._kept: dict[str, tuple[_Stamp, Container]] = {}
         """Containers as they were read, by id; states not settled."""
+        self._hopeless: set[tuple[str, int]] = set()
+        """Orphans (id and inode of their state) that no monitor can take over."""
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
@@ -203,7 +208,7 @@ class ContainerRecords:
 
     def _settle(self, container_id: str, state: ContainerState) -> ContainerState:
         """Running is true only while a monitor says so, or at least the process still lives."""
-        if not isinstance(state, Running) or is_locked(self._roots.alive_lock(container_id)):
+        if not isinstance(state, (Running, Restarting)) or is_locked(self._roots.alive_lock(container_id)):
             return state
         if state.boot_id != self._boot_id:
             return self._lost(state, "the host was restarted while it ran")
@@ -211,14 +216,42 @@ class ContainerRecords:
             return kept
         # its monitor may have ended properly between our two looks
         again = self.read_state(self._roots.container(container_id))
-        if not isinstance(again, Running) or again.pid != state.pid:
+        if not isinstance(again, (Running, Restarting)):
             return again
+        if self._is_taken_over(container_id):
+            return self.read_state(self._roots.container(container_id))
+        if isinstance(state, Restarting):
+            return self._lost(state, "its monitor was killed before it could start it again")
         if procfs.is_same_process(state.pid, state.start_ticks) and procfs.read_state(state.pid) != "Z":
             return state
         return self._lost(state, "its monitor was killed before it could note the exit code")
 
-    def _lost(self, state: Running, why: str) -> Exited:
-        return Exited(exit_code=_LOST_CODE, started_ns=state.started_ns, finished_ns=state.started_ns, error=why)
+    def _is_taken_over(self, container_id: str) -> bool:
+        """Have a monitor that was killed followed by another one, and wait until that is in charge."""
+        from core.engine.launch import look_for_orphans
+
+        try:
+            orphan = container_id, os.stat(self._roots.container(container_id) / "state.json").st_ino
+            if orphan in self._hopeless:
+                return False
+            if container_id not in look_for_orphans(self._roots):
+                self._hopeless.add(orphan)
+                return False
+            deadline = time.monotonic() + _TAKEOVER_S
+            while time.monotonic() < deadline:
+                if is_locked(self._roots.alive_lock(container_id)):
+                    return True
+                if os.stat(self._roots.container(container_id) / "state.json").st_ino != orphan[1]:
+                    return True  # it has put things in order, and left
+                time.sleep(_POLL_S)
+        except (EngineError, OSError):
+            pass  # as it stands: the next look may find more
+        return False
+
+    def _lost(self, state: Running | Restarting, why: str) -> Exited:
+        code = state.exit_code if isinstance(state, Restarting) else _LOST_CODE
+        finished_ns = state.finished_ns if isinstance(state, Restarting) else state.started_ns
+        return Exited(exit_code=code, started_ns=state.started_ns, finished_ns=finished_ns, error=why)
 
     def _kept_exit(self, container_id: str) -> Exited | None:
         """What a monitor with a full disk left in the run root."""
@@ -411,7 +444,7 @@ class ContainerRecords:
                 self.free_name(name, target)
 
 
-_STATE_TYPE: Any = Created | Running | Exited | Removing
+_STATE_TYPE: Any = Created | Running | Restarting | Exited | Removing
 
 
 def _no_such(key: str) -> NotFound:

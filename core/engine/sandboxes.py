@@ -87,6 +87,7 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
         warnings=config.warnings,
+        restart=container.settings.restart,
         **isolation_fields(container, bounding, find),
     )
 

@@ -35,6 +35,15 @@ def read_state(pid: int) -> str:
         return ""
 
 
+def children(pid: int) -> list[int]:
+    """Pids of a process's children (of its first thread; needs CONFIG_PROC_CHILDREN, else none)."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
 def mount_points(pid: int | str = "self") -> list[str]:
     """Targets of all mounts in a process's mount namespace."""
     with open(f"/proc/{pid}/mountinfo", "rb") as file:

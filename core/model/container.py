@@ -3,6 +3,8 @@
 ContainerSpec (wish) ─ merge with the image ─▶ ContainerConfig (fixed at create)
                                                ContainerSettings (may change later)
 Created ─ start ─▶ Running ⇄ paused ─ exit ─▶ Exited ─ start ─▶ Running …
+                      ▲                  └──▶ Restarting (by its policy) ─┐
+                      └───────────────────────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -129,6 +131,20 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running"):
     paused: bool = False
     warnings: tuple[str, ...] = ()
     cgroup: str = ""
+    restart_count: int = 0
+    """How often its policy has started it again since a person did."""
+
+
+class Restarting(msgspec.Struct, frozen=True, kw_only=True, tag="restarting"):
+    """Ended, and its policy will start it again: its monitor waits for the moment."""
+
+    exit_code: int
+    started_ns: int
+    finished_ns: int
+    boot_id: str
+    oom_killed: bool = False
+    error: str = ""
+    restart_count: int = 0
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):
@@ -139,6 +155,9 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):
     finished_ns: int
     oom_killed: bool = False
     error: str = ""
+    restart_count: int = 0
+    stopped_by_hand: bool = False
+    """By stop or kill; then `unless-stopped` does not start it after a boot."""
 
 
 class Removing(msgspec.Struct, frozen=True, kw_only=True, tag="removing"):
@@ -151,7 +170,7 @@ class Damaged(msgspec.Struct, frozen=True, kw_only=True, tag="damaged"):
     why: str
 
 
-ContainerState = Created | Running | Exited | Removing | Damaged
+ContainerState = Created | Running | Restarting | Exited | Removing | Damaged
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,18 +201,25 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.name
 
     @property
+    def restart_count(self) -> int:
+        """How often its policy has started it again since a person did."""
+        return self.state.restart_count if isinstance(self.state, (Running, Restarting, Exited)) else 0
+
+    @property
     def health_status(self) -> str:
         """One of none, starting, healthy, unhealthy."""
         return self.health.status if self.health else "none"
 
     @property
     def status(self) -> str:
-        """One of created, running, paused, exited, removing, dead."""
+        """One of created, running, paused, restarting, exited, removing, dead."""
         match self.state:
             case Created():
                 return "created"
             case Running(paused=paused):
                 return "paused" if paused else "running"
+            case Restarting():
+                return "restarting"
             case Exited():
                 return "exited"
             case Removing():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from core.model.limits import Limits
+from core.model.restart import RestartPolicy
 from core.model.ulimits import Ulimit
 
 PROTOCOL = 1
@@ -147,6 +148,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_volumes: tuple[str, ...] = ()
     """Directories that go with the container when the monitor removes it."""
     warnings: tuple[str, ...] = ()
+    restart: RestartPolicy = RestartPolicy()
     pid_namespace: str = "own"
     """own, host or joined"""
     ipc_namespace: str = "own"

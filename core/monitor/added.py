@@ -1,102 +1,149 @@
-"""Processes that were added to a container by exec: started, served and reaped by its monitor."""
+"""Processes that were added to a container by exec: started, served and ended by its monitor."""
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.cgroups.driver import Cgroup
-from core.monitor import exec, outcome, proto, records
-from core.monitor.confinement import Confinement
-from core.monitor.loop import READ, Loop
+from core.linux import pidfd, procfs
+from core.monitor import exec, outcome, proto, status
+from core.monitor.loop import READ
 from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
+from core.monitor.streams import Tap
+
+if TYPE_CHECKING:
+    from core.monitor.life import Life
+
+
+_RETURN_S = 10.0
+
+
+class _Added:
+    """One of them."""
+
+    def __init__(self, key: str, pid: int, pidfd: int, session: Session, *, is_child: bool, stdin: bool) -> None:
+        self.key = key
+        self.pid = pid
+        self.pidfd = pidfd
+        self.start_ticks = procfs.read_start_ticks(pid) or 0
+        self.session = session
+        self.is_child = is_child
+        self.stdin = stdin
+        self.is_attended = False
+        """Somebody was attached from the start, and is expected back after a takeover."""
+        self.code: int | None = None
+        self.on_end: Callable[[int], None] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What a successor must know of it."""
+        return {
+            "pid": self.pid,
+            "start_ticks": self.start_ticks,
+            "stdin": self.stdin,
+            "attended": self.is_attended,
+        }
 
 
 class AddedProcesses:
-    """All of one container.
+    """All of one run of a container."""
 
-    Args: target: a pidfd of its first process. bounding_of_host: the capabilities of `exec --privileged`.
-    """
-
-    def __init__(
-        self,
-        loop: Loop,
-        spec: dict[str, Any],
-        target: int,
-        cgroup: Cgroup,
-        *,
-        confinement: Confinement,
-        bounding_of_host: int,
-    ) -> None:
-        self._loop = loop
-        self._spec = spec
-        self._target = target
-        self._cgroup = cgroup
-        self._confinement = confinement
-        self._bounding_of_host = bounding_of_host
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._running: dict[str, _Added] = {}
+        self._awaited: dict[str, _Added] = {}
+        """Those whose person, parted by a takeover, has not come back yet; their output waits, and so do we."""
 
     def start(self, connection: proto.Socket, request: dict[str, Any]) -> None:
-        """Start one; its streams go to the connection, and in the end its exit code."""
-        attributes = {**self._spec["attributes"], "execID": str(request.get("id", ""))}
+        """Start one; its streams go to the connection, and in the end its exit code.
 
-        def note(action: str, **_more: str) -> None:
-            if action == "detach":
-                self._note("exec_detach", attributes)
-
-        session = Session(self._loop, None, stdin_once=True, note=note)
+        Asked again for one that runs (its monitor was killed before it could answer), join that.
+        """
+        key = str(request["id"])
+        if again := self._running.get(key):
+            proto.answer(connection, {"event": "started", "pid": again.pid, "key": key})
+            if request.get("detach"):
+                connection.close()
+            else:
+                again.session.attach(connection, request)
+            return
+        session = self._session(key)
         pid, failure = self._enter(request, session)
         if not pid:
             proto.answer(connection, failure)
             connection.close()
             return
-        self._note(f"exec_start: {_words(request)}", attributes)
-        proto.answer(connection, {"event": "started", "pid": pid})
+        added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=bool(request.get("stdin")))
+        added.is_attended = not request.get("detach")
+        self._running[key] = added
+        _put_mark(self._mark(key))
+        self._keep(key)
+        self._life.note(f"exec_start: {_words(request)}", execID=key)
+        proto.answer(connection, {"event": "started", "pid": pid, "key": key})
         if request.get("detach"):
             connection.close()
         else:
             session.attach(connection, request)
-        self._await(pid, session, attributes, None)
+        self._life.loop.add(added.pidfd, READ, lambda _events: self._over(added))
 
     def probe(
         self, request: dict[str, Any], sink: Callable[[int, bytes], int], ended: Callable[[int], None]
     ) -> tuple[int, str]:
-        """Start one whose output goes to a sink and whose exit code to a callback.
+        """Start one whose output goes to a sink and whose exit code to a callback; it is not kept for a successor.
 
         Returns: its pid, or 0 and why it did not start.
         """
-        attributes = {**self._spec["attributes"], "execID": str(request["id"])}
-        self._note(f"exec_create: {_words(request)}", attributes)
-        session = Session(self._loop, sink, stdin_once=True)
+        key = str(request["id"])
+        self._life.note(f"exec_create: {_words(request)}", execID=key)
+        session = Session(self._life.loop, Tap(sink), stdin_once=True)
         pid, failure = self._enter(request, session)
         if not pid:
             return 0, str(failure["text"])
-        self._note(f"exec_start: {_words(request)}", attributes)
-        self._await(pid, session, attributes, ended)
+        self._life.note(f"exec_start: {_words(request)}", execID=key)
+        added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=False)
+        added.on_end = ended
+        self._running[key] = added
+        _put_mark(self._mark(key))
+        self._life.loop.add(added.pidfd, READ, lambda _events: self._over(added))
         return pid, ""
+
+    def _mark(self, key: str) -> str:
+        return f"{self._life.spec['runtime_dir']}/{MARKS}/{key}"
+
+    def _session(self, key: str) -> Session:
+        def note(action: str, **_more: str) -> None:
+            if action == "detach":
+                self._life.note("exec_detach", execID=key)
+
+        on_change = functools.partial(self._keep, key)
+        return Session(self._life.loop, None, stdin_once=True, note=note, on_change=on_change)
 
     def _enter(self, request: dict[str, Any], session: Session) -> tuple[int, dict[str, Any]]:
         """Let the process come to be and give its streams to a session; 0 and why when it does not."""
-        confinement = self._confinement
+        life = self._life
+        assert life.process
+        assert life.confinement
+        confinement = life.confinement
         if request.get("privileged"):
-            confinement = confinement.with_everything(self._bounding_of_host)
+            confinement = confinement.with_everything(life.host.bounding)
         ours, theirs = channel_pair()
-        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")), self._spec["user_map"])
+        pipes = None if request.get("tty") else Pipes(bool(request.get("stdin")), life.spec["user_map"])
         between = exec.spawn(
             request,
-            self._target,
-            self._cgroup,
+            life.process.pidfd,
+            life.cgroup,
             theirs,
             pipes.theirs if pipes else None,
             confinement=confinement,
-            remapped=bool(self._spec["user_map"]),
+            remapped=bool(life.spec["user_map"]),
         )
         theirs.close()
         if pipes:
             pipes.close_theirs()
-        pid, failure = self._await_entry(ours, session, bool(request.get("stdin")))
+        pid, failure = _await_entry(ours, session, bool(request.get("stdin")))
         ours.close()
         os.waitpid(between, 0)
         if failure or not pid:
@@ -109,48 +156,112 @@ class AddedProcesses:
             session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
         return pid, {}
 
-    def _await(
-        self, pid: int, session: Session, attributes: dict[str, str], ended: Callable[[int], None] | None
-    ) -> None:
-        pidfd = os.pidfd_open(pid)
-        mark = f"{self._spec['runtime_dir']}/{MARKS}/{attributes['execID']}"
-        _put_mark(mark)
+    def adopt(self, key: str, facts: dict[str, Any], descriptors: dict[str, int]) -> None:
+        """Go on with one that a killed monitor started."""
+        descriptor = descriptors.pop("pidfd", None)
+        if descriptor is None:
+            descriptor = pidfd.open_verified(facts["pid"], facts["start_ticks"])
+        session = self._session(key)
+        session.adopt(descriptors, stdin=bool(facts["stdin"]))
+        added = _Added(
+            key, facts["pid"], -1 if descriptor is None else descriptor, session, is_child=False, stdin=facts["stdin"]
+        )
+        added.start_ticks = facts["start_ticks"]
+        added.is_attended = bool(facts["attended"])
+        self._running[key] = added
+        if added.is_attended:
+            self._awaited[key] = added
+            session.hold(True)
+            self._life.loop.after(_RETURN_S, functools.partial(self._nobody_came, key))
+        self._keep(key)
+        if added.pidfd >= 0:
+            self._life.loop.add(added.pidfd, READ, lambda _events: self._over(added))
+        else:
+            self._over(added)
 
-        def end(_events: int) -> None:
-            self._loop.remove(pidfd)
-            os.close(pidfd)
-            _take_mark(mark)
-            code = outcome.exit_code(os.waitpid(pid, 0)[1])
-            session.drain()
-            session.finish(code)
-            self._note("exec_die", {**attributes, "exitCode": str(code)})
-            if ended:
-                ended(code)
+    @property
+    def are_running(self) -> bool:
+        """Whether somebody may still have to be told a code."""
+        return bool(self._running or self._awaited)
 
-        self._loop.add(pidfd, READ, end)
+    def attach(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Let somebody in again whose monitor was killed."""
+        key = str(request["key"])
+        added = self._awaited.pop(key, None) or self._running.get(key)
+        if added is None:
+            return {"event": "error", "text": "no such process", "errno": 0}
+        proto.answer(connection, {"event": "ok"})
+        added.session.attach(connection, request)
+        added.session.hold(False)
+        if added.code is not None:
+            self._part(added, added.code)
+        return None
 
-    def _await_entry(self, channel: proto.Socket, session: Session, stdin: bool) -> tuple[int, dict[str, Any] | None]:
-        pid, failure = 0, None
-        channel.settimeout(outcome.START_TIMEOUT_S)
-        while True:
-            try:
-                packet, descriptors = proto.receive_with_descriptors(channel)
-            except TimeoutError:
-                if pid:
-                    os.kill(pid, signal.SIGKILL)
-                return pid, outcome.timeout()
-            if not packet:
-                return pid, failure
-            message = proto.parse(packet)
-            if message["event"] == "pid":
-                pid = message["pid"]
-            elif message["event"] == "terminal" and descriptors:
-                session.use_terminal(descriptors[0], stdin=stdin)
-            elif message["event"] == "failed":
-                failure = message
+    def _nobody_came(self, key: str) -> None:
+        added = self._awaited.pop(key, None)
+        if added:
+            added.session.hold(False)
+            if added.code is not None:
+                self._part(added, added.code)
 
-    def _note(self, action: str, attributes: dict[str, str]) -> None:
-        records.append_event(self._spec["journal_dir"], action, self._spec["id"], attributes)
+    def _part(self, added: _Added, code: int) -> None:
+        added.session.drain()
+        added.session.finish(code)
+
+    def _keep(self, key: str) -> None:
+        added = self._running.get(key)
+        if added:
+            descriptors = added.session.descriptors()
+            if added.pidfd >= 0:
+                descriptors["pidfd"] = added.pidfd
+            self._life.deposit.keep(key, added.facts(), descriptors)
+
+    def _over(self, added: _Added) -> None:
+        if added.pidfd >= 0:
+            self._life.loop.remove(added.pidfd)
+        if added.is_child:
+            self._finish(added, status.peek_child(added.pid))
+        else:
+            runtime_dir = self._life.spec["runtime_dir"]
+            tell = functools.partial(self._finish, added)
+            status.await_status(self._life.loop, added.pid, added.pidfd, runtime_dir, tell)
+
+    def _finish(self, added: _Added, code: int | None) -> None:
+        code = outcome.UNKNOWN if code is None else code
+        added.code = code
+        if added.key not in self._awaited:
+            self._part(added, code)
+        self._life.note("exec_die", execID=added.key, exitCode=str(code))
+        if added.on_end:
+            added.on_end(code)
+        del self._running[added.key]
+        _take_mark(self._mark(added.key))
+        self._life.deposit.release(added.key)
+        if added.pidfd >= 0:
+            os.close(added.pidfd)
+        if added.is_child:
+            status.reap(added.pid)
+
+
+def _await_entry(channel: proto.Socket, session: Session, stdin: bool) -> tuple[int, dict[str, Any] | None]:
+    pid, failure = 0, None
+    channel.settimeout(outcome.START_TIMEOUT_S)
+    while True:
+        try:
+            packet, descriptors = proto.receive_with_descriptors(channel)
+        except TimeoutError:
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+            return pid, outcome.timeout()
+        if not packet:
+            return pid, failure
+        message = proto.parse(packet)
+        if message["event"] == "pid":
+            pid = message["pid"]
+        elif message["event"] == "terminal" and descriptors:
+            session.use_terminal(descriptors[0], stdin=stdin)
+        elif message["event"] == "failed":
+            failure = message
 
 
 MARKS = "execs"

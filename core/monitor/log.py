@@ -13,9 +13,11 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections.abc import Iterator
 
 RECORD = struct.Struct("<QQQIB3x")
 FIRST_SEGMENT = 1
+_BATCH_BYTES = 65536
 
 
 def segment_name(number: int) -> str:
@@ -29,10 +31,11 @@ class LogWriter:
     def __init__(self, directory: str) -> None:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         numbers = [int(name[:-4]) for name in os.listdir(directory) if name.endswith(".log") and name[:-4].isdigit()]
-        base = os.path.join(directory, segment_name(max(numbers, default=FIRST_SEGMENT)))
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._segment = max(numbers, default=FIRST_SEGMENT)
+        base = os.path.join(directory, segment_name(self._segment))
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._data = os.open(f"{base}.log", flags, 0o600)
-        self._index = os.open(f"{base}.idx", flags, 0o600)
+        self._index = os.open(f"{base}.idx", flags | os.O_APPEND, 0o600)
         self._offset = os.fstat(self._data).st_size
         self._lines = 0
         self._owed = b""
@@ -54,12 +57,44 @@ class LogWriter:
             os.write(self._index, RECORD.pack(covered, time.time_ns(), self._lines, len(data), 1))
             covered += len(data)
 
+    def take(self, stream: int, descriptor: int) -> bytes:
+        """Move a batch from a pipe to the end of the log in one system call, and return it; b"" at the pipe's end.
+
+        The bytes are never in our memory alone: whenever a writer is killed, each of them is still in
+        the pipe or already in the file. Raises: BlockingIOError: the pipe is empty. OSError: a full or
+        failing disk; what could not be moved stays in the pipe.
+        """
+        moved = os.splice(descriptor, self._data, _BATCH_BYTES, offset_dst=self._offset, flags=os.SPLICE_F_NONBLOCK)
+        if not moved:
+            return b""
+        data = os.pread(self._data, moved, self._offset)
+        self._record(stream, data)
+        return data
+
+    @property
+    def position(self) -> list[int]:
+        """Its end: segment and offset."""
+        return [self._segment, self._offset]
+
+    def replay(self, position: list[int]) -> Iterator[tuple[int, bytes]]:
+        """Batches from a position on, as (stream, bytes)."""
+        segment, start = position
+        if segment != self._segment:
+            start = 0
+        record = 0
+        while packed := os.pread(self._index, RECORD.size * 512, record):
+            record += len(packed)
+            for offset, _, _, length, stream in RECORD.iter_unpack(packed[: len(packed) - len(packed) % RECORD.size]):
+                if offset + length > start:
+                    skipped = max(0, start - offset)
+                    yield stream, os.pread(self._data, length - skipped, offset + skipped)
+
     def write(self, stream: int, data: bytes) -> int:
         """Append a batch; how many bytes went in, fewer than all on a full or failing disk."""
         written = 0
         try:
             while written < len(data):
-                written += os.write(self._data, data[written:] if written else data)
+                written += os.pwrite(self._data, data[written:] if written else data, self._offset + written)
         except OSError:
             pass  # the caller keeps the rest and tries again: the container waits, no byte is lost
         if written:

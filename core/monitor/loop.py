@@ -26,10 +26,14 @@ class Loop:
         self._callbacks[descriptor] = callback
         self._poll.register(descriptor, events)
 
-    def modify(self, descriptor: int, events: int) -> None:
-        """Wait for other events."""
-        if descriptor in self._callbacks:
+    def wait_for(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
+        """Wait for these events from now on; for none, not even an end is told."""
+        if not events:
+            self.remove(descriptor)
+        elif descriptor in self._callbacks:
             self._poll.modify(descriptor, events)
+        else:
+            self.add(descriptor, events, callback)
 
     def remove(self, descriptor: int) -> None:
         """Forget a descriptor, before it is closed."""

@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 START_TIMEOUT_S = 10.0
+UNKNOWN = 255
+"""The code of a process whose parent was killed before it could say; its state tells so."""
 
 
 def failure(stage: str, text: str) -> dict[str, Any]:

@@ -33,6 +33,8 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 DATA_BYTES = 65536
 _PACKET_BYTES = DATA_BYTES + 1
 _BACKLOG = 128
+MOST_DESCRIPTORS = 8
+"""In one packet: what a process needs to go on without its monitor."""
 
 Socket = _socket.socket
 
@@ -84,6 +86,11 @@ def accept(listener: Socket) -> Socket | None:
         connection.close()
         return None
     return connection
+
+
+def peer_pid(connection: Socket) -> int:
+    """Who connected."""
+    return int.from_bytes(connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[:4], "little")
 
 
 def send(connection: Socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:

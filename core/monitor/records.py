@@ -28,6 +28,32 @@ def append_event(
         pass
 
 
+def read_state(container_dir: str) -> dict[str, Any]:
+    """The state document; empty when there is none that could be read."""
+    try:
+        with open(f"{container_dir}/state.json", "rb") as file:
+            document = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def has_event(journal_dir: str, action: str, actor: str, since_ns: int) -> bool:
+    """Whether something was noted of an object at or after a moment, in the newest two segments."""
+    for number in journal.segment_numbers(journal_dir)[-2:]:
+        with open(journal.segment_path(journal_dir, number), "rb") as file:
+            for line in file:
+                if actor.encode() not in line:
+                    continue
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # torn
+                if event["actor"] == actor and event["action"] == action and event["at_ns"] >= since_ns:
+                    return True
+    return False
+
+
 def volumes_mounted(spec: dict[str, Any]) -> None:
     """Tell that a container's volumes are in use from now on; the last events before its start's."""
     for volume in spec.get("volumes", ()):

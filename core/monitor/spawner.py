@@ -2,8 +2,9 @@
 
 It has one thread and everything imported, so that a fork costs about a millisecond and shares its
 memory; and it forks ahead, so that a start finds a spare monitor waiting and not even that is paid.
-It owns no container: killing it leaves every monitor at work, and the next start brings a new one.
-It ends by itself when nothing has run for a while.
+It owns no container: killing it leaves every monitor at work, and its keeper forks the next one.
+It is the monitors' safety net: what they leave here (core.monitor.vault) lets it put another one in
+the place of a monitor that was killed. It ends by itself when nothing has run for a while.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import fcntl
 import functools
 import gc
-import json
 import os
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -21,108 +22,137 @@ from typing import Any, NamedTuple, NoReturn
 
 from core.cgroups import driver
 from core.linux import caps, procfs, seccomp
+from core.linux.files import is_locked
 from core.linux.libc import LIBC, check
 from core.linux.seccomp_profile import DEFAULT_PROFILE
+from core.monitor import adopting, proto, records
 from core.monitor import main as monitor
-from core.monitor import proto
+from core.monitor.children import Children
+from core.monitor.keeper import Keeper
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import channel_pair
-from core.monitor.ring import RingWriter
+from core.monitor.sampled import Sampled
+from core.monitor.vault import Kept, Vault
 
 _SAMPLE_EVERY_S = 1.0
 _IDLE_S = 30.0
+_QUIT_WAIT_S = 5.0
+_DEFERRED_MOST_S = 15.0
 _SPARE_AFTER_S = 0.005
 """Not at once: the container that starts just now needs the processor more."""
+_ADOPTIONS_MOST = 5
+_ADOPTIONS_WITHIN_S = 30.0
+"""A monitor that ends again and again is not put up again at once: its container runs on without."""
 _LOG_BYTES = 1 << 20
 _PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-class _Sampled:
-    """A running container's counters and its ring, opened as soon as its group exists."""
-
-    def __init__(self, container_dir: str, cgroup: str, hierarchies: driver.Hierarchies) -> None:
-        self._cgroup = driver.choose(hierarchies, cgroup)
-        self._path = f"{container_dir}/stats.ring"
-        self._sampler: driver.Sampler | None = None
-        self._ring: RingWriter | None = None
-
-    def sample(self, at_ns: int) -> bool:
-        """Take one sample; False for a group that is not there yet, or no more."""
-        try:
-            if self._sampler is None or self._ring is None:
-                self._sampler = self._cgroup.sampler()
-                self._ring = RingWriter(self._path)
-            self._ring.append(at_ns, self._sampler.read())
-        except OSError:
-            self.close()
-            return False
-        return True
-
-    def close(self) -> None:
-        """Let go of the descriptors."""
-        if self._sampler:
-            self._sampler.close()
-        if self._ring:
-            self._ring.close()
-        self._sampler = self._ring = None
 
 
 class _Spare(NamedTuple):
     """A monitor without a container yet."""
 
+    pid: int
     channel: proto.Socket
-    pidfd: int
+
+
+class _Deferred(NamedTuple):
+    """A start that has to wait for another monitor's end."""
+
+    connection: proto.Socket
+    packet: bytes
+    document: int
+    deadline: float
+
+
+class _Watched:
+    """A living monitor, and its container's counters."""
+
+    def __init__(self, pid: int, channel: proto.Socket, sampled: Sampled) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.sampled = sampled
+        self.pidfd = -1
+        """Watched by descriptor where it is no child of ours: an earlier spawner's."""
 
 
 class Spawner:
     """Accepts start requests, forks, reaps, samples."""
 
-    def __init__(self, listener: proto.Socket, lock: int, host: monitor.Host, log: str) -> None:
+    def __init__(
+        self,
+        listener: proto.Socket,
+        lock: int,
+        host: monitor.Host,
+        log: str,
+        vault: Vault,
+        keeper: proto.Socket,
+    ) -> None:
         self._listener = listener
         self._lock = lock
         self._host = host
         self._log = log
+        self._vault = vault
+        self._keeper: proto.Socket | None = keeper
         self._loop = Loop()
+        self._children = Children(self._loop, self._child_ended)
         self._spare: _Spare | None = None
-        self._monitors: dict[int, _Sampled] = {}
-        """By pidfd."""
-        self._inherited: list[_Sampled] = []
-        """Containers that an earlier spawner's monitors keep."""
+        self._monitors: dict[str, _Watched] = {}
+        """By container id."""
+        self._by_pid: dict[int, str] = {}
+        self._adoptions: dict[str, list[float]] = {}
+        self._deferred: dict[str, list[_Deferred]] = {}
         self._idle_since = time.monotonic()
 
-    def inherit(self, containers_dir: str, run_root: str) -> None:
-        """Take over the sampling of what runs already: monitors outlive the spawner that forked them."""
-        for name in os.listdir(containers_dir):
-            try:
-                with open(f"{containers_dir}/{name}/state.json", "rb") as file:
-                    state = json.load(file)
-                if state.get("type") == "running" and _is_locked(f"{run_root}/c/{name[:16]}/alive.lock"):
-                    self._inherited.append(
-                        _Sampled(f"{containers_dir}/{name}", state["cgroup"], self._host.hierarchies)
-                    )
-            except (OSError, ValueError, KeyError, AttributeError):
-                continue  # not a container, or a damaged one: it is not sampled
-
-    def run(self) -> None:
+    def run(self, containers_dir: str, run_root: str) -> None:
         """Serve until idle."""
         self._loop.add(self._listener.fileno(), READ, self._accept)
         self._loop.after(_SAMPLE_EVERY_S, self._tick)
+        self._look_on_disk(containers_dir, run_root)
+        self._look_for_orphans()
         gc.collect()
         gc.freeze()
         self._keep_spare()
         self._loop.run()
 
+    # ── what runs already ──────────────────────────────────────────────────────────────────────
+
+    def _look_on_disk(self, containers_dir: str, run_root: str) -> None:
+        """Containers that run, or are about to start again, without our having started them."""
+        for name in os.listdir(containers_dir):
+            state = records.read_state(f"{containers_dir}/{name}")
+            is_of_this_boot = state.get("boot_id") == self._host.boot_id
+            if state.get("type") in ("running", "restarting") and is_of_this_boot and name not in self._vault.kept:
+                places = {
+                    "id": name,
+                    "container_dir": f"{containers_dir}/{name}",
+                    "runtime_dir": f"{run_root}/c/{name[:16]}",
+                    "cgroup": f"{os.path.basename(os.path.dirname(state.get('cgroup', '')))}/{name}",
+                }
+                if handover := adopting.read_handover(places["runtime_dir"]):
+                    places["cgroup"] = handover["spec"]["cgroup"]
+                    self._vault.kept[name] = Kept(places)
+
+    def _look_for_orphans(self) -> None:
+        """Containers whose monitor is neither ours nor alive; a living one will connect to us."""
+        for container_id, kept in list(self._vault.kept.items()):
+            if container_id not in self._monitors and not is_locked(f"{kept.places['runtime_dir']}/alive.lock"):
+                self._adopt(container_id)
+
     def _tick(self) -> None:
         at_ns = time.time_ns()
-        for sampled in self._monitors.values():
-            sampled.sample(at_ns)
-        self._inherited = [sampled for sampled in self._inherited if sampled.sample(at_ns)]
-        if self._monitors or self._inherited:
+        for watched in self._monitors.values():
+            watched.sampled.sample(at_ns)
+        self._look_for_orphans()
+        for container_id in list(self._deferred):
+            self._retry_deferred(container_id)
+        if self._vault.kept:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > _IDLE_S:
             self._loop.stop()
         self._loop.after(_SAMPLE_EVERY_S, self._tick)
+
+    # ── requests ───────────────────────────────────────────────────────────────────────────────
 
     def _accept(self, _events: int) -> None:
         while connection := proto.accept(self._listener):
@@ -130,28 +160,47 @@ class Spawner:
 
     def _request(self, connection: proto.Socket, _events: int) -> None:
         self._loop.remove(connection.fileno())
+        descriptors: list[int] = []
         try:
             packet, descriptors = proto.receive_with_descriptors(connection)
-            if packet:
-                self._serve(connection, packet, descriptors)
-        except (OSError, ValueError, KeyError) as error:
+            if packet and self._serve(connection, packet, descriptors):
+                return
+        except (OSError, ValueError, KeyError, TypeError) as error:
             self._refuse(connection, f"{type(error).__name__}: {error}")
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
         connection.close()
 
-    def _serve(self, connection: proto.Socket, packet: bytes, descriptors: list[int]) -> None:
+    def _serve(self, connection: proto.Socket, packet: bytes, descriptors: list[int]) -> bool:
+        """Whether the connection is kept."""
         request = proto.parse(packet)
         match request.get("op"):
             case "start" if len(descriptors) == 1 and request.get("protocol") == proto.PROTOCOL:
-                try:
-                    self._start(connection, packet, descriptors[0])
-                finally:
-                    os.close(descriptors[0])
+                return self._start(connection, packet, descriptors[0])
+            case "monitor":
+                self._welcome(connection, request)
+                return True
+            case "look":
+                self._look_on_disk(request["containers_dir"], request["run_root"])
+                self._look_for_orphans()
+                proto.send(connection, {"event": "ok", "ids": list(self._vault.kept)})
             case "quit":
-                if not self._monitors and not self._inherited:
-                    self._loop.stop()
-                proto.send(connection, {"event": "ok"})
+                self._quit(connection, time.monotonic() + _QUIT_WAIT_S)
+                return True
             case _:
                 self._refuse(connection, "request not understood by this version")
+        return False
+
+    def _quit(self, connection: proto.Socket, deadline: float) -> None:
+        """End as soon as the last monitor has said farewell; answered before, if one stays."""
+        if self._vault.kept and time.monotonic() < deadline:
+            self._loop.after(0.01, functools.partial(self._quit, connection, deadline))
+            return
+        if not self._vault.kept:
+            self._loop.stop()
+        proto.answer(connection, {"event": "ok"})
+        connection.close()
 
     def _refuse(self, connection: proto.Socket, text: str) -> None:
         try:
@@ -159,9 +208,13 @@ class Spawner:
         except OSError:
             pass
 
-    def _start(self, connection: proto.Socket, packet: bytes, document: int) -> None:
+    def _start(self, connection: proto.Socket, packet: bytes, document: int) -> bool:
         """Hand the request, with its connection, to the spare; it is that container's monitor from now on."""
-        spec = proto.parse(_read_all(document))
+        spec = _read_spec(document)
+        if spec["id"] in self._vault.kept:
+            waiting = _Deferred(connection, packet, os.dup(document), time.monotonic() + _DEFERRED_MOST_S)
+            self._deferred.setdefault(spec["id"], []).append(waiting)
+            return True
         while True:
             spare = self._spare or self._fork_spare()
             self._spare = None
@@ -169,11 +222,143 @@ class Spawner:
                 proto.send_packet(spare.channel, packet, (connection.fileno(), document))
                 break
             except OSError:
-                continue  # somebody killed it: its end is noticed by its pidfd, the next one is fresh
-            finally:
-                spare.channel.close()
-        self._monitors[spare.pidfd] = _Sampled(spec["container_dir"], spec["cgroup"], self._host.hierarchies)
+                spare.channel.close()  # somebody killed it: the next one is fresh
+        places = {name: spec[name] for name in ("id", "container_dir", "runtime_dir", "cgroup")}
+        self._keep({"op": "begin", "places": places}, [os.dup(document)])
+        self._watch(places, spare.pid, spare.channel)
         self._loop.after(_SPARE_AFTER_S, self._keep_spare)
+        return False
+
+    def _retry_deferred(self, container_id: str) -> None:
+        """Starts that found another monitor at the container's last end, or its successor at work."""
+        kept = self._vault.kept.get(container_id)
+        for waiting in self._deferred.pop(container_id, []):
+            if kept and time.monotonic() < waiting.deadline and not _is_running(kept):
+                self._deferred.setdefault(container_id, []).append(waiting)
+                continue
+            try:
+                if kept is None:
+                    self._start(waiting.connection, waiting.packet, waiting.document)
+                elif _is_running(kept):
+                    proto.answer(waiting.connection, {"event": "running"})
+                else:
+                    self._refuse(waiting.connection, "the container's monitor does not come to an end")
+            finally:
+                os.close(waiting.document)
+                waiting.connection.close()
+
+    # ── monitors ───────────────────────────────────────────────────────────────────────────────
+
+    def _watch(self, places: dict[str, str], pid: int, channel: proto.Socket) -> _Watched:
+        container_id = places["id"]
+        sampled = Sampled(places["container_dir"], places["cgroup"], self._host.hierarchies)
+        if before := self._monitors.get(container_id):
+            self._unwatch(container_id, before)  # its successor was faster than the news of its end
+        watched = self._monitors[container_id] = _Watched(pid, channel, sampled)
+        self._by_pid[pid] = container_id
+        channel.setblocking(False)
+        self._loop.add(channel.fileno(), READ, functools.partial(self._channel_ready, channel))
+        return watched
+
+    def _unwatch(self, container_id: str, watched: _Watched) -> None:
+        self._monitors.pop(container_id, None)
+        self._by_pid.pop(watched.pid, None)
+        watched.sampled.close()
+        self._loop.remove(watched.channel.fileno())
+        watched.channel.close()
+        if watched.pidfd >= 0:
+            self._loop.remove(watched.pidfd)
+            os.close(watched.pidfd)
+
+    def _welcome(self, connection: proto.Socket, request: dict[str, Any]) -> None:
+        """A monitor that an earlier spawner forked."""
+        pid = proto.peer_pid(connection)
+        pidfd = os.pidfd_open(pid)
+        self._keep(request, [])
+        watched = self._watch(request["places"], pid, connection)
+        watched.pidfd = pidfd
+        self._loop.add(pidfd, READ, lambda _events: self._monitor_ended(pid))
+
+    def _channel_ready(self, channel: proto.Socket, _events: int = 0) -> None:
+        while True:
+            try:
+                packet, descriptors = proto.receive_with_descriptors(channel, most=proto.MOST_DESCRIPTORS)
+            except BlockingIOError:
+                return
+            if not packet:
+                self._loop.remove(channel.fileno())  # it ends, or has lost us: its pid or its next call tells
+                return
+            self._keep(proto.parse(packet), descriptors)
+
+    def _keep(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        """Put it into the vault, and into the keeper's."""
+        if self._keeper:
+            try:
+                proto.send(self._keeper, message, tuple(descriptors))
+            except OSError:  # it was killed: we go on alone
+                self._keeper.close()
+                self._keeper = None
+        self._vault.take(message, descriptors)
+
+    def _child_ended(self, pid: int, status: int) -> None:
+        if self._spare and self._spare.pid == pid:
+            self._spare.channel.close()
+            self._spare = None
+            self._loop.after(_SPARE_AFTER_S, self._keep_spare)
+        elif pid in self._by_pid:
+            self._monitor_ended(pid)
+        else:
+            self._vault.note_end(pid, status)
+
+    def _monitor_ended(self, pid: int) -> None:
+        container_id = self._by_pid[pid]
+        watched = self._monitors[container_id]
+        if watched.channel.fileno() >= 0:
+            self._channel_ready(watched.channel)  # what it sent with its last breath
+        self._unwatch(container_id, watched)
+        if container_id in self._vault.kept:  # else it said farewell
+            self._kill_strays()
+            self._children.reap()
+            self._adopt(container_id)
+        self._retry_deferred(container_id)
+
+    def _kill_strays(self) -> None:
+        """Children that a killed monitor had begun to start: they have become ours and belong to nothing."""
+        known = self._by_pid.keys() | ({self._spare.pid} if self._spare else set())
+        for pid in procfs.children(os.getpid()):
+            if pid not in known and not self._vault.owner_of(pid):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
+    def _adopt(self, container_id: str) -> None:
+        """Put another monitor in the place of one that was killed."""
+        now = time.monotonic()
+        recent = [at for at in self._adoptions.get(container_id, ()) if now - at < _ADOPTIONS_WITHIN_S]
+        if len(recent) >= _ADOPTIONS_MOST:
+            return  # the next tick tries again
+        self._adoptions[container_id] = [*recent, now]
+        kept = self._vault.kept[container_id]
+        spec = adopting.read_spec(kept)
+        if spec is None:
+            self._vault.forget(container_id)
+            note_trouble(self._log, f"monitor of {container_id}", "was killed, and nothing is known to go on from")
+            return
+        note_trouble(self._log, f"monitor of {container_id}", "was killed: another one takes over")
+        ours, theirs = channel_pair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._become(f"monitor of {container_id}", lambda: self._run_successor(theirs, spec, kept))
+        theirs.close()
+        self._watch(kept.places, pid, ours)
+
+    def _run_successor(self, channel: proto.Socket, spec: dict[str, Any], kept: Kept) -> None:
+        self._let_go(container_id=spec["id"])
+        monitor.Monitor(spec, self._host, channel).adopt(kept)
+
+    # ── forking ────────────────────────────────────────────────────────────────────────────────
 
     def _keep_spare(self) -> None:
         if self._spare is None:
@@ -183,77 +368,84 @@ class Spawner:
         ours, theirs = channel_pair()
         pid = os.fork()
         if pid == 0:
-            self._become_monitor(theirs)
+            ours.close()
+            self._become("spare monitor", lambda: self._run_spare(theirs))
         theirs.close()
-        pidfd = os.pidfd_open(pid)
-        self._loop.add(pidfd, READ, functools.partial(self._monitor_ended, pidfd, pid))
-        return _Spare(ours, pidfd)
+        return _Spare(pid, ours)
 
-    def _become_monitor(self, channel: proto.Socket) -> NoReturn:
+    def _run_spare(self, channel: proto.Socket) -> None:
         """Wait to be needed; without a spawner nobody will."""
-        who = "spare monitor"
+        self._let_go()
+        packet, descriptors = proto.receive_with_descriptors(channel)
+        if packet:
+            connection, document = proto.socket_on(descriptors[0]), descriptors[1]
+            spec = _read_spec(document)
+            os.close(document)
+            connection.setblocking(True)
+            monitor.Monitor(spec, self._host, channel).run(connection, proto.parse(packet))
+
+    def _become(self, who: str, work: Any) -> NoReturn:
+        """In a fork: do that work, and nothing of ours ever again."""
         try:
-            self._let_go()
-            packet, descriptors = proto.receive_with_descriptors(channel)
-            channel.close()
-            if packet:
-                connection, document = proto.socket_on(descriptors[0]), descriptors[1]
-                spec = proto.parse(_read_all(document))
-                os.close(document)
-                who = f"monitor of {spec.get('id')}"
-                monitor.Monitor(spec, self._host).run(connection, proto.parse(packet))
+            _name_process("monitor")
+            work()
         except BaseException:
             # the boundary of this process: nobody above could read it
             note_trouble(self._log, who, traceback.format_exc())
-        finally:
-            os._exit(0)
+            os._exit(1)
+        os._exit(0)
 
-    def _let_go(self) -> None:
+    def _let_go(self, container_id: str = "") -> None:
         """What a fork of us must not keep; the lock above all, which would keep the next spawner out."""
         self._loop.close()
+        self._children.let_go()
         self._listener.close()
         os.close(self._lock)
-        for pidfd, sampled in self._monitors.items():
-            os.close(pidfd)
-            sampled.close()
-        for sampled in self._inherited:
-            sampled.close()
-
-    def _monitor_ended(self, pidfd: int, pid: int, _events: int) -> None:
-        self._loop.remove(pidfd)
-        os.close(pidfd)
-        os.waitpid(pid, 0)
-        if sampled := self._monitors.pop(pidfd, None):
-            sampled.close()
-        elif self._spare and self._spare.pidfd == pidfd:
+        if self._keeper:
+            self._keeper.close()
+        if self._spare:
             self._spare.channel.close()
-            self._spare = None
+        self._vault.close_but(container_id)
+        for watched in self._monitors.values():
+            watched.sampled.close()
+            watched.channel.close()
+            if watched.pidfd >= 0:
+                os.close(watched.pidfd)
+        for waiting in [each for some in self._deferred.values() for each in some]:
+            waiting.connection.close()
+            os.close(waiting.document)
 
 
-def _is_locked(path: str) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+def _is_running(kept: Kept) -> bool:
+    """Whether its monitor has taken it over, or has just started it."""
+    is_managed = is_locked(f"{kept.places['runtime_dir']}/alive.lock")
+    return is_managed and records.read_state(kept.places["container_dir"]).get("type") == "running"
 
 
-def _read_all(descriptor: int) -> bytes:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, size, 0)
+def _read_spec(document: int) -> dict[str, Any]:
+    return proto.parse(os.pread(document, os.fstat(document).st_size, 0))
 
 
 def note_trouble(path: str, who: str, text: str) -> None:
     """Put a traceback where tracebacks go: wharf's own log, and nowhere else."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if os.fstat(descriptor).st_size > _LOG_BYTES:
-        os.rename(path, f"{path}.1")
-    os.write(descriptor, f"{stamp} {who}\n{text}\n".encode())
-    os.close(descriptor)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return  # a reset has taken the root away
+    try:
+        if os.fstat(descriptor).st_size > _LOG_BYTES:
+            os.rename(path, f"{path}.1")
+        os.write(descriptor, f"{stamp} {who}\n{text}\n".encode())
+    except OSError:
+        pass  # a full disk loses the note, not the work
+    finally:
+        os.close(descriptor)
+
+
+def _name_process(role: str) -> None:
+    """What ps shows, for people: keeper, spawner or monitor."""
+    LIBC.prctl(_PR_SET_NAME, f"wharf-{role}".encode(), 0, 0, 0)
 
 
 def _compiled_filters() -> Any:
@@ -279,7 +471,7 @@ def _settle(tag: str, hierarchies: driver.Hierarchies) -> None:
 
 
 def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
-    """Become the spawner of a run root, unless there is one already.
+    """Become the keeper of a run root, which forks the spawner, unless there is one already.
 
     Args: ready: a pipe to write one byte to when we listen. sealed: the descriptor this interpreter
         was started from, to be closed.
@@ -294,6 +486,7 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
     except BlockingIOError:
         os._exit(0)
     try:
+        _name_process("keeper")
         check(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
         os.environ.clear()
         no_file = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -307,15 +500,27 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
             no_file=no_file,
             boot_id=procfs.read_boot_id(),
             filters=_compiled_filters(),
+            spawner_socket=f"{run_root}/spawner.sock",
         )
-        listener = proto.listen(f"{run_root}/spawner.sock")
-        os.write(ready, b"1")
+        listener = proto.listen(host.spawner_socket)
+        gc.collect()
+        gc.freeze()
+
+        def run_spawner(vault: Vault, keeper: proto.Socket) -> None:
+            try:
+                _name_process("spawner")
+                check(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+                Spawner(listener, lock, host, log, vault, keeper).run(f"{data_root}/containers", run_root)
+                os.unlink(host.spawner_socket)
+            except Exception:
+                # the boundary of this process: nobody above could read it
+                note_trouble(log, "spawner", traceback.format_exc())
+                raise
+
+        os.write(ready, b"1")  # whoever connects from now on waits in the listener's queue
         os.close(ready)
-        spawner = Spawner(listener, lock, host, log)
-        spawner.inherit(f"{data_root}/containers", run_root)
-        spawner.run()
-        os.unlink(f"{run_root}/spawner.sock")
+        Keeper(run_spawner).run()
     except Exception:
         # the boundary of this process: nobody above could read it
-        note_trouble(log, "spawner", traceback.format_exc())
+        note_trouble(log, "keeper", traceback.format_exc())
         sys.exit(1)

@@ -8,29 +8,38 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import struct
 import termios
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from core.monitor import proto
 from core.monitor.loop import READ, WRITE, Loop
 
 _PENDING_MOST_BYTES = 256 * 1024
+_LOG_RETRY_S = 1.0
 
 
 class Client:
     """Somebody attached: packets wait here until the socket takes them."""
 
     def __init__(
-        self, loop: Loop, connection: proto.Socket, wish: dict[str, Any], on_gone: Callable[[Client], None]
+        self,
+        loop: Loop,
+        connection: proto.Socket,
+        wish: dict[str, Any],
+        on_ready: Callable[[Client, int], None],
+        on_gone: Callable[[Client], None],
     ) -> None:
         self.connection = connection
+        self._on_ready = functools.partial(on_ready, self)
         self.wants_output = {proto.STDOUT: bool(wish.get("stdout")), proto.STDERR: bool(wish.get("stderr"))}
         self.wants_stdin = bool(wish.get("stdin"))
         self.is_detaching = False
+        self.is_held_up = False
         self._loop = loop
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -38,6 +47,7 @@ class Client:
         self._when_drained: set[Callable[[], None]] = set()
         self._on_gone = on_gone
         connection.setblocking(False)
+        self._wait()
 
     @property
     def is_full(self) -> bool:
@@ -52,7 +62,18 @@ class Client:
             return
         self._pending.append(packet)
         self._pending_bytes += len(packet)
-        self._loop.modify(self.connection.fileno(), READ | WRITE)
+        self._wait()
+
+    def hold_up(self, held: bool) -> None:
+        """Leave what it sends in its socket for a while: the process does not read as fast."""
+        self.is_held_up = held
+        if self.connection.fileno() >= 0:
+            self._wait()
+
+    def _wait(self) -> None:
+        """For what can be done; for nothing at all not even its leaving is noticed, nor need it be."""
+        wanted = (0 if self.is_held_up else READ) | (WRITE if self._pending else 0)
+        self._loop.wait_for(self.connection.fileno(), wanted, self._on_ready)
 
     def _try(self, packet: bytes) -> bool:
         try:
@@ -75,7 +96,7 @@ class Client:
             if self._closing:
                 self._drop()
             else:
-                self._loop.modify(self.connection.fileno(), READ)
+                self._wait()
         if not self.is_full:
             self._release()
 
@@ -114,16 +135,54 @@ class Client:
         self._drop()
 
 
-class Output:
-    """One source of bytes (a pipe's reading end or a terminal's master) and where they go."""
+class Log(Protocol):
+    """Where output is kept; core.monitor.log.LogWriter is one."""
 
-    def __init__(self, loop: Loop, descriptor: int, stream: int, log: Callable[[int, bytes], int] | None) -> None:
+    def take(self, stream: int, descriptor: int) -> bytes:
+        """Move a batch out of a pipe and return it; b"" at its end.
+
+        Raises: BlockingIOError: it is empty. OSError: it can't be kept now and stays in the pipe.
+        """
+
+    def replay(self, position: list[int]) -> Iterator[tuple[int, bytes]]:
+        """What was kept from a position on, as (stream, bytes)."""
+
+
+class Tap:
+    """A Log that hands everything to a callback and keeps nothing."""
+
+    def __init__(self, sink: Callable[[int, bytes], int]) -> None:
+        self._sink = sink
+
+    def take(self, stream: int, descriptor: int) -> bytes:
+        """Read a batch."""
+        data = os.read(descriptor, proto.DATA_BYTES)
+        self._sink(stream, data)
+        return data
+
+    def replay(self, _position: list[int]) -> Iterator[tuple[int, bytes]]:
+        """Nothing: nobody is attached."""
+        return iter(())
+
+
+class Output:
+    """One source of bytes (a pipe's reading end or a terminal's master) and where they go.
+
+    Args: relay: the two ends of a pipe that a terminal's bytes go through on their way to the log,
+        because only a pipe's can be moved into a file without being in our memory alone.
+    """
+
+    def __init__(
+        self, loop: Loop, descriptor: int, stream: int, log: Log | None, relay: tuple[int, int] | None = None
+    ) -> None:
         self.descriptor = descriptor
         self.stream = stream
         self.clients: list[Client] = []
+        self.relay = relay
         self._loop = loop
         self._log = log
-        self._unlogged = b""
+        self._is_waiting_for_log = False
+        self._is_held = False
         self._is_paused = False
         os.set_blocking(descriptor, False)
         loop.add(descriptor, READ, self._ready)
@@ -139,20 +198,17 @@ class Output:
     def pump(self) -> bool:
         """Move one batch; False at the end or when there is nothing just now."""
         try:
-            data = os.read(self.descriptor, proto.DATA_BYTES)
+            data = self._take()
         except BlockingIOError:
             return False
-        except OSError:
-            data = b""  # EIO: every slave of the terminal is closed
+        except OSError:  # the disk is full or failing: the process waits until it is not
+            self._is_waiting_for_log = True
+            self._pause()
+            self._loop.after(_LOG_RETRY_S, self._retry)
+            return False
         if not data:
             self.close()
             return False
-        if self._log:
-            written = self._log(self.stream, data)
-            if written < len(data):
-                self._unlogged = data[written:]
-                self._pause()
-                self._loop.after(1.0, self._retry)
         packet = bytes((self.stream,)) + data
         for client in list(self.clients):
             if client.wants_output[self.stream]:
@@ -162,12 +218,34 @@ class Output:
                     self._pause()
         return True
 
+    def _take(self) -> bytes:
+        if self._log is None:
+            return self._read()
+        if self.relay is None:
+            return self._log.take(self.stream, self.descriptor)
+        reading, writing = self.relay
+        try:
+            return self._log.take(self.stream, reading)  # what a full disk, or a killed monitor, left there
+        except BlockingIOError:
+            pass
+        try:
+            moved = os.splice(self.descriptor, writing, proto.DATA_BYTES, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return b""  # EIO: every slave of the terminal is closed
+        return self._log.take(self.stream, reading) if moved else b""
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self.descriptor, proto.DATA_BYTES)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return b""  # EIO, as above
+
     def _retry(self) -> None:
-        if self._unlogged and self._log:
-            self._unlogged = self._unlogged[self._log(self.stream, self._unlogged) :]
-            if self._unlogged:
-                self._loop.after(1.0, self._retry)
-                return
+        self._is_waiting_for_log = False
         self._resume()
 
     def _pause(self) -> None:
@@ -176,13 +254,22 @@ class Output:
             self._loop.remove(self.descriptor)
 
     def _resume(self) -> None:
-        if self._is_paused and self.is_open and not self._unlogged and not any(c.is_full for c in self.clients):
+        must_wait = self._is_held or self._is_waiting_for_log or any(client.is_full for client in self.clients)
+        if self._is_paused and self.is_open and not must_wait:
             self._is_paused = False
             self._loop.add(self.descriptor, READ, self._ready)
 
+    def hold(self, held: bool) -> None:
+        """Let the process wait with its output for somebody who will come, or no longer."""
+        self._is_held = held
+        if held:
+            self._pause()
+        else:
+            self._resume()
+
     def drain(self) -> None:
         """Take everything that is left, without waiting for more."""
-        while self.is_open and not self._unlogged and self.pump():
+        while self.is_open and not self._is_waiting_for_log and self.pump():
             pass
 
     def close(self) -> None:
@@ -191,15 +278,37 @@ class Output:
             if not self._is_paused:
                 self._loop.remove(self.descriptor)
             os.close(self.descriptor)
+            for end in self.relay or ():
+                os.close(end)
             self.descriptor = -1
 
 
 class Input:
-    """The way to a process's stdin: a pipe's writing end or a terminal's master."""
+    """The way to a process's stdin: a pipe's writing end or a terminal's master.
 
-    def __init__(self, loop: Loop, descriptor: int, *, owns: bool) -> None:
+    How many bytes the process was given is noted in memory that outlives this monitor: people who
+    go on with the next one then send what is missing, and nothing twice.
+
+    Args: on_progress: called after some of what waited was taken. count: the note of an earlier
+        monitor, a file in memory.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        descriptor: int,
+        *,
+        owns: bool,
+        on_progress: Callable[[], None],
+        on_end: Callable[[], None] | None = None,
+        count: int | None = None,
+    ) -> None:
+        self.count = os.memfd_create("taken", os.MFD_CLOEXEC) if count is None else count
+        self.taken = int.from_bytes(os.pread(self.count, 8, 0), "little")
+        self._on_progress = on_progress
         self.descriptor = descriptor
         self._loop = loop
+        self._on_end = on_end
         self._owns = owns
         self._pending = b""
         self._closing = False
@@ -222,12 +331,16 @@ class Input:
     def _flush(self, _events: int = 0) -> None:
         while self._pending:
             try:
-                self._pending = self._pending[os.write(self.descriptor, self._pending) :]
+                written = os.write(self.descriptor, self._pending)
+                self.taken += written
+                os.pwrite(self.count, self.taken.to_bytes(8, "little"), 0)
+                self._pending = self._pending[written:]
             except BlockingIOError:
                 break
             except OSError:  # EPIPE: it has closed its stdin
                 self._pending = b""
                 self._finish()
+                self._on_progress()
                 return
         if self._pending and self._registered < 0:
             # a duplicate, because a terminal's master is already registered for reading
@@ -237,6 +350,7 @@ class Input:
             self._unregister()
             if self._closing:
                 self._finish()
+        self._on_progress()
 
     def _unregister(self) -> None:
         if self._registered >= 0:
@@ -252,9 +366,14 @@ class Input:
 
     def _finish(self) -> None:
         self._unregister()
-        if self.descriptor >= 0 and self._owns:
-            os.close(self.descriptor)
-        self.descriptor = -1
+        if self.descriptor < 0:
+            return
+        descriptor, self.descriptor = self.descriptor, -1
+        os.close(self.count)
+        if self._owns:
+            if self._on_end:
+                self._on_end()  # duplicates of it must go too, else the process never sees the end
+            os.close(descriptor)
 
 
 def window_of(message: dict[str, Any]) -> tuple[int, int]:

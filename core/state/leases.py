@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from core.errors import wrapped
-from core.state.locks import is_locked
+from core.linux.files import is_locked
 
 
 class Lease:

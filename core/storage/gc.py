@@ -17,8 +17,9 @@ from pathlib import Path
 import msgspec
 
 from core.errors import wrapped
+from core.linux.files import is_locked
 from core.state.leases import live_holds
-from core.state.locks import Rank, is_locked, locked
+from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.storage.blobs import all_blobs
 from core.storage.layers import INCOMPLETE, all_layers, layer_size, remove_directory

@@ -34,17 +34,31 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20.0) ->
         time.sleep(0.02)
 
 
+def roles(engine: Engine, role: str) -> list[int]:
+    """Pids of this engine's keeper, spawner or monitors: each says its role by its name."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            name, line = (directory / "comm").read_text(), (directory / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended
+        if name.strip() == f"wharf-{role}" and str(engine.roots.run).encode() in line:
+            found.append(int(directory.name))
+    return found
+
+
 def spawner_of(engine: Engine) -> int:
-    """Pid of the spawner: the process that holds its lock, by the kernel's own list."""
-    inode = os.stat(engine.roots.spawner_lock).st_ino
-    for line in Path("/proc/locks").read_text().splitlines():
-        fields = line.split()
-        if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
-            return int(fields[4])
-    raise AssertionError("no spawner runs")
+    wait_for(lambda: len(roles(engine, "spawner")) == 1, "one spawner")
+    return roles(engine, "spawner")[0]
+
+
+def keeper_of(engine: Engine) -> int:
+    wait_for(lambda: len(roles(engine, "keeper")) == 1, "one keeper")
+    return roles(engine, "keeper")[0]
 
 
 def monitor_of(engine: Engine, container: str) -> int:
+    """Pid of the process that holds the container's lock, by the kernel's own list."""
     inode = os.stat(engine.roots.alive_lock(container)).st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()

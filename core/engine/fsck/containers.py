@@ -15,10 +15,10 @@ from core.engine.fsck.trouble import Trouble, damage, leftover, loss
 from core.engine.records import BUILDING, ContainerRecords
 from core.engine.sandboxes import write_own_files
 from core.errors import wrapped
+from core.linux.files import is_locked
 from core.model.container import ContainerConfig, ContainerSettings, Exited
 from core.model.ids import is_full_id, is_name, short_id
 from core.state.damaged import set_aside
-from core.state.locks import is_locked
 from core.state.trash import discard
 from core.storage.overlay import prepare_upper
 

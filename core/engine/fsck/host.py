@@ -14,9 +14,9 @@ from core.engine.fsck.trouble import Trouble, damage, leftover, loss
 from core.engine.records import ContainerRecords
 from core.errors import EngineError
 from core.linux import procfs
+from core.linux.files import is_locked
 from core.model.container import Running
 from core.model.ids import is_full_id, short_id
-from core.state.locks import is_locked
 from core.state.trash import discard_elsewhere
 
 _OCTAL = re.compile(r"\\([0-7]{3})")

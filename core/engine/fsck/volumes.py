@@ -11,11 +11,12 @@ from core.engine.fsck.survey import Survey, read_or_note
 from core.engine.fsck.trouble import Trouble, damage, loss
 from core.engine.volumes import POPULATING, EngineVolumes, empty_directory
 from core.errors import wrapped
+from core.linux.files import is_locked
 from core.model.ids import is_name, short_id
 from core.model.volume import Volume
 from core.state.damaged import set_aside
 from core.state.documents import read_struct, write_struct
-from core.state.locks import Rank, is_locked, locked
+from core.state.locks import Rank, locked
 
 
 class VolumeCheck:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from core.linux.files import is_locked
 from core.state.leases import Lease, live_holds
-from core.state.locks import Rank, is_locked, locked
+from core.state.locks import Rank, locked
 
 PROJECT = Path(__file__).resolve().parents[3]
 

@@ -1,0 +1,177 @@
+"""The end of a container: of one run, and for good.
+
+    drain · log durable · cgroup gone · state "exited" or "restarting" · tell everybody · remove
+
+Each step may be taken again by a successor: the state is written before the process is reaped, so
+that whenever a monitor is killed its code is either on disk or still to be asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, NamedTuple
+
+from core.linux.remove import remove_tree
+from core.monitor import proto, records
+from core.monitor.added import take_marks_away
+from core.monitor.life import Life
+
+
+class End(NamedTuple):
+    """How one run ended."""
+
+    code: int
+    started_ns: int
+    finished_ns: int
+    is_oom_killed: bool
+    error: str = ""
+
+    @property
+    def ran_s(self) -> float:
+        """How long it ran."""
+        return max(0, self.finished_ns - self.started_ns) / 1e9
+
+    def fields(self, life: Life) -> dict[str, Any]:
+        """As a state document has it."""
+        return {
+            "exit_code": self.code,
+            "started_ns": self.started_ns,
+            "finished_ns": self.finished_ns,
+            "oom_killed": self.is_oom_killed,
+            "error": self.error,
+            "restart_count": life.restarts.count,
+        }
+
+
+def end_run(life: Life, code: int, error: str = "") -> End:
+    """The first process has ended: take its last words, and clear away what ran beside it."""
+    assert life.process
+    assert life.session
+    if life.health:
+        life.health.end()
+        life.health = None
+    finished_ns = time.time_ns()
+    started_ns = life.process.started_ns
+    life.session.drain()
+    is_oom_killed = life.cgroup.oom_kills() > 0
+    if is_oom_killed:
+        life.note("oom")
+    life.cgroup.remove()
+    return End(code, started_ns, finished_ns, is_oom_killed, error)
+
+
+def note_end(life: Life, end: End) -> None:
+    """Append the event."""
+    life.note("die", exitCode=str(end.code), execDuration=str(int(end.ran_s)))
+    records.volumes_unmounted(life.spec)
+
+
+def tell_everybody(life: Life, code: int) -> None:
+    """Whoever waits or is attached learns the code."""
+    for connection in life.waiting:
+        proto.answer(connection, {"event": "exit", "code": code})
+        connection.close()
+    life.waiting.clear()
+    if life.session:
+        life.session.finish(code)
+
+
+def write_exited(life: Life, end: End) -> None:
+    """State "exited"."""
+    fields = {**end.fields(life), "stopped_by_hand": life.restarts.is_stopped_by_hand}
+    try:
+        records.write_state(life.spec["container_dir"], "exited", fields)
+    except OSError as error:
+        _keep_for_later(life, error, fields)
+
+
+def write_restarting(life: Life, end: End) -> None:
+    """State "restarting": no process, but a monitor that will start one."""
+    fields = {**end.fields(life), "boot_id": life.host.boot_id}
+    try:
+        records.write_state(life.spec["container_dir"], "restarting", fields)
+    except OSError:
+        pass  # a full disk: the state is behind, the container goes on
+
+
+def _keep_for_later(life: Life, error: OSError, fields: dict[str, Any]) -> None:
+    """The disk is full: the exit code is too important to lose, so it goes to the run root."""
+    try:
+        with open(f"{life.spec['runtime_dir']}/exit.json", "w") as file:
+            json.dump({**fields, "error": fields["error"] or str(error)}, file)
+    except OSError:
+        pass  # no disk takes it: those who wait are told by packet
+
+
+def take_away(life: Life) -> list[str]:
+    """--rm: one rename takes the container away; what it was lies in the trash, by the names returned."""
+    spec = life.spec
+    trash = []
+    for path in (spec["container_dir"], *spec["anonymous_volumes"]):
+        name = os.urandom(8).hex()
+        try:
+            os.rename(path, f"{spec['trash_dir']}/{name}")
+        except OSError:
+            continue
+        trash.append(name)
+        if path == spec["container_dir"]:
+            _free_name(spec)
+            life.note("destroy")
+        else:
+            volume, attributes = os.path.basename(path), {"driver": "local"}
+            records.append_event(spec["journal_dir"], "destroy", volume, attributes, kind="volume")
+    return trash
+
+
+def delete(life: Life, trash: list[str]) -> None:
+    """Delete what was taken away, when nobody waits for us any more."""
+    if not trash:
+        return
+    directory = os.open(life.spec["trash_dir"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in trash:
+        remove_tree(directory, name)
+    os.close(directory)
+
+
+def _free_name(spec: dict[str, Any]) -> None:
+    try:
+        if os.path.basename(os.readlink(spec["name_link"])) == spec["id"]:
+            os.unlink(spec["name_link"])
+    except OSError:
+        pass
+
+
+def clear_runtime(life: Life, *, gone: bool = False) -> None:
+    """Nothing of a run stays in the run root; of a container that is gone not even its lock."""
+    directory = life.spec["runtime_dir"]
+    for name in ("monitor.sock", "rootfs", "handover.json"):
+        _forget(f"{directory}/{name}")
+    clear_statuses(directory)
+    take_marks_away(directory)
+    if gone or life.spec["auto_remove"]:
+        _forget(f"{directory}/alive.lock")
+        _forget(directory)
+
+
+def clear_statuses(directory: str) -> None:
+    """Wait statuses of processes that nobody will ask for any more."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return
+    for name in names:
+        if name.startswith("ended-"):
+            _forget(f"{directory}/{name}")
+
+
+def _forget(path: str) -> None:
+    """Remove a file or an empty directory; gone, or still in use, is fine."""
+    try:
+        if os.path.isdir(path):
+            os.rmdir(path)
+        else:
+            os.unlink(path)
+    except OSError:
+        pass

@@ -1,0 +1,144 @@
+"""Starting a container's first process, the first time and after each end that the policy undoes.
+
+cgroup · pipes · clone · wait for exec · left with the spawner · state "running"
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from core.cgroups.devices import ALL_DEVICES, device_rules
+from core.linux import procfs
+from core.monitor import birth, outcome, plan, proto, records
+from core.monitor.added import AddedProcesses
+from core.monitor.life import FIRST, Life, Process, StartFailed
+from core.monitor.log import LogWriter
+from core.monitor.pipes import Pipes, channel_pair
+from core.monitor.session import Session
+
+
+def start(life: Life, window: tuple[int, int]) -> None:
+    """From nothing to "running".
+
+    Args: window: rows and columns of the terminal, if there is one.
+    Raises: StartFailed, with nothing left that ran; what was made is still there: see undo().
+    """
+    spec, host = life.spec, life.host
+    attempt = _Attempt()
+    try:
+        os.makedirs(f"{spec['runtime_dir']}/rootfs", mode=0o711, exist_ok=True)
+        life.is_paused = False
+        life.cgroup.create()
+        life.warnings = [*spec["warnings"], *life.cgroup.limit(spec["limits"])]
+        life.cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else device_rules(spec["device_accesses"]))
+        life.log = life.log or LogWriter(f"{spec['container_dir']}/logs")
+        position = life.log.position
+        life.session = Session(life.loop, life.log, stdin_once=spec["stdin_once"], note=life.note, on_change=life.keep)
+        life.warnings += life.confine()
+        controllers = plan.v1_controllers(host.hierarchies.v1) if host.hierarchies.version != "2" else ()
+        steps = plan.build(spec, controllers)
+        ours, theirs = channel_pair()
+        pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
+        attempt.bear(life, steps, theirs, pipes, window)
+        theirs.close()
+        if pipes:
+            pipes.close_theirs()
+        attempt.await_exec(life, ours)
+        ours.close()
+        if pipes:
+            life.session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+        ticks = procfs.read_start_ticks(attempt.pid) or 0
+        life.process = Process(attempt.pid, attempt.pidfd, ticks, time.time_ns(), position, is_child=True)
+        life.keep()
+        life.write_running()
+    except StartFailed:
+        attempt.give_up(life)
+        raise
+    except OSError as error:
+        attempt.give_up(life)
+        raise StartFailed(_report(error)) from error
+    records.volumes_mounted(spec)
+    life.note("start")
+    life.added = AddedProcesses(life)
+    life.begin_health_checks()
+
+
+def _report(error: OSError) -> dict[str, Any]:
+    reason = (error.strerror or str(error)).lower()
+    path = error.filename if isinstance(error.filename, str) else None
+    text = f"{error.filename}: {reason}" if error.filename else reason
+    return {"event": "failed", "stage": "prepare", "errno": error.errno, "text": text, "code": 125, "path": path}
+
+
+class _Attempt:
+    """A process that is on its way."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.pidfd = -1
+        self._between = 0
+
+    def bear(
+        self, life: Life, steps: tuple[Any, ...], channel: proto.Socket, pipes: Pipes | None, window: tuple[int, int]
+    ) -> None:
+        """Make the first process, in namespaces of its own; or a go-between that makes it."""
+        assert life.confinement
+        stdio = pipes.theirs if pipes else None
+        pid, self._between = birth.bear(
+            life.spec, steps, life.cgroup, channel, stdio, confinement=life.confinement, window=window
+        )
+        if pid:
+            self._know(pid)
+
+    def _know(self, pid: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+
+    def await_exec(self, life: Life, channel: proto.Socket) -> None:
+        """Until the channel closes by exec; a failure, the pid or a terminal may come first."""
+        channel.settimeout(outcome.START_TIMEOUT_S)
+        try:
+            while True:
+                packet, descriptors = proto.receive_with_descriptors(channel)
+                if not packet:
+                    break
+                message = proto.parse(packet)
+                if message["event"] == "failed":
+                    raise StartFailed(message)
+                if message["event"] == "pid":
+                    self._know(message["pid"])
+                if descriptors and life.session:
+                    life.session.use_terminal(descriptors[0], stdin=life.spec["open_stdin"])
+        except TimeoutError:
+            raise StartFailed(outcome.timeout()) from None
+        finally:
+            if self._between:
+                os.waitpid(self._between, 0)
+
+    def give_up(self, life: Life) -> None:
+        """Kill what was made of it."""
+        life.process = None
+        life.deposit.release(FIRST)
+        if self.pid <= 0:
+            return
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        os.waitpid(self.pid, 0)
+        os.close(self.pidfd)
+
+
+def undo(life: Life, report: dict[str, Any]) -> None:
+    """A failed first start leaves the container as it was, with the reason."""
+    if life.log:
+        life.log.close()
+    life.cgroup.remove()
+    fields = {"error": report["text"], "exit_code": report.get("code", 125)}
+    try:
+        records.write_state(life.spec["container_dir"], "created", fields)
+    except OSError:
+        pass  # a full disk: the engine is told, and the old state stands
