@@ -39,7 +39,6 @@ LIMITS = (
     ),
     (Limits(memory_swappiness=7), "memory", "memory.swappiness", "", "7", "", "--memory-swappiness"),
     (Limits(pids_limit=99), "pids", "pids.max", "pids.max", "99", "99", "--pids-limit"),
-    (Limits(blkio_weight=300), "blkio", "blkio.bfq.weight", "io.bfq.weight", "300", "default 300", "--blkio-weight"),
 )
 
 
@@ -54,6 +53,20 @@ def test_A15_a_limit_is_in_its_file_or_a_warning_says_why_not(
         assert f"{option} has no effect" in warnings_of(run, container)
     else:
         assert found == (on_v2 if IS_V2 else on_v1)
+
+
+def test_A15_a_disk_weight_goes_to_the_scheduler_that_this_kernel_has(run: Runner) -> None:
+    container = run.background("sleep", "100", limits=Limits(blkio_weight=505))
+    files = {
+        "blkio.bfq.weight" if not IS_V2 else "io.bfq.weight": "default 505" if IS_V2 else "505",
+        "blkio.weight" if not IS_V2 else "io.weight": "default 5000" if IS_V2 else "505",
+    }
+    found = {name: group_file(run, container, "blkio", name, name) for name in files}
+    present = [name for name, text in found.items() if text is not None]
+    if present:
+        assert found[present[0]] == files[present[0]]
+    else:
+        assert "--blkio-weight has no effect" in warnings_of(run, container)
 
 
 def test_A15_the_killer_can_be_turned_off_on_version_1(run: Runner) -> None:
