@@ -16,7 +16,9 @@ from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, wrapped
 from core.model.events import Event
 from core.model.findings import Finding
+from core.model.log_drivers import OPTIONS
 from core.model.progress import CancelToken
+from core.model.restart import Restored
 from core.model.stats import HostSample
 from core.model.usage import DiskUsage
 from core.state import journal
@@ -65,6 +67,8 @@ class EngineSystem:
             images=len(self._images.list()),
             security_options=("name=seccomp,profile=builtin", "name=cgroupns"),
             warnings=_warnings(hierarchies),
+            logging_driver=self._containers.log_defaults.driver,
+            log_drivers=tuple(sorted(OPTIONS)),
             identity=self._roots.identity,
             storage_status=_storage_status(self._roots.data),
             limits=driver.limits_of(hierarchies),
@@ -95,6 +99,18 @@ class EngineSystem:
 
         check = StoreCheck(self._roots, self._records, self._volumes)
         return check.run(repair=repair, deep=deep, cancel=cancel or CancelToken())
+
+    def restore(self) -> Sequence[Restored]:
+        """After a boot: start the containers that their policy wants to run, oldest first."""
+        from core.engine import restoring
+
+        return restoring.restore(self._containers)
+
+    def restore_unit(self, program: str) -> tuple[str, str]:
+        """A systemd unit that has restore() done at boot: its file's name and its text."""
+        from core.engine import restoring
+
+        return restoring.unit(self._roots, program)
 
     def reset(self) -> None:
         """Stop and remove everything this data root holds, the roots themselves too."""

@@ -47,3 +47,11 @@ def parse_restart_policy(text: str) -> RestartPolicy:
     if retries < 0:
         raise InvalidInput("invalid restart policy: maximum retry count cannot be negative")
     return RestartPolicy(name=policy, most_retries=retries)
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """A container that was due to be started after a boot; `error` says why it was not."""
+
+    id: str
+    name: str
+    error: str = ""

@@ -169,6 +169,7 @@ class AddedProcesses:
         added.start_ticks = facts["start_ticks"]
         added.is_attended = bool(facts["attended"])
         self._running[key] = added
+        _put_mark(self._mark(key))
         if added.is_attended:
             self._awaited[key] = added
             session.hold(True)
@@ -229,6 +230,7 @@ class AddedProcesses:
     def _finish(self, added: _Added, code: int | None) -> None:
         code = outcome.UNKNOWN if code is None else code
         added.code = code
+        _take_mark(self._mark(added.key))
         if added.key not in self._awaited:
             self._part(added, code)
         self._life.note("exec_die", execID=added.key, exitCode=str(code))

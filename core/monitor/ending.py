@@ -148,6 +148,7 @@ def clear_runtime(life: Life, *, gone: bool = False) -> None:
     directory = life.spec["runtime_dir"]
     for name in ("monitor.sock", "rootfs", "handover.json"):
         _forget(f"{directory}/{name}")
+    take_marks_away(directory)
     clear_statuses(directory)
     take_marks_away(directory)
     if gone or life.spec["auto_remove"]:

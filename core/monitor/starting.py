@@ -15,7 +15,7 @@ from core.linux import procfs
 from core.monitor import birth, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.life import FIRST, Life, Process, StartFailed
-from core.monitor.log import LogWriter
+from core.monitor.log_driver import open_log
 from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
 
@@ -34,7 +34,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
         life.cgroup.create()
         life.warnings = [*spec["warnings"], *life.cgroup.limit(spec["limits"])]
         life.cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else device_rules(spec["device_accesses"]))
-        life.log = life.log or LogWriter(f"{spec['container_dir']}/logs")
+        life.log = life.log or open_log(life.loop, spec, is_first=True)
         position = life.log.position
         life.session = Session(life.loop, life.log, stdin_once=spec["stdin_once"], note=life.note, on_change=life.keep)
         life.warnings += life.confine()

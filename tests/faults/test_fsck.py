@@ -117,6 +117,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Engine], object]]] = {
     "name": ("container", lambda e: (e.roots.names / "first").unlink()),
     "second name": ("name", lambda e: (e.roots.names / "third").symlink_to(f"../containers/{_id(e, 'first')}")),
     "name to nowhere": ("name", lambda e: (e.roots.names / "lost").symlink_to("../containers/" + "ab" * 32)),
+    "a directory for a name": ("container", lambda e: _hit(e.roots.names / "first", "directory")),
     "a file as name": ("name", lambda e: (e.roots.names / "plain").write_text("mine")),
     "volume record": ("volume", lambda e: (e.roots.volume("site") / "volume.json").write_text("")),
     "volume gone": ("volume", lambda e: shutil.rmtree(e.roots.volume("site"))),

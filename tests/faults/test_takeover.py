@@ -241,3 +241,4 @@ def test_rm_flag_is_kept_by_the_successor(run: Runner) -> None:
     kill_monitor(run.engine, container)
     touch_stop(run, container)
     wait_until(lambda: container not in {c.id for c in run.engine.containers.list(all=True)}, "its removal")
+    wait_until(lambda: os.listdir(run.engine.roots.trash) == [], "the trash to be empty")

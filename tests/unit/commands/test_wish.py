@@ -118,12 +118,9 @@ def test_refusals_come_before_anything_is_made(words, part):
     [
         ["-p", "80:80"],
         ["-P"],
-        ["--restart", "always"],
         ["--link", "a:b"],
         ["--expose", "80"],
         ["--dns", "1.1.1.1"],
-        ["--init"],
-        ["--log-driver", "syslog"],
         ["--gpus", "all"],
         ["--storage-opt", "size=1g"],
         ["--cpu-count", "2"],
@@ -156,3 +153,31 @@ DOCKERS_FLAGS = (
 def test_A13_every_flag_of_dockers_run_is_known():
     known = {flag.name for flag in RUN.flags}
     assert set(DOCKERS_FLAGS) <= known
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("", "no"), ("no", "no"), ("always", "always"), ("on-failure", "on-failure"), ("on-failure:3", "on-failure:3")],
+)
+def test_A12_restart_policies_are_read(text, shown):
+    assert str(wish("--restart", text, "bb").restart) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("sometimes", "unknown policy 'sometimes'"),
+        ("on-failure:x", "maximum retry count must be an integer"),
+        ("on-failure:-1", "maximum retry count cannot be negative"),
+        ("always:3", "maximum retry count can only be used with 'on-failure'"),
+        (":3", "no policy provided before colon"),
+    ],
+)
+def test_A12_a_policy_that_is_none_is_refused_in_dockers_words(text, complaint):
+    with pytest.raises(InvalidInput, match=complaint):
+        wish("--restart", text, "bb")
+
+
+def test_A12_a_policy_and_removal_contradict_each_other():
+    with pytest.raises(InvalidInput, match="conflicting options: cannot specify both --restart and --rm"):
+        wish("--rm", "--restart", "always", "bb")
