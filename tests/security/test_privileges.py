@@ -185,7 +185,7 @@ def test_an_apparmor_profile_is_taken_where_there_is_apparmor_and_a_warning_else
     has_apparmor = enabled.exists() and enabled.read_text().startswith("Y")
     missing = read_protection(("apparmor=nosuchprofile",))
     if has_apparmor:
-        with pytest.raises(SandboxFailed, match="(?i)apparmor profile nosuchprofile"):
+        with pytest.raises(SandboxFailed, match=r"(?i)apparmor profile nosuchprofile"):
             run("true", protection=missing)
         unconfined = read_protection(("apparmor=unconfined",))
         assert run("cat", "/proc/self/attr/current", protection=unconfined).out.strip() == "unconfined"
