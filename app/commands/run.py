@@ -88,8 +88,8 @@ def _tell_warnings(invocation: Invocation, created: CreateResult, spec: Containe
         return
     try:
         state = invocation.backend.containers.inspect(created.id).state
-    except NotFound:
-        return  # it has ended already, and was to be removed then
+    except EngineError:
+        return  # it has ended already, and is being removed: what it says comes through the attachment all the same
     for warning in state.warnings if isinstance(state, Running) else ():
         if warning not in created.warnings:
             invocation.io.complain(f"WARNING: {warning}")

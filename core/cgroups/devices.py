@@ -21,7 +21,6 @@ DEFAULT_RULES: tuple[DeviceRule, ...] = (
     DeviceRule(True, "c", 5, 1, "rwm"),  # console
     DeviceRule(True, "c", 5, 2, "rwm"),  # ptmx
     DeviceRule(True, "c", 136, None, "rwm"),  # pts
-    DeviceRule(False, "c", 10, 229, "rwm"),  # fuse
 )
 
 ALL_DEVICES: tuple[DeviceRule, ...] = (DeviceRule(True, "a", None, None, "rwm"),)

@@ -145,7 +145,7 @@ def _check_protection(spec: ContainerSpec) -> tuple[str, ...]:
 
     check_seccomp(protection)
     warnings = []
-    if protection.apparmor not in ("", "unconfined") and not os.path.isdir("/sys/module/apparmor"):
+    if protection.apparmor not in ("", "unconfined") and not _has_apparmor():
         warnings.append(f"apparmor={protection.apparmor} has no effect: this host's kernel has no AppArmor")
     if protection.writable_cgroups and not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
         warnings.append(
@@ -154,6 +154,13 @@ def _check_protection(spec: ContainerSpec) -> tuple[str, ...]:
     if any(label != "disable" for label in protection.labels) and not os.path.isdir("/sys/fs/selinux"):
         warnings.append("label options have no effect: this host has no SELinux")
     return tuple(warnings)
+
+
+def _has_apparmor() -> bool:
+    try:
+        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
+    except OSError:
+        return False
 
 
 def _settled(spec: ContainerSpec, find: Find) -> ContainerSpec:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.host.subordinate import default_map
 from core.linux import caps, mounts
 from core.model.host_report import HostFeature
 
@@ -118,15 +119,8 @@ def _user_namespaces() -> HostFeature:
             consequence="--userns=remap is refused",
             remedy="sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
         )
-    if any(line.startswith(b"root:") for line in _lines("/etc/subuid")):
-        return HostFeature(name=name, standing="ok", found=f"up to {most}, and root has subordinate ids")
-    return HostFeature(
-        name=name,
-        standing="note",
-        found=f"up to {most}; root has no subordinate ids",
-        consequence="--userns=remap needs a range of ids that belongs to nobody",
-        remedy="echo root:100000:65536 | tee -a /etc/subuid /etc/subgid",
-    )
+    uid, _, size = default_map()
+    return HostFeature(name=name, standing="ok", found=f"up to {most}; remapped ids are {uid} to {uid + size - 1}")
 
 
 def _lines(path: str) -> list[bytes]:

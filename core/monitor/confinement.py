@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import resource
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -124,4 +123,8 @@ def _exceeds(value: int, most: int) -> bool:
 
 
 def _has_apparmor() -> bool:
-    return os.path.isdir("/sys/module/apparmor")
+    try:
+        with open("/sys/module/apparmor/parameters/enabled") as file:
+            return file.read(1) == "Y"
+    except OSError:
+        return False

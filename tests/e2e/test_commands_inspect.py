@@ -1,4 +1,4 @@
-"""`inspect`: every key that docker's users rely on, and its templates (rows B5 and B6)."""
+"""`inspect`: every key that docker's users rely on, and its templates (row B3)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def document(cli: Cli, *words: str) -> dict[str, object]:
     return found
 
 
-def test_B5_a_container_has_dockers_keys_in_dockers_order(cli: Cli):
+def test_B3_a_container_has_dockers_keys_in_dockers_order(cli: Cli):
     cli.start_sleeper("box", *FLAGS)
     found = document(cli, "box")
     assert list(found) == TOP
@@ -61,7 +61,7 @@ def test_B5_a_container_has_dockers_keys_in_dockers_order(cli: Cli):
     assert set(found["GraphDriver"]["Data"]) == {"LowerDir", "MergedDir", "UpperDir", "WorkDir"}
 
 
-def test_B5_what_was_asked_for_is_shown(cli: Cli):
+def test_B3_what_was_asked_for_is_shown(cli: Cli):
     cli.start_sleeper("box", *FLAGS)
     found = document(cli, "box")
     host = found["HostConfig"]
@@ -92,7 +92,7 @@ def test_B5_what_was_asked_for_is_shown(cli: Cli):
     }
 
 
-def test_B5_added_processes_are_listed_while_they_run(cli: Cli):
+def test_B3_added_processes_are_listed_while_they_run(cli: Cli):
     cli.start_sleeper("box")
     assert document(cli, "box")["ExecIDs"] is None
     cli.ok("exec", "-d", "box", "sleep", "3")
@@ -101,7 +101,7 @@ def test_B5_added_processes_are_listed_while_they_run(cli: Cli):
     eventually("no added process is listed", lambda: document(cli, "box")["ExecIDs"] is None)
 
 
-def test_B5_sizes_on_request(cli: Cli):
+def test_B3_sizes_on_request(cli: Cli):
     cli.start_sleeper("box")
     cli.ok("exec", "box", "sh", "-c", "head -c 5000 /dev/zero > /f")
     assert "SizeRw" not in document(cli, "box")
@@ -110,7 +110,7 @@ def test_B5_sizes_on_request(cli: Cli):
     assert sized["SizeRootFs"] > sized["SizeRw"]
 
 
-def test_B6_several_objects_and_a_missing_one(cli: Cli):
+def test_B3_several_objects_and_a_missing_one(cli: Cli):
     cli.start_sleeper("box")
     done = cli("inspect", "box", "nosuchbox")
     assert done.code == 1
@@ -121,7 +121,7 @@ def test_B6_several_objects_and_a_missing_one(cli: Cli):
 
 
 @pytest.mark.parametrize("kind", ["container", "image", "volume"])
-def test_B6_a_kind_can_be_asked_for(cli: Cli, kind: str):
+def test_B3_a_kind_can_be_asked_for(cli: Cli, kind: str):
     cli.ok("volume", "create", "same")
     cli.ok(*cli.run_words("create", "--name", "same", "IMAGE", "true"))
     name = cli.image if kind == "image" else "same"
@@ -165,7 +165,7 @@ TEMPLATES = {
 }
 
 
-def test_B6_templates_have_dockers_functions(cli: Cli):
+def test_B3_templates_have_dockers_functions(cli: Cli):
     flags = ("-v", "shelf:/data", "-l", "k=v", "-m", "64m")
     cli.start_sleeper("box", *flags, "--ulimit", "nofile=64:128", "--cap-add", "NET_ADMIN", "--ipc", "shareable")
     said = {template: cli("inspect", "-f", template, "box") for template in TEMPLATES}
@@ -173,7 +173,7 @@ def test_B6_templates_have_dockers_functions(cli: Cli):
 
 
 @pytest.mark.parametrize("template", ["{{", "{{.Nope}}", "{{nosuch .Id}}", "{{if}}", "{{end}}", '{{index .Args "x"}}'])
-def test_B6_a_wrong_template_is_one_line(cli: Cli, template: str):
+def test_B3_a_wrong_template_is_one_line(cli: Cli, template: str):
     cli.start_sleeper("box")
     done = cli("inspect", "-f", template, "box")
     assert done.code != 0
@@ -181,7 +181,7 @@ def test_B6_a_wrong_template_is_one_line(cli: Cli, template: str):
     assert "Traceback" not in done.err
 
 
-def test_B5_an_image_and_a_volume(cli: Cli):
+def test_B3_an_image_and_a_volume(cli: Cli):
     found = document(cli, cli.image)
     assert {"Id", "RepoTags", "RepoDigests", "Created", "Config", "Architecture", "Os", "Size", "RootFS"} <= set(found)
     assert found["RootFS"]["Layers"]

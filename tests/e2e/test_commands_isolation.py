@@ -152,3 +152,41 @@ def test_SR7_nothing_outlives_its_container(cli: Cli):
             assert marker.encode() not in entry.read_bytes()
         except OSError:
             continue
+
+
+# rows of the system call filter: number and arguments of calls that every profile refuses, with its errno
+REFUSED_CALLS = {
+    "SC7 unshare": "272 0x10000000",
+    "SC7 setns": "308 0 0",
+    "SC8 keyctl": "250 0 0",
+    "SC8 add_key": "248 0 0",
+    "SC9 bpf": "321 0 0 0",
+    "SC9 perf_event_open": "298 0",
+    "SC10 mount": "165 0 0 0 0 0",
+    "SC10 move_mount": "429 0 0 0 0 0",
+    "SC11 init_module": "175 0 0 0",
+    "SC11 kexec_load": "246 0 0 0 0",
+    "SC11 reboot": "169 0 0 0 0",
+    "SC11 swapon": "167 0 0",
+    "SC11 settimeofday": "164 0 0",
+    "SC11 open_by_handle_at": "304 0 0 0",
+    "SC13 personality": "135 0x400000",
+}
+
+
+@USERS
+def test_SC7_SC8_SC9_SC10_SC11_SC13_refused_calls(cli: Cli, user: str, probe_program: str):
+    script = "; ".join(f"/probe sys {call}" for call in REFUSED_CALLS.values())
+    lines = said(cli, script, "-v", f"{probe_program}:/probe:ro", user=user)
+    assert dict(zip(REFUSED_CALLS, lines, strict=True)) == dict.fromkeys(REFUSED_CALLS, "-1 1")
+
+
+@USERS
+def test_SC6_SC15_unknown_calls(cli: Cli, user: str, probe_program: str):
+    lines = said(cli, "/probe sys 435 0 0; /probe sys 600 0", "-v", f"{probe_program}:/probe:ro", user=user)
+    assert lines == ["-1 38", "-1 38"]
+
+
+@USERS
+def test_SC2_the_bounding_set_can_not_be_widened(cli: Cli, user: str, probe_program: str):
+    assert said(cli, "/probe capset-all", "-v", f"{probe_program}:/probe:ro", user=user) == ["1"]

@@ -135,10 +135,7 @@ def test_SF6_only_the_harmless_devices_exist(run: Runner) -> None:
 )
 def test_SF7_devices_may_be_made_but_not_used(run: Runner, kind: str, major: int, minor: int) -> None:
     made, opened = run("/probe", "device", "/tmp/node", kind, str(major), str(minor), probe=True).out.split()
-    if (major, minor) == (10, 229) and made != "0":
-        assert made == str(EPERM)  # fuse is denied whole; v1 keeps no rule against a device it does not allow
-    else:
-        assert (made, opened) == ("0", str(EPERM))
+    assert (made, opened) == ("0", str(EPERM))
 
 
 def test_SF7_listed_devices_work_when_made(run: Runner) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 import pytest
 
+from core.errors import SandboxFailed
+from core.model.protection import read_protection
 from tests.conftest import Result, Runner
 
 EPERM, ENOSYS, ESRCH = 1, 38, 3
@@ -175,3 +178,41 @@ def test_cap_add_and_drop(run: Runner) -> None:
 
 def test_cap_add_sys_admin_opens_the_filter_for_mount(run: Runner) -> None:
     assert run.sh("mount -t tmpfs x /tmp", cap_add=("CAP_SYS_ADMIN",)).code == 0
+
+
+def test_an_apparmor_profile_is_taken_where_there_is_apparmor_and_a_warning_elsewhere(run: Runner) -> None:
+    enabled = Path("/sys/module/apparmor/parameters/enabled")
+    has_apparmor = enabled.exists() and enabled.read_text().startswith("Y")
+    missing = read_protection(("apparmor=nosuchprofile",))
+    if has_apparmor:
+        with pytest.raises(SandboxFailed, match=r"(?i)apparmor profile nosuchprofile"):
+            run("true", protection=missing)
+        unconfined = read_protection(("apparmor=unconfined",))
+        assert run("cat", "/proc/self/attr/current", protection=unconfined).out.strip() == "unconfined"
+    else:
+        container = run.background("sleep", "100", protection=missing)
+        assert "no AppArmor" in " ".join(run.engine.containers.inspect(container).config.warnings)
+
+
+@USERS
+def test_SC5_no_new_privs_where_it_is_asked_for_with_the_filter_loaded_after(run: Runner, user: str) -> None:
+    asked = read_protection(("no-new-privileges",))
+    found = fields(run.sh("grep -E 'NoNewPrivs|Seccomp:|CapBnd' /proc/self/status", user=user, protection=asked))
+    assert (found["NoNewPrivs"], found["Seccomp"], found["CapBnd"]) == ("1", "2", "00000000a80425fb")
+    container = run.background("sleep", "100", user=user, protection=asked)
+    added = fields(run.exec(container, "grep", "-E", "NoNewPrivs|Seccomp:", "/proc/self/status"))
+    assert (added["NoNewPrivs"], added["Seccomp"]) == ("1", "2")
+
+
+@USERS
+@pytest.mark.parametrize("added", [False, True], ids=["first", "added"])
+def test_SC4_a_filter_of_ones_own_is_on_everywhere(run: Runner, user: str, added: bool) -> None:
+    profile = (
+        '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["getppid"],"action":"SCMP_ACT_ERRNO","errnoRet":77}]}'
+    )
+    wish = {"user": user, "protection": read_protection((f"seccomp={profile}",))}
+    if not added:
+        assert calls(run, (110,), **wish) == [(-1, 77)]
+        return
+    container = run.background("sleep", "100", mounts=(run.probe_mount(),), **wish)
+    assert run.exec(container, "/probe", "sys", "110").out == "-1 77\n"

@@ -1,4 +1,4 @@
-"""Rows SE4 to SE8, SE10, SE12 and SE13: races on the way in, and what may be reached from inside."""
+"""Rows SE3 to SE8, SE10, SE12 and SE13: races on the way in, and what may be reached from inside."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 
 from core.backend import AttachWish
 from core.errors import EngineError, SandboxFailed
-from core.model.container import ContainerSpec
+from core.model.container import ContainerSpec, ExecSpec
 from core.model.isolation import Namespaces
 from core.model.logs import LogQuery
 from core.model.mounts import MountSpec
 from core.model.protection import read_protection
-from tests.conftest import STARTER, Runner, collect
+from tests.conftest import STARTER, Runner, collect, wait_until
 from tests.security.test_escapes import join_for
 
 EROFS, EPERM, EACCES, ENOENT = 30, 1, 13, 2
@@ -26,6 +26,69 @@ USERS = pytest.mark.parametrize("user", ["", "1000:1000"], ids=["root", "plain"]
 
 def text_of(run: Runner, container: str, *, follow: bool = False) -> str:
     return "".join(line.data.decode() for line in run.engine.containers.logs(container, LogQuery(follow=follow)))
+
+
+# ── SE3: devices and their directory replaced ────────────────────────────────────────────────────
+
+VICTIM = Path("/proc/sys/kernel/core_pattern")
+
+
+@pytest.mark.parametrize("remapped", [False, True], ids=["plain-users", "remapped"])
+@pytest.mark.parametrize("name", ["dev", "dev/pts", "dev/shm", "dev/mqueue", "sys", "sys/fs/cgroup"])
+def test_SE3_CVE_2025_52565_a_link_in_place_of_a_fixed_directory_leads_nowhere(
+    run: Runner, tmp_path: Path, name: str, remapped: bool
+) -> None:
+    """What lies below /dev and /sys in the image is covered; in place of /dev or /sys themselves it is refused."""
+    modes = Namespaces(user="remap") if remapped else Namespaces()
+    made = run.engine.containers.create(ContainerSpec(image=STARTER, command=("true",), namespaces=modes))
+    place = run.engine.roots.container(made.id) / "upper" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(tmp_path)
+    if "/" in name:
+        attached = run.engine.containers.start(made.id, AttachWish())
+        assert attached is not None
+        assert collect(attached).code == 0
+    else:
+        with pytest.raises(SandboxFailed):
+            run.engine.containers.start(made.id, AttachWish())
+    assert os.listdir(tmp_path) == []
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_SE3_CVE_2025_31133_a_false_null_device_of_the_image_is_covered(run: Runner) -> None:
+    before = VICTIM.read_text()
+    made = run.engine.containers.create(
+        ContainerSpec(image=STARTER, command=("sh", "-c", "ls -l /dev/null; cat /proc/keys; echo x > /dev/null"))
+    )
+    device = run.engine.roots.container(made.id) / "upper" / "dev" / "null"
+    device.parent.mkdir(parents=True)
+    device.symlink_to(VICTIM)
+    attached = run.engine.containers.start(made.id, AttachWish())
+    assert attached is not None
+    said = collect(attached)
+    assert said.out.startswith("crw-rw-rw-")
+    assert len(said.lines) == 1
+    assert VICTIM.read_text() == before
+
+
+@pytest.mark.parametrize("remapped", [False, True], ids=["plain-users", "remapped"])
+def test_SE3_CVE_2025_31133_an_added_process_takes_no_false_null_device(run: Runner, remapped: bool) -> None:
+    before = VICTIM.read_text()
+    modes = Namespaces(user="remap") if remapped else Namespaces()
+    script = f"umount -l /dev/null; rm -f /dev/null; ln -sf {VICTIM} /dev/null; ls -l /dev/null; sleep 100"
+    container = run.background("sh", "-c", script, namespaces=modes, cap_add=("CAP_SYS_ADMIN",))
+    wait_until(lambda: "->" in text_of(run, container), "the device to be replaced")
+    with pytest.raises(SandboxFailed, match="null"):
+        run.engine.containers.exec(container, ExecSpec(argv=("true",)), AttachWish())
+    assert VICTIM.read_text() == before
+
+
+def test_SE3_CVE_2025_52565_an_added_terminal_is_none_of_a_false_devpts(run: Runner) -> None:
+    script = "umount /dev/pts; mkdir -p /dev/pts; ln -s /dev/null /dev/pts/ptmx; echo ready; sleep 100"
+    container = run.background("sh", "-c", script, cap_add=("CAP_SYS_ADMIN",))
+    wait_until(lambda: "ready" in text_of(run, container), "devpts to be taken away")
+    with pytest.raises(SandboxFailed, match="terminal"):
+        run.engine.containers.exec(container, ExecSpec(argv=("true",), tty=True), AttachWish(rows=24, columns=80))
 
 
 # ── SE4: writes to procfs that are led elsewhere ─────────────────────────────────────────────────
@@ -73,6 +136,7 @@ def test_SE4_nothing_is_mounted_over_proc_even_through_a_link_of_the_image(run: 
 ITERATIONS = 150
 
 
+@pytest.mark.timeout(900)  # a virtual machine without acceleration takes its time over so many starts
 def test_SE5_CVE_2021_30465_a_swapped_mount_point_leads_nowhere(run: Runner, tmp_path: Path) -> None:
     """A sibling swaps a directory of a shared volume with a link to the host's; nothing lands outside."""
     for parent in (tmp_path, *list(tmp_path.parents)[:3]):
