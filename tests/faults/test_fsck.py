@@ -288,7 +288,8 @@ _FILES = st.integers(0, 10_000)
 _HOW = st.sampled_from(["delete", "truncate", "garbage", "flip", "directory", "symlink"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(600)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(_FILES, _HOW), min_size=1, max_size=4))
 def test_random_damage_is_found_and_what_can_be_mended_is(pattern: Path, hits: list[tuple[int, str]]) -> None:
     engine = _copied(pattern)
