@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.compat.targets import Cli, eventually
 
-ORPHANS = "i=0; while [ $i -lt 50 ]; do (sh -c 'sleep 0.05' & ); i=$((i+1)); done; exec sleep 1000"
+ORPHANS = "i=0; while [ $i -lt 20 ]; do (sh -c 'sleep 4' & ); i=$((i+1)); done; exec sleep 1000"
 
 
 def zombies(cli: Cli, name: str) -> int:
@@ -15,7 +15,7 @@ def zombies(cli: Cli, name: str) -> int:
 def test_init_buries_what_has_no_parent_any_more(cli: Cli) -> None:
     cli.ok(*cli.run_words("run", "-d", "--init", "--name", "clean", "IMAGE", "sh", "-c", ORPHANS))
     cli.ok(*cli.run_words("run", "-d", "--name", "dirty", "IMAGE", "sh", "-c", ORPHANS))
-    eventually("orphans that nobody buries", lambda: zombies(cli, "dirty") > 10)
+    eventually("orphans that nobody buries", lambda: zombies(cli, "dirty") == 20)
     eventually("no orphan is left", lambda: zombies(cli, "clean") == 0)
     assert cli.status("clean") == "running"
 

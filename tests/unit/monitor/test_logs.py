@@ -535,6 +535,20 @@ def test_B5_syslog_on_a_local_socket_and_one_that_nobody_listens_to(tmp_path: Pa
             Syslog(address, facility=3, tag="t", format="", must_answer=True)
 
 
+def test_B5_syslog_without_an_address_is_the_local_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    monkeypatch.setattr("core.monitor.syslog.LOCAL_PATHS", (str(tmp_path / "none"), str(path)))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(path))
+        server.settimeout(10)
+        sink = Syslog("", facility=3, tag="0123456789ab", format="", must_answer=True)
+        sink.put(1, 1795247105911274477, b"hello\n")
+        message = server.recv(4096).decode()
+        assert message.startswith("<30>")
+        assert message.endswith(f" 0123456789ab[{os.getpid()}]: hello\n")
+        sink.close()
+
+
 def test_B5_the_journal_gets_fields_as_systemd_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
