@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.linux import pidfd, procfs
+from core.linux.checkpoints import checkpoint
 from core.monitor import exec, outcome, proto, status
 from core.monitor.loop import READ
 from core.monitor.pipes import Pipes, channel_pair
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from core.monitor.life import Life
 
 
-_RETURN_S = 10.0
+_RETURN_S = 5.0
 
 
 class _Added:
@@ -72,6 +73,7 @@ class AddedProcesses:
             return
         session = self._session(key)
         pid, failure = self._enter(request, session)
+        checkpoint("exec:entered")
         if not pid:
             proto.answer(connection, failure)
             connection.close()
@@ -81,6 +83,7 @@ class AddedProcesses:
         self._running[key] = added
         _put_mark(self._mark(key))
         self._keep(key)
+        checkpoint("exec:kept")
         self._life.note(f"exec_start: {_words(request)}", execID=key)
         proto.answer(connection, {"event": "started", "pid": pid, "key": key})
         if request.get("detach"):
@@ -185,6 +188,11 @@ class AddedProcesses:
         """Whether somebody may still have to be told a code."""
         return bool(self._running or self._awaited)
 
+    @property
+    def are_awaited(self) -> bool:
+        """Whether somebody is expected back."""
+        return bool(self._awaited)
+
     def attach(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
         """Let somebody in again whose monitor was killed."""
         key = str(request["key"])
@@ -228,6 +236,7 @@ class AddedProcesses:
             status.await_status(self._life.loop, added.pid, added.pidfd, runtime_dir, tell)
 
     def _finish(self, added: _Added, code: int | None) -> None:
+        checkpoint("exec:ended")
         code = outcome.UNKNOWN if code is None else code
         added.code = code
         _take_mark(self._mark(added.key))

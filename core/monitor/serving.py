@@ -65,7 +65,9 @@ class Desk:
         """An answer to send, or None when the connection is kept."""
         life = self._life
         operation = request.get("op")
-        if life.process is None and operation in _FOR_A_PROCESS:
+        if life.is_over and operation != "resume-exec":
+            return _refusal(f"container {life.spec['id']} is not running")
+        if life.process is None and not life.is_over and operation in _FOR_A_PROCESS:
             return _refusal(f"container {life.spec['id']} is restarting, wait until the container is running")
         match operation:
             case "attach":

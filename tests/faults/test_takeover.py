@@ -71,7 +71,7 @@ def numbers_are_whole(text: str) -> bool:
 
 
 def touch_stop(run: Runner, container: str) -> None:
-    assert run.exec(container, "touch", "/stop").code == 0
+    assert run.exec(container, "touch", "/stop").code in (0, 137)  # 137: the container was over before it was
 
 
 @pytest.mark.parametrize("kill", KILLS)
