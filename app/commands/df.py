@@ -107,7 +107,7 @@ def _details(invocation: Invocation, layout: str) -> int:
     io, now_ns = invocation.io, time.time_ns()
     usage = invocation.backend.system.disk_usage()
     is_table = layout in ("", "table")
-    from app.commands.template_functions import Record
+    from app.commands.go_values import Record
 
     images = [Record(row) for row in _image_rows(usage, now_ns, truncate=is_table)]
     containers = _container_rows(usage, now_ns, truncate=is_table)

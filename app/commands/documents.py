@@ -7,8 +7,8 @@ the answer it would get of a container without it.
 
 from __future__ import annotations
 
+from app.commands.go_values import Omitting, OpenMap
 from app.commands.host_config import host_config
-from app.commands.template_functions import Omitting, OpenMap
 from app.format import rfc3339_nano
 from core.model.container import Container, ContainerSpec, Created, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck

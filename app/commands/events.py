@@ -8,8 +8,9 @@ from collections.abc import Callable
 from app.commands.definition import Command, Invocation
 from app.commands.filters import check_filter, read_filters
 from app.commands.flags import flag
+from app.commands.go_values import OpenMap, Record
 from app.commands.template import Template
-from app.commands.template_functions import OpenMap, Record, go_json
+from app.commands.template_functions import go_json
 from app.format import parse_moment, rfc3339_fixed
 from core.errors import Cancelled, InvalidInput
 from core.model.events import Event

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.commands.template_functions import OpenMap
+from app.commands.go_values import OpenMap
 from core.model.container import Container, ContainerSpec
 from core.model.limits import DeviceRate, Limits, parse_bytes
 from core.model.mounts import MountSpec

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from app.commands.definition import Command, Invocation
 from app.commands.filters import check_filter, matches_name, read_filters, read_truth
 from app.commands.flags import flag
+from app.commands.go_values import NIL, Record, go_quote
 from app.commands.preferences import preferred_format
 from app.commands.table import Row, row_printer
 from app.format import ago, human_duration, human_size, local_stamp
@@ -69,40 +70,57 @@ def command_text(argv: Sequence[str]) -> str:
     return " ".join([*argv[:1], *(f"'{word}'" if " " in word else word for word in argv[1:])])
 
 
-def container_row(container: Container, now_ns: int, *, truncate: bool = True) -> Row:
-    """A container's fields."""
-    from app.commands.template_functions import NIL, Record, go_quote
+def _id(container: Container, _now_ns: int, truncate: bool) -> str:
+    return short_id(container.id) if truncate else container.id
 
-    config = container.config
-    labels = config.labels
-    command = command_text(config.argv)
-    mounts = [mount.name or mount.source or "tmpfs" for mount in config.mounts if mount.kind != "tmpfs"]
+
+def _image(container: Container, _now_ns: int, truncate: bool) -> str:
+    name = container.config.image_name
+    return (short_id(name) if truncate and name.startswith("sha256:") else name) or "<no image>"
+
+
+def _command(container: Container, _now_ns: int, truncate: bool) -> str:
+    text = command_text(container.config.argv)
+    return go_quote(ellipsis(text, 20) if truncate else text)
+
+
+def _size(container: Container, _now_ns: int, _truncate: bool) -> str:
     size = human_size(container.size_rw_bytes or 0)
-    if container.size_root_bytes:
-        size += f" (virtual {human_size(container.size_root_bytes)})"
-    image = config.image_name
-    if truncate and image.startswith("sha256:"):
-        image = short_id(image)
-    row = Record(
-        {
-            "ID": short_id(container.id) if truncate else container.id,
-            "Names": container.name,
-            "Image": image or "<no image>",
-            "Command": go_quote(ellipsis(command, 20) if truncate else command),
-            "CreatedAt": local_stamp(config.created_ns),
-            "RunningFor": ago(config.created_ns, now_ns),
-            "Ports": "",
-            "State": container.status,
-            "Status": status_text(container, now_ns),
-            "Size": size,
-            "Labels": ",".join(f"{key}={value}" for key, value in labels.items()),
-            "Mounts": ",".join(ellipsis(mount, 15) if truncate else mount for mount in mounts),
-            "LocalVolumes": str(sum(mount.kind == "volume" for mount in config.mounts)),
-            "Networks": config.spec.network,
-            "Platform": NIL,
-        }
-    )
-    row.hidden["Label"] = lambda name: labels.get(name, "")
+    return size + (f" (virtual {human_size(container.size_root_bytes)})" if container.size_root_bytes else "")
+
+
+def _mounts(container: Container, _now_ns: int, truncate: bool) -> str:
+    names = [mount.name or mount.source or "tmpfs" for mount in container.config.mounts if mount.kind != "tmpfs"]
+    return ",".join(ellipsis(name, 15) if truncate else name for name in names)
+
+
+_FIELDS: dict[str, Callable[[Container, int, bool], object]] = {
+    "ID": _id,
+    "Names": lambda container, now_ns, truncate: container.name,
+    "Image": _image,
+    "Command": _command,
+    "CreatedAt": lambda container, now_ns, truncate: local_stamp(container.config.created_ns),
+    "RunningFor": lambda container, now_ns, truncate: ago(container.config.created_ns, now_ns),
+    "Ports": lambda container, now_ns, truncate: "",
+    "State": lambda container, now_ns, truncate: container.status,
+    "Status": lambda container, now_ns, truncate: status_text(container, now_ns),
+    "Size": _size,
+    "Labels": lambda container, now_ns, truncate: ",".join(f"{k}={v}" for k, v in container.config.labels.items()),
+    "Mounts": _mounts,
+    "LocalVolumes": lambda container, now_ns, truncate: str(
+        sum(mount.kind == "volume" for mount in container.config.mounts)
+    ),
+    "Networks": lambda container, now_ns, truncate: container.config.spec.network,
+    "Platform": lambda container, now_ns, truncate: NIL,
+}
+
+
+def container_row(
+    container: Container, now_ns: int, *, truncate: bool = True, only: Iterable[str] = tuple(_FIELDS)
+) -> Row:
+    """A container's fields; `only` those that will be shown, for a long list's sake."""
+    row = Record({name: _FIELDS[name](container, now_ns, truncate) for name in only})
+    row.hidden["Label"] = lambda name: container.config.labels.get(name, "")
     return row
 
 
@@ -113,12 +131,10 @@ def _run(invocation: Invocation) -> int:
     layout = preferred_format(invocation, "psFormat")
     last = 1 if flags.truth("latest") else flags.number("last")
     size = flags.truth("size") or ".Size" in layout or "json ." in layout
-    show = row_printer(
-        layout,
-        table=_TABLE + (" Size" if flags.truth("size") else ""),
-        titles=TITLES,
-        quiet="ID" if flags.truth("quiet") else "",
-    )
+    table = _TABLE + (" Size" if flags.truth("size") else "")
+    quiet = "ID" if flags.truth("quiet") else ""
+    show = row_printer(layout, table=table, titles=TITLES, quiet=quiet)
+    only = (quiet or table).split() if layout in ("", "table") else tuple(_FIELDS)
     everything = flags.truth("all") or last > 0 or "status" in filters
     containers = invocation.backend.containers
     chosen = [
@@ -128,7 +144,7 @@ def _run(invocation: Invocation) -> int:
         chosen = chosen[:last]
     now_ns = time.time_ns()
     truncate = not flags.truth("no-trunc")
-    show(invocation.io, [container_row(container, now_ns, truncate=truncate) for container in chosen])
+    show(invocation.io, [container_row(container, now_ns, truncate=truncate, only=only) for container in chosen])
     return 0
 
 

@@ -64,8 +64,9 @@ def row_printer(
         return _fields_alone(quiet) if quiet else _plain_table(table.split(), titles)
     if layout == "json":
         return _json_lines
+    from app.commands.go_values import Record
     from app.commands.template import Template
-    from app.commands.template_functions import TITLE_FUNCTIONS, Record
+    from app.commands.template_functions import TITLE_FUNCTIONS
 
     is_table = layout.startswith(("table ", "table\t"))
     template = Template(layout.removeprefix("table").strip().replace("\\t", "\t").replace("\\n", "\n"))

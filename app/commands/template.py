@@ -16,7 +16,8 @@ from typing import NoReturn
 
 import msgspec
 
-from app.commands.template_functions import FUNCTIONS, NO_VALUE, OpenMap, Record, go_text, is_true
+from app.commands.go_values import NO_VALUE, OpenMap, Record, go_text
+from app.commands.template_functions import FUNCTIONS, is_true
 from core.errors import InvalidInput
 
 

@@ -30,7 +30,7 @@ _FILTERS = ("dangling", "driver", "label", "name")
 
 def volume_row(volume: Volume, *, measured: bool = False) -> Row:
     """A volume's fields; links and size are known to `system df` alone, as docker has it."""
-    from app.commands.template_functions import Record
+    from app.commands.go_values import Record
 
     row = Record(
         {

@@ -146,6 +146,10 @@ def _check_protection(spec: ContainerSpec) -> tuple[str, ...]:
     warnings = []
     if protection.apparmor not in ("", "unconfined") and not os.path.isdir("/sys/module/apparmor"):
         warnings.append(f"apparmor={protection.apparmor} has no effect: this host's kernel has no AppArmor")
+    if protection.writable_cgroups and not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        warnings.append(
+            "writable-cgroups has no effect: on cgroup version 1 a group's files also say which devices it may use"
+        )
     if any(label != "disable" for label in protection.labels) and not os.path.isdir("/sys/fs/selinux"):
         warnings.append("label options have no effect: this host has no SELinux")
     return tuple(warnings)

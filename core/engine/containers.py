@@ -1,6 +1,7 @@
 """Containers, as the seam offers them: create, run, look, end. Each use case owns the order of its steps.
 
-What looks into files, logs and processes is imported by the call that needs it: a start does not.
+What looks into files, logs and processes is imported by the call that needs it: a start does not, and a
+list does not need what starts.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ from core.engine.attachments import LocalAttachment, MonitorGone, Successor, ask
 from core.engine.image_users import HeldContainer
 from core.engine.images import EngineImages
 from core.engine.records import ContainerRecords
-from core.engine.sandboxes import build_sandbox
 from core.engine.tree import Tree
 from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, WrongState
-from core.linux import pidfd
 from core.linux.checkpoints import checkpoint
 from core.model.container import (
     Change,
@@ -104,6 +103,8 @@ class EngineContainers:
         return self.attach(key, attach)
 
     def _launch(self, container: Container, attach: AttachWish | None) -> LocalAttachment | None:
+        from core.engine.sandboxes import build_sandbox
+
         try:
             spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
             wish = msgspec.to_builtins(attach) if attach else None
@@ -261,6 +262,8 @@ class EngineContainers:
 
     def _kill_hard(self, container: Container) -> None:
         """SIGKILL through the monitor, or, if that is gone, to the process we have on record."""
+        from core.linux import pidfd
+
         try:
             self._tell(container, {"op": "stop"})
             self._tell(container, {"op": "signal", "number": 9})

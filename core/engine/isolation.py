@@ -1,21 +1,18 @@
 """From what a person wrote of namespaces, devices and filters to what a monitor is told.
 
 Everything here is looked up at each start: the container whose namespace is shared may have a
-new first process, and a device another number.
+new first process, and a device another number. What few containers ask for is imported by the
+call that needs it: a start pays for its imports.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core.engine.seccomp_json import read_profile
 from core.errors import InvalidSpec, NotFound, WrongState
-from core.host.subordinate import default_map
-from core.linux import seccomp
 from core.model.container import Container, ContainerSpec, Running
 from core.model.devices import DeviceSpec
 from core.model.isolation import REMAP, joined_container
@@ -112,6 +109,8 @@ def user_map(spec: ContainerSpec) -> UserMap | None:
     """The ids of a remapped container, None for one without a user namespace."""
     if spec.namespaces.user != REMAP:
         return None
+    from core.host.subordinate import default_map
+
     uid, gid, size = default_map()
     return UserMap(uid=uid, gid=gid, size=size)
 
@@ -183,6 +182,11 @@ def _program(protection: Protection, bounding: int, *, privileged: bool) -> str:
         return UNCONFINED if privileged and not protection.seccomp else ""
     if protection.seccomp == UNCONFINED:
         return UNCONFINED
+    import base64
+
+    from core.engine.seccomp_json import read_profile
+    from core.linux import seccomp
+
     profile = read_profile(protection.seccomp, bounding)
     try:
         program = seccomp.compile_custom(profile)

@@ -48,6 +48,26 @@ _POLL_S = 0.002
 BUILDING = ".new-"
 
 
+_STEADY_NS = 1_000_000_000
+"""Documents that were written longer ago than this are known by their times; two writes within one tick of
+the kernel's clock can't be told apart."""
+_Stamp = tuple[int, ...]
+
+
+def _stamp(directory: str) -> _Stamp:
+    """When the documents in a container's directory were last written; empty if it is gone."""
+    try:
+        times = [os.stat(directory).st_mtime_ns]
+        for name in ("state.json", "settings.json"):
+            try:
+                times.append(os.stat(f"{directory}/{name}").st_mtime_ns)
+            except FileNotFoundError:
+                times.append(0)
+        return tuple(times)
+    except OSError:
+        return ()
+
+
 class ContainerRecords:
     """Every container of a data root."""
 
@@ -55,6 +75,8 @@ class ContainerRecords:
         self._roots = roots
         self._boot_id = procfs.read_boot_id()
         self._configs: dict[str, tuple[int, ContainerConfig]] = {}
+        self._kept: dict[str, tuple[_Stamp, Container]] = {}
+        """Containers as they were read, by id; states not settled."""
         self._hopeless: set[tuple[str, int]] = set()
         """Orphans (id and inode of their state) that no monitor can take over."""
 
@@ -76,11 +98,33 @@ class ContainerRecords:
 
     def load(self, container_id: str) -> Container:
         """Read one by its full id. Raises: NotFound. Damaged documents give a damaged container."""
+        stamp = _stamp(f"{self._roots.containers}/{container_id}")
+        known = self._kept.get(container_id)
+        if known is not None and known[0] == stamp:
+            container = known[1]
+        else:
+            container = self._read(container_id)
+            if stamp and time.time_ns() - max(stamp) > _STEADY_NS:
+                self._kept[container_id] = stamp, container
+            else:
+                self._kept.pop(container_id, None)
+        if not isinstance(container.state, Running):
+            return container
+        return self._settled(container)
+
+    def _settled(self, container: Container) -> Container:
+        state = self._settle(container.id, container.state)
+        if state == container.state:
+            return container
+        health = msgspec.structs.replace(container.health, status="unhealthy") if container.health else None
+        return msgspec.structs.replace(container, state=state, health=health)
+
+    def _read(self, container_id: str) -> Container:
         directory = self._roots.container(container_id)
         try:
             config = self._config(container_id)
             settings = self.read_settings(directory, config)
-            state = self._settle(container_id, self.read_state(directory))
+            state = self.read_state(directory)
         except FileNotFoundError as error:
             if not directory.exists():
                 raise _no_such(container_id) from None
@@ -382,6 +426,7 @@ class ContainerRecords:
         discard_elsewhere(self._roots.run / "c", self._roots.runtime(container.id).name)
         self.free_name(container.name, container.id)
         self._configs.pop(container.id, None)
+        self._kept.pop(container.id, None)
 
     def write_state_quietly(self, container_id: str, state: ContainerState) -> None:
         """As write_state(), but a full disk must not keep a container from being removed."""

@@ -14,14 +14,12 @@ from core.engine.images import EngineImages
 from core.engine.records import ContainerRecords
 from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, wrapped
-from core.linux import caps
 from core.model.events import Event
 from core.model.findings import Finding
 from core.model.progress import CancelToken
 from core.model.restart import Restored
 from core.model.stats import HostSample
 from core.model.usage import DiskUsage
-from core.monitor import proto
 from core.state import journal
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
@@ -115,6 +113,8 @@ class EngineSystem:
         """Stop and remove everything this data root holds, the roots themselves too."""
         import shutil
 
+        from core.monitor import proto
+
         for container in self._containers.all():
             self._containers.remove(container.id, force=True)
         try:
@@ -169,6 +169,8 @@ def _reads(path: str) -> str:
 
 def _warnings(hierarchies: driver.Hierarchies) -> tuple[str, ...]:
     """What this host lacks that containers would notice."""
+    from core.linux import caps
+
     found = []
     if not caps.read_mask("CapEff") >> caps.CAPABILITIES["SYS_RESOURCE"] & 1:
         found.append("no CAP_SYS_RESOURCE: hard limits can't be raised, negative oom scores can't be set")

@@ -246,6 +246,7 @@ class AddedProcesses:
         if added.on_end:
             added.on_end(code)
         del self._running[added.key]
+        _take_mark(self._mark(added.key))
         self._life.deposit.release(added.key)
         if added.pidfd >= 0:
             os.close(added.pidfd)

@@ -150,6 +150,7 @@ def clear_runtime(life: Life, *, gone: bool = False) -> None:
         _forget(f"{directory}/{name}")
     take_marks_away(directory)
     clear_statuses(directory)
+    take_marks_away(directory)
     if gone or life.spec["auto_remove"]:
         _forget(f"{directory}/alive.lock")
         _forget(directory)

@@ -97,9 +97,10 @@ class MountRoot(NamedTuple):
         """See Step."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         if place.is_remapped:
-            top = os.open("/", flags)
-            mounts.move_mount(place.root, top)
-            os.close(top)
+            # the runtime directory is out of a user namespace's reach; any other place does, until the pivot
+            somewhere = os.open("/sys", flags)
+            mounts.move_mount(place.root, somewhere)
+            os.close(somewhere)
             return
         lowers = [os.open(path, flags) for path in self.lowers]
         upper, work = os.open(self.upper, flags), os.open(self.work, flags)
@@ -207,6 +208,9 @@ class AddDevice(NamedTuple):
         try:
             if os.stat(name, dir_fd=parent, follow_symlinks=False).st_rdev == os.makedev(*self.number):
                 return  # one of the usual ones
+            own = {os.fstat(place.root).st_dev, os.fstat(place.devices).st_dev}
+            if os.fstat(parent).st_dev not in own:  # on a volume, or on the host's own disk
+                raise OSError(errno.EEXIST, "something else is there already", self.target)
             os.unlink(name, dir_fd=parent)
         except FileNotFoundError:
             pass

@@ -88,7 +88,7 @@ def _read(path: Path) -> bytes:
             size = os.fstat(descriptor).st_size
             if size > _LARGEST_BYTES:
                 raise _corrupt(path, f"it has {size} bytes")
-            return os.read(descriptor, _LARGEST_BYTES)
+            return os.read(descriptor, size)  # never changed in place; a buffer for the largest would cost more
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|logs|archives|console …]`."""
+"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|logs|archives|lists|console …]`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import platform
 import sys
 from collections.abc import Iterator
 
-from tests.bench import archives, console, crowd, logs, starts
+from tests.bench import archives, console, crowd, lists, logs, starts
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
 
-QUESTIONS = ("starts", "crowd", "logs", "archives", "console")
+QUESTIONS = ("starts", "crowd", "logs", "archives", "lists", "console")
 
 
 def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
@@ -25,6 +25,8 @@ def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
             return logs.measure(machines, 1 if quick else 3)
         case "archives":
             return archives.measure(machines, 1 if quick else 2)
+        case "lists":
+            return lists.measure(200 if quick else 2000, 5 if quick else 20)
         case _:
             return console.measure(machines)
 

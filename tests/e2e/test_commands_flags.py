@@ -219,3 +219,16 @@ def test_A15_a_quota_is_the_groups_own(cli: Cli):
 def test_a_reservation_and_swappiness_are_the_groups_own(cli: Cli):
     script = "cd /sys/fs/cgroup/memory 2>/dev/null && cat memory.soft_limit_in_bytes || cat /sys/fs/cgroup/memory.low"
     assert cli.run("--rm", "--memory-reservation", "32m", "IMAGE", "sh", "-c", script).out.split()[0] == str(32 << 20)
+
+
+def test_A15_what_can_not_be_given_is_said_and_the_container_runs(cli: Cli):
+    """Docker's way with limits a kernel lacks; wharf's with those its own rights don't reach to as well."""
+    done = cli.run("--rm", "--oom-kill-disable", "IMAGE", "echo", "runs")
+    assert done.out == "runs\n"
+    assert "WARNING" in done.err
+
+
+def test_a_gpu_is_refused_with_the_reason(cli: Cli):
+    done = cli.run("--rm", "--gpus", "all", "IMAGE", "true")
+    assert done.code in (125, 126)
+    assert "gpu" in done.err.lower()

@@ -15,7 +15,7 @@ def test_A16_why_tells_ends_with_their_evidence_and_next_step() -> None:
         cli.run("-d", "--name", "failed", "IMAGE", "sh", "-c", "cat /nosuchfile; exit 4")
         cli.run("-d", "--name", "missing", "IMAGE", "nosuchprogram")
         cli.run("-d", "--name", "well", "IMAGE", "sh", "-c", "echo hello; exec sleep 600")
-        eventually("both have ended", lambda: {cli.status("oomy"), cli.status("failed")} == {"exited"})
+        eventually("both have ended", lambda cli=cli: {cli.status("oomy"), cli.status("failed")} == {"exited"})
         told = cli.ok("why", "oomy")
         assert "oomy was OOM-killed at " in told
         assert "(limit 16M): it needed more memory than it may have" in told
@@ -40,7 +40,7 @@ def test_A16_why_tells_ends_with_their_evidence_and_next_step() -> None:
 def test_A15_why_tells_how_long_a_cpu_limit_held_it_back() -> None:
     for cli in opened("wharf"):
         cli.run("-d", "--name", "busy", "--cpus", "0.1", "IMAGE", "sh", "-c", "while :; do :; done")
-        eventually("it is seen", lambda: "busy is throttled: for " in cli.ok("why", "busy"))
+        eventually("it is seen", lambda cli=cli: "busy is throttled: for " in cli.ok("why", "busy"))
         told = cli.ok("why", "busy")
         assert "its limit of 0.1 cpus held it back" in told
         assert "wharf update --cpus 0.2 busy" in told

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from app.commands.completion import candidates
 from app.commands.detach import DetachWatch
 from app.commands.flags import flag, parse_flags
+from app.commands.go_values import go_quote
 from app.commands.io import Io
 from app.commands.language import execute
 from app.commands.screen import ScreenFilter
 from app.commands.table import columns_of
 from app.commands.template import Template, TemplateError
-from app.commands.template_functions import go_quote
 from app.commands.untar import unpack
 from app.commands.wish import CREATE_FLAGS
 from app.main import EngineOnDemand

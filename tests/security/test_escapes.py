@@ -149,7 +149,7 @@ def test_SF1_container_started_from_a_chroot_has_not_the_host_below_its_root(tmp
     wharf = f"{sys.executable} -m app --root {tmp_path}/data --run-root {tmp_path}/run"
     inside = f"""cd {os.getcwd()} && export PYTHONDONTWRITEBYTECODE=1
         {wharf} starter && {wharf} run -d --name box {STARTER} sh -c 'echo mine > /marker; sleep 60'
-        for wait in 1 2 3 4 5; do {wharf} exec box cat /marker && break; sleep 0.2; done
+        for wait in $(seq 50); do {wharf} exec box cat /marker && break; sleep 0.2; done
         {wharf} exec box ls -d {tmp_path}; {wharf} rm -f box; {wharf} system reset -f"""
     script = f"mount --rbind / {chroot} && exec chroot {chroot} sh -c '{{ {inside.replace(chr(39), chr(34))}; }} 2>&1'"
     done = subprocess.run(

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from core.backend import AttachWish
 from core.engine.engine import Engine
+from core.errors import SandboxFailed
+from core.model.container import ContainerSpec
+from core.model.devices import DeviceSpec
 from core.model.mounts import MountSpec
-from tests.conftest import Runner
+from tests.conftest import STARTER, Runner, collect
 
 USERS = pytest.mark.parametrize("user", ["", "1000:1000"], ids=["root", "plain"])
 EROFS, EPERM, EACCES = 30, 1, 13
@@ -230,3 +234,28 @@ def test_own_files_are_made_with_the_modes_images_expect(run: Runner) -> None:
     directory = run.engine.roots.container(container)
     for name in ("hosts", "hostname", "resolv.conf"):
         assert stat.S_IMODE((directory / name).stat().st_mode) == 0o644
+
+
+def test_SF7_a_device_takes_nothing_s_place_outside_the_container(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept")
+    device = DeviceSpec(source="/dev/zero", target="/host/kept")
+    bind = MountSpec(kind="bind", source=str(tmp_path), target="/host")
+    with pytest.raises(SandboxFailed, match="already"):
+        run("true", mounts=(bind,), devices=(device,))
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+@pytest.mark.parametrize("place", ["/dev/door/x", "/door/x", "/proc/x", "/link/x"])
+def test_SF7_a_device_stays_inside_and_out_of_proc(run: Runner, place: str) -> None:
+    device = DeviceSpec(source="/dev/zero", target=place)
+    made = run.engine.containers.create(ContainerSpec(image=STARTER, command=("ls", "-l", place), devices=(device,)))
+    upper = run.engine.roots.container(made.id) / "upper"
+    (upper / "door").symlink_to("/tmp")
+    (upper / "link").symlink_to("/proc")
+    if place in ("/proc/x", "/link/x"):
+        with pytest.raises(SandboxFailed):
+            run.engine.containers.start(made.id, AttachWish())
+    else:
+        attached = run.engine.containers.start(made.id, AttachWish())
+        assert collect(attached).out.startswith("crw")
+    assert not os.path.lexists("/tmp/x")

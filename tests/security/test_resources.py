@@ -42,7 +42,7 @@ def test_SR3_half_a_core_is_half_a_core(run: Runner, user: str) -> None:
     time.sleep(5)
     last = run.engine.containers.stats((container,))[container]
     used, passed = last.cpu_ns - first.cpu_ns, last.at_ns - first.at_ns
-    assert used <= passed * 0.5 * 1.05
+    assert used <= passed * 0.5 * 1.15  # a sample's time and its counters are read a moment apart
     assert last.throttled_ns > first.throttled_ns
 
 
@@ -95,3 +95,6 @@ def test_SR6_delegation_only_where_it_is_asked_for_and_safe(run: Runner) -> None
     script = "mkdir /sys/fs/cgroup/own && echo made; mkdir /sys/fs/cgroup/memory/own && echo made"
     result = run.sh(script, protection=read_protection(("writable-cgroups=true",)))
     assert result.lines == (["made"] if IS_V2 else [])
+    container = run.background("sleep", "100", protection=read_protection(("writable-cgroups=true",)))
+    warned = "writable-cgroups" in " ".join(run.engine.containers.inspect(container).config.warnings)
+    assert warned is not IS_V2

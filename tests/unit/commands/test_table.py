@@ -2,9 +2,9 @@
 
 import io as streams
 
+from app.commands.go_values import Record
 from app.commands.io import Io
 from app.commands.table import columns_of, row_printer
-from app.commands.template_functions import Record
 
 TITLES = {"ID": "CONTAINER ID", "Names": "NAMES", "Ports": "PORTS", "Image": "IMAGE"}
 

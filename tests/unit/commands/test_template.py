@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.commands.go_values import OpenMap, go_quote
 from app.commands.template import Template, TemplateError
-from app.commands.template_functions import OpenMap, go_quote
 
 BOX = {
     "Id": "0123456789abcdef",

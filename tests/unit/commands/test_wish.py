@@ -4,6 +4,7 @@ import pytest
 
 from app.commands.definition import Invocation
 from app.commands.flags import parse_flags
+from app.commands.run import RUN
 from app.commands.wish import CREATE_FLAGS, read_wish
 from core.errors import EngineError, InvalidInput
 from core.model.limits import Limits
@@ -163,3 +164,22 @@ def test_A12_a_policy_that_is_none_is_refused_in_dockers_words(text, complaint):
 def test_A12_a_policy_and_removal_contradict_each_other():
     with pytest.raises(InvalidInput, match="conflicting options: cannot specify both --restart and --rm"):
         wish("--rm", "--restart", "always", "bb")
+
+
+DOCKERS_FLAGS = (
+    "add-host annotation attach blkio-weight blkio-weight-device cap-add cap-drop cgroup-parent cgroupns cidfile "
+    "cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus cpuset-cpus cpuset-mems "
+    "detach detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops "
+    "disable-content-trust dns dns-option dns-search domainname entrypoint env env-file expose gpus group-add "
+    "health-cmd health-interval health-retries health-start-interval health-start-period health-timeout hostname init "
+    "interactive io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory label label-file link link-local-ip "
+    "log-driver log-opt mac-address memory memory-reservation memory-swap memory-swappiness mount name network "
+    "network-alias no-healthcheck oom-kill-disable oom-score-adj pid pids-limit platform privileged publish "
+    "publish-all pull quiet read-only restart rm runtime security-opt shm-size sig-proxy stop-signal stop-timeout "
+    "storage-opt sysctl tmpfs tty ulimit use-api-socket user userns uts volume volume-driver volumes-from workdir"
+).split()
+
+
+def test_A13_every_flag_of_dockers_run_is_known():
+    known = {flag.name for flag in RUN.flags}
+    assert set(DOCKERS_FLAGS) <= known
