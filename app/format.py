@@ -107,6 +107,8 @@ def parse_moment(text: str, now_ns: int) -> int | None:
         return int(seconds) * SECOND_NS + int(decimals.ljust(9, "0")[:9] or "0")
     from datetime import datetime
 
+    if text[10:11] in ("+", "-", "Z"):  # a date with a zone: datetime would read +01:00 as an hour
+        text = f"{text[:10]}T00:00:00{text[10:]}"
     head, dot, tail = text.partition(".")
     decimals = ""
     if dot:  # datetime knows microseconds only: the decimals are read here

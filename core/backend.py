@@ -18,10 +18,11 @@ from core.model.events import Event
 from core.model.findings import Finding
 from core.model.host_report import HostFeature
 from core.model.image import HistoryEntry, Image, Loaded, Removed
+from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
-from core.model.restart import Restored
+from core.model.restart import RestartPolicy, Restored
 from core.model.stats import HostSample, StatsSample
 from core.model.usage import DiskUsage
 from core.model.volume import FileEntry, Volume
@@ -100,6 +101,13 @@ class PathStat(msgspec.Struct, frozen=True, kw_only=True):
     link: str = ""
 
 
+class UpdateWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to change of a container; limits that are not set stay as they are."""
+
+    limits: Limits = Limits()
+    restart: RestartPolicy | None = None
+
+
 class Containers(Protocol):
     """Everything that can be done to containers."""
 
@@ -112,11 +120,11 @@ class Containers(Protocol):
     def attach(self, key: str, wish: AttachWish) -> Attachment:
         """Join the streams of a running container."""
 
-    def stop(self, key: str, timeout_s: int | None = None) -> None:
-        """Its stop signal, then SIGKILL after timeout_s (None: its own, 10 s); stopped is fine."""
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
+        """A signal (empty: its own), then SIGKILL after timeout_s (None: its own, or 10 s); stopped is fine."""
 
-    def restart(self, key: str, timeout_s: int | None = None) -> None:
-        """Stop, then start."""
+    def restart(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
+        """Stop as stop() does, then start."""
 
     def kill(self, key: str, signal: str = "KILL") -> None:
         """Send a signal to its first process."""
@@ -132,6 +140,9 @@ class Containers(Protocol):
 
     def rename(self, key: str, name: str) -> None:
         """Give it another name."""
+
+    def update(self, key: str, wish: UpdateWish) -> Sequence[str]:
+        """Change limits and restart policy, live where it runs and for later starts; what has no effect here."""
 
     def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:
         """Block until it has ended (or is `removed`, or `next-exit`); its exit code."""

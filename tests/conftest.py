@@ -58,8 +58,8 @@ def engine(session_engine: Engine) -> Iterator[Engine]:
     for container in session_engine.containers.list(all=True):
         session_engine.containers.remove(container.id, force=True, volumes=True)
     assert leftover_groups(session_engine) == []
-    assert os.listdir(session_engine.roots.trash) == []
     assert os.listdir(session_engine.roots.names) == []
+    wait_until(lambda: os.listdir(session_engine.roots.trash) == [], "what --rm took away to be deleted")
     wait_until(lambda: os.listdir(session_engine.roots.run / "c") == [], "the run root to be empty")
 
 

@@ -13,6 +13,7 @@ from app.format import rfc3339_nano
 from core.model.container import Container, ContainerSpec, Created, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck
 from core.model.image import Image, ImageConfig
+from core.model.log_drivers import json_path
 from core.model.mounts import Mount
 from core.model.volume import Volume
 
@@ -33,7 +34,7 @@ def container_document(container: Container) -> Document:
         "ResolvConfPath": _inside(container, "resolv.conf"),
         "HostnamePath": _inside(container, "hostname"),
         "HostsPath": _inside(container, "hosts"),
-        "LogPath": _inside(container, "logs"),
+        "LogPath": _log_path(container),
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
         "Driver": "overlay2",
@@ -82,6 +83,7 @@ def container_document(container: Container) -> Document:
             "OnBuild": None,
             "Labels": OpenMap(config.labels),
             "StopSignal": config.stop_signal,
+            **({} if spec.stop_timeout_s is None else {"StopTimeout": spec.stop_timeout_s}),
         },
     )
     document["NetworkSettings"] = _network_settings(container)
@@ -90,6 +92,13 @@ def container_document(container: Container) -> Document:
 
 def _inside(container: Container, name: str) -> str:
     return f"{container.directory}/{name}" if container.directory else ""
+
+
+def _log_path(container: Container) -> str:
+    """The file that log shippers read; docker names one for json-file only."""
+    if container.config.log.driver != "json-file" or not container.directory:
+        return ""
+    return json_path(container.directory, container.id)
 
 
 def _state(container: Container) -> Document:

@@ -24,7 +24,7 @@ def host_config(container: Container) -> Document:
     return {
         "Binds": [_bind(mount) for mount in spec.mounts if _is_bind(mount)] or None,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": "wharf", "Config": OpenMap()},
+        "LogConfig": {"Type": container.config.log.driver, "Config": OpenMap(container.config.log.options)},
         "NetworkMode": spec.network,
         "PortBindings": OpenMap(),
         "RestartPolicy": {"Name": restart.name, "MaximumRetryCount": restart.most_retries},
@@ -55,6 +55,7 @@ def host_config(container: Container) -> Document:
         "ShmSize": spec.shm_size_bytes or _SHM_BYTES,
         **({"Sysctls": OpenMap(spec.sysctls)} if spec.sysctls else {}),
         "Runtime": "wharf",
+        **({"Init": True} if spec.init else {}),
         "ConsoleSize": [0, 0],
         "Isolation": "",
         **_resources(spec, container.settings.limits),

@@ -37,15 +37,15 @@ def _timeout(invocation: Invocation) -> int | None:
 
 
 def _stop(invocation: Invocation) -> int:
-    timeout_s = _timeout(invocation)
+    timeout_s, signal = _timeout(invocation), invocation.flags.text("signal")
     containers = invocation.backend.containers
-    return each(invocation, invocation.arguments, lambda name: containers.stop(name, timeout_s))
+    return each(invocation, invocation.arguments, lambda name: containers.stop(name, timeout_s, signal))
 
 
 def _restart(invocation: Invocation) -> int:
-    timeout_s = _timeout(invocation)
+    timeout_s, signal = _timeout(invocation), invocation.flags.text("signal")
     containers = invocation.backend.containers
-    return each(invocation, invocation.arguments, lambda name: containers.restart(name, timeout_s))
+    return each(invocation, invocation.arguments, lambda name: containers.restart(name, timeout_s, signal))
 
 
 def _kill(invocation: Invocation) -> int:
@@ -85,10 +85,10 @@ def _rename(invocation: Invocation) -> int:
 
 
 def _wait(invocation: Invocation) -> int:
-    code = 0
+    code, condition = 0, invocation.flags.text("condition")
     for name in invocation.arguments:
         try:
-            ended = invocation.backend.containers.wait(name, cancel=invocation.io.cancel)
+            ended = invocation.backend.containers.wait(name, condition, invocation.io.cancel)
         except EngineError as error:
             explain(error, invocation.io)
             code = 1
@@ -101,7 +101,7 @@ _SEVERAL = "CONTAINER [CONTAINER...]"
 _TIMEOUT = (
     flag("-t, --timeout int", "Seconds to wait before killing the container"),
     flag("--time int", "Seconds to wait before killing the container", hidden=True),
-    refused("-s, --signal string", "a container's stop signal is fixed at create; use kill -s for another"),
+    flag("-s, --signal string", "Signal to send to the container", check=parse_signal),
 )
 
 STOP = Command(
@@ -172,6 +172,9 @@ WAIT = Command(
     run=_wait,
     summary="Block until one or more containers stop, then print their exit codes",
     usage=(_SEVERAL,),
+    flags=(
+        flag("--condition string", 'What to wait for ("not-running", "next-exit", "removed")', default="not-running"),
+    ),
     least=1,
     most=None,
     completes=("running",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from app.commands.flags import Flag, Values, flag
 from core.errors import InvalidInput
 from core.model.devices import parse_device_bps, parse_device_iops, parse_device_weight
@@ -50,11 +52,27 @@ LIMIT_FLAGS: tuple[Flag, ...] = (
 
 
 def read_limits(flags: Values) -> Limits:
-    """The limits of a command line.
+    """The limits of a command line that makes a container.
 
     Raises: InvalidInput: they contradict each other.
     """
-    limits = Limits(
+    limits = msgspec.structs.replace(
+        read_updatable(flags),
+        memory_swappiness=flags.number("memory-swappiness"),
+        oom_kill_disable=flags.truth("oom-kill-disable"),
+        blkio_weight_devices=tuple(parse_device_weight(text) for text in flags.many("blkio-weight-device")),
+        device_read_bps=tuple(parse_device_bps(text) for text in flags.many("device-read-bps")),
+        device_write_bps=tuple(parse_device_bps(text) for text in flags.many("device-write-bps")),
+        device_read_iops=tuple(parse_device_iops(text) for text in flags.many("device-read-iops")),
+        device_write_iops=tuple(parse_device_iops(text) for text in flags.many("device-write-iops")),
+    )
+    check_limits(limits)
+    return limits
+
+
+def read_updatable(flags: Values) -> Limits:
+    """The limits of a command line that `update` has too."""
+    return Limits(
         cpu_shares=flags.number("cpu-shares"),
         nano_cpus=parse_cpus(flags.text("cpus") or "0"),
         cpuset_cpus=flags.text("cpuset-cpus"),
@@ -67,15 +85,6 @@ def read_limits(flags: Values) -> Limits:
         cpu_rt_runtime_us=flags.number("cpu-rt-runtime"),
         cpuset_mems=flags.text("cpuset-mems"),
         memory_reservation_bytes=flags.size("memory-reservation"),
-        memory_swappiness=flags.number("memory-swappiness"),
         kernel_memory_bytes=flags.size("kernel-memory"),
-        oom_kill_disable=flags.truth("oom-kill-disable"),
         blkio_weight=flags.number("blkio-weight"),
-        blkio_weight_devices=tuple(parse_device_weight(text) for text in flags.many("blkio-weight-device")),
-        device_read_bps=tuple(parse_device_bps(text) for text in flags.many("device-read-bps")),
-        device_write_bps=tuple(parse_device_bps(text) for text in flags.many("device-write-bps")),
-        device_read_iops=tuple(parse_device_iops(text) for text in flags.many("device-read-iops")),
-        device_write_iops=tuple(parse_device_iops(text) for text in flags.many("device-write-iops")),
     )
-    check_limits(limits)
-    return limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.commands.definition import Command, Invocation
 from app.commands.events import read_moment
-from app.commands.flags import flag, refused
+from app.commands.flags import flag
 from app.commands.screen import ScreenFilter
 from app.format import rfc3339_fixed
 from core.errors import InvalidInput
@@ -24,6 +24,13 @@ def _tail(text: str) -> int | None:
     return int(text)
 
 
+def _details(attributes: dict[str, str]) -> bytes:
+    """`a=1,b=2`, values and names as in an address, in order, as docker shows them."""
+    from urllib.parse import quote_plus
+
+    return ",".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in sorted(attributes.items())).encode()
+
+
 def _run(invocation: Invocation) -> int:
     flags, io = invocation.flags, invocation.io
     query = LogQuery(
@@ -31,6 +38,7 @@ def _run(invocation: Invocation) -> int:
         since_ns=read_moment(invocation, "since"),
         until_ns=read_moment(invocation, "until"),
         follow=flags.truth("follow"),
+        details=flags.truth("details"),
     )
     stamps = flags.truth("timestamps")
     sinks = {1: io.out, 2: io.err}
@@ -40,8 +48,11 @@ def _run(invocation: Invocation) -> int:
     starts_line = {1: True, 2: True}
     for line in lines:
         data = line.data
-        if stamps and starts_line[line.stream]:
-            data = rfc3339_fixed(line.at_ns).encode() + b" " + data
+        if starts_line[line.stream]:
+            if query.details:
+                data = _details(line.attributes) + b" " + data
+            if stamps:
+                data = rfc3339_fixed(line.at_ns).encode() + b" " + data
         starts_line[line.stream] = data.endswith(b"\n")
         if line.stream in filters:
             data = filters[line.stream].clean(data)
@@ -71,7 +82,7 @@ LOGS = Command(
             "--until string",
             "Show logs before a timestamp or relative, as for --since",
         ),
-        refused("--details", "a log holds no attributes in this version", allowed=("false",)),
+        flag("--details", "Show extra details provided to logs"),
     ),
     least=1,
     most=1,

@@ -23,6 +23,11 @@ def columns_of(lines: Sequence[Sequence[str]], *, least: int = _LEAST_WIDTH) -> 
     A column is as wide as its widest cell in neighbouring lines, three blanks more, ten at
     least; a line's last cell is not padded.
     """
+    if len({len(cells) for cells in lines}) == 1:  # a list: every column is one block
+        columns = list(zip(*lines, strict=True))
+        even = "".join(f"{{:<{max(least, max(map(len, column)) + _PADDING)}}}" for column in columns[:-1])
+        even += "{}\n" if columns else "\n"
+        return "".join(even.format(*cells) for cells in lines)
     widths: list[list[int]] = [[] for _ in lines]
     _measure(lines, 0, len(lines), 0, least, widths)
     out = []

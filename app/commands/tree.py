@@ -52,6 +52,7 @@ MORE = {
     "tag": "images:TAG",
     "top": "stats:TOP",
     "unpause": "lifecycle:UNPAUSE",
+    "update": "update:UPDATE",
     "wait": "lifecycle:WAIT",
     "why": "why:WHY",
 }
@@ -94,6 +95,7 @@ GROUPS = {
             "stop": "lifecycle:STOP",
             "top": "stats:TOP",
             "unpause": "lifecycle:UNPAUSE",
+            "update": "update:UPDATE",
             "wait": "lifecycle:WAIT",
             "why": "why:WHY",
         },
@@ -154,7 +156,6 @@ NOT_YET = {
     "service": "swarm managers come in a later version",
     "stack": "swarm managers come in a later version",
     "swarm": "swarm managers come in a later version",
-    "update": "limits are fixed at create in this version",
 }
 """Docker's other commands, and what to tell somebody who types one."""
 

@@ -85,9 +85,12 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     flag("--health-start-period duration", "Start period for the container to initialize (ms|s|m|h)"),
     flag("--health-timeout duration", "Maximum time to allow one check to run (ms|s|m|h)"),
     flag("-h, --hostname string", "Container host name", check=_check_hostname),
+    flag("--init", "Run an init inside the container that forwards signals and reaps processes"),
     flag("-i, --interactive", "Keep STDIN open even if not attached"),
     flag("-l, --label list", "Set meta data on a container"),
     flag("--label-file list", "Read in a line delimited file of labels"),
+    flag("--log-driver string", "Logging driver for the container"),
+    flag("--log-opt list", "Log driver options"),
     flag("--mount mount", "Attach a filesystem mount to the container", check=parse_mount),
     flag("--name string", "Assign a name to the container"),
     flag(
@@ -103,6 +106,7 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     flag("--read-only", "Mount the container's root filesystem as read only"),
     flag("--rm", "Automatically remove the container and its anonymous volumes when it exits"),
     flag("--stop-signal string", "Signal to stop the container", check=parse_signal),
+    flag("--stop-timeout int", "Timeout (in seconds) to stop a container"),
     flag("--tmpfs list", "Mount a tmpfs directory", check=parse_tmpfs),
     flag("-t, --tty", "Allocate a pseudo-TTY"),
     flag("-u, --user string", "Username or UID (format: <name|uid>[:<group|gid>])"),
@@ -120,13 +124,10 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     refused("--dns-option list", _NETWORKS_LATER),
     refused("--dns-search list", _NETWORKS_LATER),
     refused("--expose list", _NETWORKS_LATER),
-    refused("--init", "an init of wharf's own comes in a later version", allowed=("false",)),
     refused("--ip string", _NETWORKS_LATER),
     refused("--ip6 string", _NETWORKS_LATER),
     refused("--link list", _NETWORKS_LATER),
     refused("--link-local-ip list", _NETWORKS_LATER),
-    refused("--log-driver string", "logs are kept by wharf itself", allowed=("json-file", "local", "")),
-    refused("--log-opt list", "logs are kept by wharf itself"),
     refused("--mac-address string", _NETWORKS_LATER),
     refused("--network-alias list", _NETWORKS_LATER),
     refused("--net-alias list", _NETWORKS_LATER),
@@ -138,7 +139,6 @@ _OWN_FLAGS: tuple[Flag, ...] = (
         default="no",
         check=parse_restart_policy,
     ),
-    refused("--stop-timeout int", "give the time to stop: stop -t SECONDS", allowed=("10",)),
 )
 CREATE_FLAGS: tuple[Flag, ...] = tuple(
     sorted((*_OWN_FLAGS, *LIMIT_FLAGS, *ISOLATION_FLAGS), key=lambda each: each.name)
@@ -189,8 +189,18 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         volumes_from=flags.many("volumes-from"),
         **read_isolation(flags),
         health=_read_health(flags),
+        log_driver=flags.text("log-driver"),
+        log_options=_read_log_options(flags.text("log-driver"), flags.many("log-opt")),
+        init=flags.truth("init"),
+        stop_timeout_s=flags.number("stop-timeout") if flags.given("stop-timeout") else None,
         restart=_read_restart(flags),
     )
+
+
+def _read_log_options(driver: str, given: Sequence[str]) -> dict[str, str]:
+    if driver == "none" and given:
+        raise InvalidInput("invalid logging opts for driver none")
+    return {name: value for name, _, value in (text.partition("=") for text in given)}
 
 
 def _read_restart(flags: Values) -> RestartPolicy:

@@ -49,7 +49,7 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
         check_health(spec.health)
     for mount in spec.mounts:
         _check_mount(mount)
-    warnings = (*_check_limits(spec.limits), *_check_protection(spec))
+    warnings = (*check_host_limits(spec.limits), *_check_protection(spec))
     return _settled(spec, find), warnings
 
 
@@ -80,7 +80,8 @@ def _check_mount(mount: MountSpec) -> None:
         raise InvalidSpec(f"invalid bind source: {mount.source!r} is not an absolute path", hint="begin it with /")
 
 
-def _check_limits(limits: Limits) -> tuple[str, ...]:
+def check_host_limits(limits: Limits) -> tuple[str, ...]:
+    """Refuse limits that this host can't give; what a person should know of others."""
     check_limits(limits)
     cpus = os.cpu_count() or 1
     if limits.nano_cpus < 0 or limits.nano_cpus > cpus * 10**9:

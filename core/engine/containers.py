@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from core.backend import AttachWish, CreateResult, LogView, PathStat
+from core.backend import AttachWish, CreateResult, LogView, PathStat, UpdateWish
 from core.engine import launch
 from core.engine.attachments import LocalAttachment, MonitorGone, Successor, ask
 from core.engine.image_users import HeldContainer
@@ -23,7 +23,7 @@ from core.engine.images import EngineImages
 from core.engine.records import ContainerRecords
 from core.engine.tree import Tree
 from core.engine.volumes import EngineVolumes
-from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, WrongState
+from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, Unsupported, WrongState
 from core.linux.checkpoints import checkpoint
 from core.model.container import (
     Change,
@@ -39,6 +39,7 @@ from core.model.container import (
 )
 from core.model.isolation import REMAP
 from core.model.limits import Limits
+from core.model.log_drivers import LogConfig
 from core.model.logs import LogLine, LogQuery
 from core.model.merge import process_environment
 from core.model.progress import CancelToken, Report
@@ -64,6 +65,8 @@ class EngineContainers:
     def __init__(self, roots: Roots, records: ContainerRecords) -> None:
         self._roots = roots
         self._records = records
+        self.log_defaults = LogConfig()
+        """For containers that are made without a wish of their own."""
         self.images: EngineImages
         self.volumes: EngineVolumes
 
@@ -73,7 +76,7 @@ class EngineContainers:
         """Make a container; nothing is left behind if that fails."""
         from core.engine import creating
 
-        return creating.create(self._roots, self._records, self.images, self.volumes, spec)
+        return creating.create(self._roots, self._records, self.images, self.volumes, spec, self.log_defaults)
 
     def start(self, key: str, attach: AttachWish | None = None) -> LocalAttachment | None:
         """Start it; with a wish, every byte from the first on comes through the attachment."""
@@ -230,7 +233,7 @@ class EngineContainers:
 
     # ── ending ─────────────────────────────────────────────────────────────────────────────────
 
-    def stop(self, key: str, timeout_s: int | None = None) -> None:
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         """Its stop signal, then SIGKILL after timeout_s."""
         container = self._records.get(key)
         if isinstance(container.state, Restarting):
@@ -241,8 +244,9 @@ class EngineContainers:
         if not isinstance(container.state, Running):
             return
         self._stay_ended(container)
-        grace_s = _GRACE_S if timeout_s is None else timeout_s
-        number = parse_signal(container.config.stop_signal or "TERM")
+        own_s = container.config.spec.stop_timeout_s
+        grace_s = timeout_s if timeout_s is not None else _GRACE_S if own_s is None else own_s
+        number = parse_signal(signal or container.config.stop_signal or "TERM")
         try:
             if container.state.paused:
                 self._tell(container, {"op": "unpause"})
@@ -304,10 +308,10 @@ class EngineContainers:
             time.sleep(_POLL_S)
         return None
 
-    def restart(self, key: str, timeout_s: int | None = None) -> None:
+    def restart(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         """Stop, then start."""
         container_id = self._records.resolve(key)
-        self.stop(container_id, timeout_s)
+        self.stop(container_id, timeout_s, signal)
         self.start(container_id)
         self._note(self._records.load(container_id), "restart")
 
@@ -415,15 +419,45 @@ class EngineContainers:
                 self._tell(container, {"op": "rename", "name": settings.name, "name_link": link})
         self._note(container, "rename", name=settings.name, oldName=f"/{container.name}")
 
-    def update(self, key: str, limits: Limits) -> None:
-        """Change its limits, live where it runs, and for later starts."""
+    def update(self, key: str, wish: UpdateWish) -> Sequence[str]:
+        """Change limits and restart policy, live where it runs and for later starts."""
+        from core.engine.checking import check_host_limits
+        from core.model.limits import updated_limits
+
         container_id = self._records.resolve(key)
         with self._records.lock(container_id, "update"):
             container = self._records.load(container_id)
+            if container.status in ("dead", "removing"):
+                raise WrongState(f"container {container.name} is {container.status}: it can't be updated")
+            limits = updated_limits(container.settings.limits, wish.limits)
+            warnings = list(check_host_limits(limits))
+            restart = container.settings.restart if wish.restart is None else wish.restart
+            if restart.name != "no" and container.config.spec.auto_remove:
+                raise InvalidInput("Restart policy cannot be updated because AutoRemove is enabled for the container")
             if isinstance(container.state, (Running, Restarting)):
-                self._tell(container, {"op": "limit", "limits": msgspec.to_builtins(limits)})
-            self._records.write_settings(container_id, msgspec.structs.replace(container.settings, limits=limits))
+                if limits != container.settings.limits:
+                    warnings += self._limit_live(container, limits)
+                if restart != container.settings.restart:
+                    policy = {"op": "policy", "name": restart.name, "most_retries": restart.most_retries}
+                    self._tell(container, policy)
+            settings = msgspec.structs.replace(container.settings, limits=limits, restart=restart)
+            self._records.write_settings(container_id, settings)
         self._note(container, "update")
+        return tuple(dict.fromkeys(warnings))
+
+    def _limit_live(self, container: Container, limits: Limits) -> list[str]:
+        """What has no effect here. Raises: WrongState: the kernel refuses them; then the old ones stand."""
+        try:
+            connection, answer = self._ask(container, {"op": "limit", "limits": msgspec.to_builtins(limits)})
+        except WrongState as error:
+            if "not running" in error.message:
+                raise
+            raise WrongState(
+                f"Cannot update container {container.id}: {error.message}",
+                hint="a memory limit can't be set below what is in use and can't be given back",
+            ) from error
+        connection.close()
+        return [str(text) for text in answer.get("warnings") or ()]
 
     def wait(self, key: str, condition: str = "not-running", cancel: CancelToken | None = None) -> int:
         """Block until it has ended (or is `removed`, or `next-exit`); its exit code."""
@@ -435,7 +469,11 @@ class EngineContainers:
         if condition == "next-exit" and not isinstance(container.state, Running):
             code = None
             while not cancel.wait(_POLL_S):
-                if isinstance(self._records.load(container.id).state, Running):
+                state = self._records.load(container.id).state
+                if isinstance(state, Running):
+                    break
+                if isinstance(state, Exited) and state != container.state:
+                    code = state.exit_code  # it came and went between two looks
                     break
         while code is None:
             cancel.check()
@@ -476,24 +514,41 @@ class EngineContainers:
         """Lines, oldest first; with follow until it ends or is cancelled."""
         from core.logs.reader import read_log
 
-        container_id = self._records.resolve(key)
+        container = self._readable(key)
 
         def is_over() -> bool:
-            if self._records.is_managed(container_id):
+            if self._records.is_managed(container.id):
                 return False
             try:
-                return not isinstance(self._records.load(container_id).state, (Running, Restarting))
+                return not isinstance(self._records.load(container.id).state, (Running, Restarting))
             except NotFound:
                 return True
 
-        directory = self._roots.container(container_id) / "logs"
-        return read_log(directory, query, cancel or CancelToken(), is_over)
+        directory = self._roots.container(container.id) / "logs"
+        lines = read_log(directory, query, cancel or CancelToken(), is_over)
+        if not query.details:
+            return lines
+        from core.engine.sandboxes import log_subject
+        from core.model.log_drivers import log_attributes
+
+        attributes = log_attributes(container.config.log, log_subject(container))
+        return (msgspec.structs.replace(line, attributes=attributes) for line in lines)
+
+    def _readable(self, key: str) -> Container:
+        """A container that has a log."""
+        container = self._records.get(key)
+        if container.config.log.driver == "none":
+            raise Unsupported(
+                "configured logging driver does not support reading",
+                hint=f"{container.name} was made with --log-driver none; attach shows what it writes from now on",
+            )
+        return container
 
     def log_view(self, key: str) -> LogView:
         """A log for a viewer."""
         from core.logs.view import FileLogView
 
-        return FileLogView(self._roots.container(self._records.resolve(key)) / "logs")
+        return FileLogView(self._roots.container(self._readable(key).id) / "logs")
 
     def top(self, key: str, ps_arguments: Sequence[str] = ()) -> ProcessTable:
         """Its processes, as ps shows them from the host's side."""

@@ -12,6 +12,7 @@ from core.engine.records import ContainerRecords
 from core.engine.sandboxes import write_own_files
 from core.engine.volumes import EngineVolumes
 from core.model.container import ContainerConfig, ContainerSettings, ContainerSpec
+from core.model.log_drivers import LogConfig, check_log
 from core.model.merge import merge
 from core.model.mounts import Mount, MountSpec
 from core.state import journal
@@ -21,10 +22,16 @@ from core.storage.overlay import prepare_upper
 
 
 def create(
-    roots: Roots, records: ContainerRecords, images: EngineImages, volumes: EngineVolumes, spec: ContainerSpec
+    roots: Roots,
+    records: ContainerRecords,
+    images: EngineImages,
+    volumes: EngineVolumes,
+    spec: ContainerSpec,
+    log_defaults: LogConfig,
 ) -> CreateResult:
     """Make a container and leave it stopped; see core.backend.Containers.create."""
     spec, warnings = checked(spec, records.get)
+    log = _log_config(spec, log_defaults)
     if spec.restart.name != "no":
         from core.engine.restoring import missing_unit
 
@@ -60,6 +67,7 @@ def create(
                     exposed_ports=merged.exposed_ports,
                     warnings=warnings,
                     health=merged.health,
+                    log=log,
                     health_shell=image.config.shell if merged.health else (),
                     settings=ContainerSettings(name=name, limits=spec.limits, restart=spec.restart),
                 )
@@ -74,6 +82,15 @@ def create(
     attributes = {**merged.labels, "image": spec.image, "name": name}
     journal.append(roots.journal, "container", "create", container_id, attributes)
     return CreateResult(id=container_id, warnings=warnings)
+
+
+def _log_config(spec: ContainerSpec, defaults: LogConfig) -> LogConfig:
+    """The wish over the engine's defaults: their options count for their driver only, as docker has it."""
+    driver = spec.log_driver or defaults.driver
+    inherited = defaults.options if driver == defaults.driver else {}
+    config = LogConfig(driver=driver, options={**inherited, **spec.log_options})
+    check_log(config)
+    return config
 
 
 def _mount(

@@ -13,18 +13,20 @@ from core.engine.system import EngineSystem
 from core.engine.volumes import EngineVolumes
 from core.host.settings import read_settings
 from core.model.host_report import HostFeature
+from core.model.log_drivers import LogConfig
 from core.state.paths import Roots, open_roots
 
 
 class Engine:
     """core.backend.Backend over one data root; any number of them may be open at once."""
 
-    def __init__(self, roots: Roots) -> None:
+    def __init__(self, roots: Roots, *, log_defaults: LogConfig | None = None) -> None:
         self.roots = roots
         records = ContainerRecords(roots)
         self.containers = EngineContainers(roots, records)
         self.images = EngineImages(roots, self.containers)
         self.volumes = EngineVolumes(roots, self.containers)
+        self.containers.log_defaults = log_defaults or LogConfig()
         self.containers.images = self.images
         self.containers.volumes = self.volumes
         self.system = EngineSystem(roots, records, self.containers, self.images, self.volumes)
@@ -47,4 +49,5 @@ def open_engine(root: Path | None = None, run_root: Path | None = None) -> Engin
         settings file.
     """
     settings = read_settings()
-    return Engine(open_roots(root, run_root, configured_data=settings.data_root, configured_run=settings.exec_root))
+    roots = open_roots(root, run_root, configured_data=settings.data_root, configured_run=settings.exec_root)
+    return Engine(roots, log_defaults=settings.log)

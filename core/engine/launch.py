@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.errors import EngineError, SandboxFailed, TimedOut
+from core.errors import EngineError, InvalidInput, SandboxFailed, TimedOut
 from core.linux.checkpoints import VARIABLE
 from core.linux.mounts import MOUNT_ATTR_RDONLY, open_tree, set_attributes
 from core.monitor import proto
@@ -21,6 +21,8 @@ from core.state.paths import Roots
 
 _READY_S = 15.0
 _ANSWER_S = 20.0
+_LONGEST_RUN_ROOT = 107 - len("/c/0123456789abcdef/monitor.sock")
+"""unix(7): a socket's path has 107 bytes."""
 _BOOTSTRAP = (
     "import sys; sys.path.append({parent!r});"
     "from core.monitor.spawner import main; main({run!r}, {data!r}, {tag!r}, {log!r}, {ready}, {sealed})"
@@ -104,6 +106,11 @@ def _refused(answer: dict[str, Any]) -> SandboxFailed:
 
 def _connect(roots: Roots) -> proto.Socket:
     """Connect to the spawner, started by us or by somebody who was faster."""
+    if (length := len(os.fsencode(roots.run))) > _LONGEST_RUN_ROOT:
+        raise InvalidInput(
+            f"run root {roots.run} has {length} bytes, and sockets below it allow no more than {_LONGEST_RUN_ROOT}",
+            hint="name a shorter one with --run-root, such as one under /run",
+        )
     path = roots.spawner_socket
     deadline = time.monotonic() + _READY_S
     while True:

@@ -13,6 +13,7 @@ from core.model import health
 from core.model.container import Container, ContainerConfig
 from core.model.durations import duration_text
 from core.model.ids import short_id
+from core.model.log_drivers import LogSubject, work_out
 from core.model.merge import process_environment
 from core.model.mounts import Mount
 from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxHealth, SandboxMount, SandboxSpec, SandboxVolume
@@ -83,6 +84,8 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
             if mount.kind == "volume"
         ),
         health=_sandbox_health(config),
+        log=work_out(config.log, log_subject(container), container.directory),
+        init=spec.init,
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
@@ -131,6 +134,20 @@ def _sandbox_mount(mount: Mount) -> SandboxMount:
         propagation=mount.propagation,
         recursive=mount.recursive,
         is_ours=mount.kind == "volume",
+    )
+
+
+def log_subject(container: Container) -> LogSubject:
+    """Whose log it is."""
+    config = container.config
+    return LogSubject(
+        id=container.id,
+        name=container.name,
+        image_id=config.image_id,
+        image_name=config.image_name,
+        argv=config.argv,
+        labels=config.labels,
+        env=config.env,
     )
 
 

@@ -16,6 +16,7 @@ from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, wrapped
 from core.model.events import Event
 from core.model.findings import Finding
+from core.model.log_drivers import OPTIONS
 from core.model.progress import CancelToken
 from core.model.restart import Restored
 from core.model.stats import HostSample
@@ -66,6 +67,8 @@ class EngineSystem:
             images=len(self._images.list()),
             security_options=("name=seccomp,profile=builtin", "name=cgroupns"),
             warnings=_warnings(hierarchies),
+            logging_driver=self._containers.log_defaults.driver,
+            log_drivers=tuple(sorted(OPTIONS)),
             identity=self._roots.identity,
             storage_status=_storage_status(self._roots.data),
             limits=driver.limits_of(hierarchies),

@@ -2,6 +2,8 @@
 
 data-root    where containers, images and volumes lie
 exec-root    where this boot's sockets lie
+log-driver   for containers made without --log-driver; local where it is not set
+log-opts     its options, texts by name
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from typing import NamedTuple
 
 from core import about
 from core.errors import InvalidInput, wrapped
+from core.model.log_drivers import DEFAULT_DRIVER, LogConfig, check_log
 
-_KEYS = {"data-root", "exec-root"}
+_KEYS = {"data-root", "exec-root", "log-driver", "log-opts"}
 
 
 class Settings(NamedTuple):
@@ -22,6 +25,7 @@ class Settings(NamedTuple):
 
     data_root: Path | None = None
     exec_root: Path | None = None
+    log: LogConfig = LogConfig()
 
 
 def read_settings(path: Path | None = None) -> Settings:
@@ -53,7 +57,23 @@ def read_settings(path: Path | None = None) -> Settings:
             f"{path}: the following directives don't match any configuration option: {', '.join(unknown)}",
             hint=f"this version knows {', '.join(sorted(_KEYS))}",
         )
-    return Settings(_directory(path, document, "data-root"), _directory(path, document, "exec-root"))
+    return Settings(
+        _directory(path, document, "data-root"), _directory(path, document, "exec-root"), _log(path, document)
+    )
+
+
+def _log(path: Path, document: dict[str, object]) -> LogConfig:
+    driver, options = document.get("log-driver", DEFAULT_DRIVER), document.get("log-opts") or {}
+    if not isinstance(driver, str):
+        raise InvalidInput(f"{path}: log-driver must be a text, not {driver!r}", hint="write for example json-file")
+    if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
+        raise InvalidInput(f"{path}: log-opts must be an object of texts", hint='write numbers as "3"')
+    config = LogConfig(driver=driver, options=options)
+    try:
+        check_log(config)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error.message}", hint=error.hint) from None
+    return config
 
 
 def _directory(path: Path, document: dict[str, object], key: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""Capabilities: names, Docker's default set, and giving all others up. Man page: capabilities(7)."""
+"""Capabilities: numbers, Docker's default set, and giving all others up. Man page: capabilities(7)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.linux.libc import LIBC, check, syscall
+from core.model.security import NAMES
 
-_NAMES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE"
-    " NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT"
-    " SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP"
-    " MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-)
-CAPABILITIES: dict[str, int] = {name: number for number, name in enumerate(_NAMES.split())}
+CAPABILITIES: dict[str, int] = {name: number for number, name in enumerate(NAMES)}
 
 DEFAULT_MASK = 0x00000000A80425FB
 """Docker's fourteen: CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP

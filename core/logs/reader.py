@@ -9,99 +9,18 @@ from __future__ import annotations
 
 import collections
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from core.errors import wrapped
 from core.model.logs import LogLine, LogQuery
 from core.model.progress import CancelToken
-from core.monitor.log import RECORD
+from core.monitor.segments import Batch, Segment, segment_numbers
 
 _POLL_S = 0.05
 _CHUNK_RECORDS = 512
 _LONGEST_LINE_BYTES = 1 << 20
-
-
-class Batch(NamedTuple):
-    """One record of the index."""
-
-    offset: int
-    at_ns: int
-    lines: int
-    """Newlines of the segment up to and with this batch."""
-    length: int
-    stream: int
-
-
-class Segment:
-    """One pair of files, open; both only ever grow."""
-
-    def __init__(self, directory: Path, number: int) -> None:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        base = directory / f"{number:06d}"
-        self.number = number
-        self._data = os.open(base.with_suffix(".log"), flags)
-        try:
-            self._index = os.open(base.with_suffix(".idx"), flags)
-        except OSError:
-            os.close(self._data)
-            raise
-
-    def close(self) -> None:
-        """Let go of both files."""
-        os.close(self._data)
-        os.close(self._index)
-
-    def batch_count(self) -> int:
-        """Whole records written so far."""
-        return os.fstat(self._index).st_size // RECORD.size
-
-    def batches(self, first: int, count: int) -> list[Batch]:
-        """Records [first, first+count)."""
-        raw = os.pread(self._index, count * RECORD.size, first * RECORD.size)
-        return [Batch(*fields) for fields in RECORD.iter_unpack(raw[: len(raw) - len(raw) % RECORD.size])]
-
-    def bytes(self, offset: int, length: int) -> bytes:
-        """Part of the data."""
-        return os.pread(self._data, length, offset)
-
-    def line_count(self) -> int:
-        """Newlines in the indexed part."""
-        count = self.batch_count()
-        return self.batches(count - 1, 1)[0].lines if count else 0
-
-    def find(self, lines: int) -> int:
-        """Number of the first batch in which the newline count passes `lines`."""
-        low, high = 0, self.batch_count()
-        while low < high:
-            middle = (low + high) // 2
-            if self.batches(middle, 1)[0].lines > lines:
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
-    def find_time(self, at_ns: int) -> int:
-        """Number of the first batch not older than a moment."""
-        low, high = 0, self.batch_count()
-        while low < high:
-            middle = (low + high) // 2
-            if self.batches(middle, 1)[0].at_ns >= at_ns:
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
-
-def segment_numbers(directory: Path) -> list[int]:
-    """Numbers of the segments there are, oldest first."""
-    try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
-        return []
-    return sorted(int(name[:-4]) for name in names if name.endswith(".idx") and name[:-4].isdigit())
 
 
 def read_batches(directory: Path, segment: int, start: int) -> Iterator[tuple[int, bytes]]:
@@ -162,25 +81,32 @@ class _Cursor:
 
     def lines(self) -> Iterator[LogLine]:
         """Whole lines from here to the present end."""
+        if self._segment is None and not self._open_next(0):
+            return
         while True:
-            if self._segment is None and not self._open_next(0):
-                return
             assert self._segment is not None
+            # asked first: what was written to this segment before the next one began is found below
+            has_next = any(number > self._segment.number for number in segment_numbers(self._directory))
             while batches := self._segment.batches(self._position, _CHUNK_RECORDS):
                 for batch in batches:
                     self._position += 1
                     yield from self._joiner.feed(batch, self._segment.bytes(batch.offset, batch.length))
-            if not self._open_next(self._segment.number):
+            if not has_next or not self._open_next(self._segment.number):
                 return
 
     def _open_next(self, after: int) -> bool:
-        """Go on to the segment behind `after`, if there is one."""
-        later = [number for number in segment_numbers(self._directory) if number > after]
-        if not later:
-            return False
-        self.close()
-        self._segment, self._position = Segment(self._directory, later[0]), 0
-        return True
+        """Go on to the segment behind `after`, if there is one; what was rotated away meanwhile is skipped."""
+        for number in segment_numbers(self._directory):
+            if number <= after:
+                continue
+            try:
+                segment = Segment(self._directory, number)
+            except FileNotFoundError:
+                continue
+            self.close()
+            self._segment, self._position = segment, 0
+            return True
+        return False
 
     def rest(self) -> Iterator[LogLine]:
         """Lines that have not been ended."""
@@ -198,8 +124,9 @@ def read_log(directory: Path, query: LogQuery, cancel: CancelToken, is_over: Cal
     Args: is_over: whether nothing more can come; asked before each look at the files, so that what
         was written before the end is always found. Only with follow.
     """
-    cursor = _cursor(directory, query)
+    cursor = None
     try:
+        cursor = _cursor(directory, query)
         lines = cursor.lines() if query.follow else itertools.chain(cursor.lines(), cursor.rest())
         existing: Iterable[LogLine] = _within(lines, query)
         if query.tail is not None:
@@ -212,8 +139,11 @@ def read_log(directory: Path, query: LogQuery, cancel: CancelToken, is_over: Cal
                 yield from _within(cursor.rest(), query)
                 return
             cancel.wait(_POLL_S)
+    except OSError as error:
+        raise wrapped(error, "read the log in", directory) from error
     finally:
-        cursor.close()
+        if cursor:
+            cursor.close()
 
 
 def _within(lines: Iterator[LogLine], query: LogQuery) -> Iterator[LogLine]:
@@ -228,7 +158,10 @@ def _cursor(directory: Path, query: LogQuery) -> _Cursor:
     numbers = segment_numbers(directory)
     wanted = None if query.tail is None else query.tail + 2
     for number in reversed(numbers):
-        segment = Segment(directory, number)
+        try:
+            segment = Segment(directory, number)
+        except FileNotFoundError:
+            break  # rotated away just now, and what is older with it
         position = 0
         if query.since_ns:
             position = max(0, segment.find_time(query.since_ns) - 1)

@@ -15,6 +15,7 @@ from core.model.devices import DeviceSpec
 from core.model.health import Health, HealthCheck
 from core.model.isolation import Namespaces
 from core.model.limits import Limits
+from core.model.log_drivers import LogConfig
 from core.model.mounts import Mount, MountSpec
 from core.model.protection import Protection
 from core.model.restart import RestartPolicy
@@ -69,6 +70,12 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     volumes_from: tuple[str, ...] = ()
     """`container[:ro|rw]`; looked up once, at create."""
     health: HealthCheck | None = None
+    log_driver: str = ""
+    """Empty: the engine's default, and its options with it."""
+    log_options: dict[str, str] = {}
+    init: bool = False
+    """Whether a first process of ours forwards signals and reaps."""
+    stop_timeout_s: int | None = None
     restart: RestartPolicy = RestartPolicy()
 
 
@@ -103,6 +110,7 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     exposed_ports: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     health: HealthCheck | None = None
+    log: LogConfig = LogConfig()
     health_shell: tuple[str, ...] = ()
     """What a CMD-SHELL check is given to; empty: /bin/sh -c."""
     settings: ContainerSettings | None = None

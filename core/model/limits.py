@@ -124,6 +124,31 @@ def parse_cpuset(text: str) -> frozenset[int]:
 LEAST_MEMORY_BYTES = 6 * 1024**2
 
 
+def updated_limits(before: Limits, change: Limits) -> Limits:
+    """Limits with what a change sets; what it leaves alone (0, or empty) stays, as docker has it.
+
+    Raises: InvalidInput: with docker's words, where a change contradicts what stays.
+    """
+    swap = before.memory_swap_bytes or 2 * before.memory_bytes
+    if change.nano_cpus and (before.cpu_period_us or before.cpu_quota_us):
+        other = "Period" if before.cpu_period_us else "Quota"
+        raise InvalidInput(f"Conflicting options: Nano CPUs cannot be updated as CPU {other} has already been set")
+    if before.nano_cpus and (change.cpu_period_us or change.cpu_quota_us):
+        other = "Period" if change.cpu_period_us else "Quota"
+        raise InvalidInput(f"Conflicting options: CPU {other} cannot be updated as NanoCPUs has already been set")
+    if 0 < swap < change.memory_bytes and not change.memory_swap_bytes:
+        raise InvalidInput(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+            hint="give --memory-swap as well",
+        )
+    set_fields = {
+        name: value for name in change.__struct_fields__ if (value := getattr(change, name)) != getattr(Limits(), name)
+    }
+    if change.memory_bytes and not change.memory_swap_bytes and swap:
+        set_fields["memory_swap_bytes"] = swap
+    return msgspec.structs.replace(before, **set_fields)
+
+
 def check_limits(limits: Limits) -> None:
     """Refuse limits that contradict each other or that no kernel takes.
 

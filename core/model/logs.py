@@ -12,6 +12,8 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int | None = None
     until_ns: int | None = None
     follow: bool = False
+    details: bool = False
+    """Whether lines carry the attributes that their driver was told to keep."""
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -23,3 +25,4 @@ class LogLine(msgspec.Struct, frozen=True):
     at_ns: int
     stream: int
     data: bytes
+    attributes: dict[str, str] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from core.model.limits import Limits
+from core.model.log_drivers import SandboxLog
 from core.model.restart import RestartPolicy
 from core.model.ulimits import Ulimit
 
@@ -145,6 +146,8 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     auto_remove: bool
     volumes: tuple[SandboxVolume, ...] = ()
     health: SandboxHealth | None = None
+    log: SandboxLog = SandboxLog()
+    init: bool = False
     anonymous_volumes: tuple[str, ...] = ()
     """Directories that go with the container when the monitor removes it."""
     warnings: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from typing import Any
 from core.linux import pidfd, procfs
 from core.monitor.added import AddedProcesses, take_marks_away
 from core.monitor.life import FIRST, Life, Process
-from core.monitor.log import LogWriter
+from core.monitor.log_driver import open_log
 from core.monitor.session import Session
 from core.monitor.vault import Kept
 
@@ -52,7 +52,7 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
     descriptor = descriptors.pop("pidfd", None)
     if descriptor is None:
         descriptor = pidfd.open_verified(state["pid"], state["start_ticks"])
-    life.log = LogWriter(f"{life.spec['container_dir']}/logs")
+    life.log = open_log(life.loop, life.spec, is_first=False)
     position = (process.facts if process else handover).get("position") or life.log.position
     life.process = Process(
         pid=state["pid"],

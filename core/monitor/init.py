@@ -65,6 +65,7 @@ def run(
             user=spec["user"],
             confinement=confinement,
             make_cwd=True,
+            init=bool(spec.get("init")),
         )
     except StageError as error:
         fail(error, report_to)

@@ -13,7 +13,7 @@ from core.monitor.added import AddedProcesses
 from core.monitor.confinement import Confinement, confine
 from core.monitor.deposit import Deposit
 from core.monitor.health import HealthChecks
-from core.monitor.log import LogWriter
+from core.monitor.log import LogWriter, NoLog
 from core.monitor.loop import Loop
 from core.monitor.restarting import Restarts
 from core.monitor.session import Session
@@ -71,7 +71,7 @@ class Life:
         self.process: Process | None = None
         """None before the first start and between two."""
         self.alive = -1
-        self.log: LogWriter | None = None
+        self.log: LogWriter | NoLog | None = None
         self.session: Session | None = None
         self.added: AddedProcesses | None = None
         self.confinement: Confinement | None = None

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from core.linux import caps, inside, seccomp
 from core.linux.libc import syscall
+from core.monitor import reaper
 from core.monitor.confinement import Confinement
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -96,10 +97,12 @@ def execute(
     user: str,
     confinement: Confinement,
     make_cwd: bool,
+    init: bool = False,
 ) -> NoReturn:
     """Become the container's process. Raises: StageError: nothing else comes back.
 
-    Args: make_cwd: whether a missing working directory is made (a first process's is, as docker has it).
+    Args: init: whether a first process of ours stays as the command's parent. make_cwd: whether a missing
+        working directory is made (a first process's is, as docker has it).
     """
     identity = find_identity(user, confinement.groups)
     names = {item.partition("=")[0] for item in environment}
@@ -135,6 +138,8 @@ def execute(
                 seccomp.load_filter(program)
     except OSError as error:
         raise StageError("privileges", error, f"give up privileges: {error.strerror}", 125) from None
+    if init:
+        reaper.stay_behind(_REPORT)
     _exec(argv, environment)
 
 

@@ -94,10 +94,9 @@ class Desk:
                 life.spec["attributes"]["name"] = str(request["name"])
                 life.spec["name_link"] = str(request["name_link"])
             case "limit":
-                life.spec["limits"] = request["limits"]
-                if life.process:
-                    life.warnings += life.cgroup.limit(request["limits"])
-                    life.write_running()
+                warnings = self._limit(request["limits"])
+                life.write_handover()
+                return {"event": "ok", "warnings": warnings}
             case "policy":
                 life.restarts.set_policy(request)
                 life.spec["restart"] = {"name": request["name"], "most_retries": request["most_retries"]}
@@ -129,6 +128,22 @@ class Desk:
         assert life.added
         life.added.start(connection, request)
         return None
+
+    def _limit(self, limits: dict[str, Any]) -> list[str]:
+        """Other limits from now on; what the kernel refuses leaves the old ones. Raises: OSError."""
+        life = self._life
+        warnings: list[str] = []
+        if life.process:
+            try:
+                warnings = life.cgroup.limit(limits)
+            except OSError:
+                life.cgroup.limit(life.spec["limits"])
+                raise
+            life.warnings = list(dict.fromkeys([*life.warnings, *warnings]))
+        life.spec["limits"] = limits
+        if life.process:
+            life.write_running()
+        return warnings
 
     def _stop(self) -> dict[str, Any]:
         """Whatever ends it from now on, it stays ended."""

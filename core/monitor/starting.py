@@ -16,7 +16,7 @@ from core.linux.checkpoints import checkpoint
 from core.monitor import birth, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.life import FIRST, Life, Process, StartFailed
-from core.monitor.log import LogWriter
+from core.monitor.log_driver import open_log
 from core.monitor.pipes import Pipes, channel_pair
 from core.monitor.session import Session
 
@@ -36,7 +36,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
         life.warnings = [*spec["warnings"], *life.cgroup.limit(spec["limits"])]
         life.cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else device_rules(spec["device_accesses"]))
         checkpoint("start:grouped")
-        life.log = life.log or LogWriter(f"{spec['container_dir']}/logs")
+        life.log = life.log or open_log(life.loop, spec, is_first=True)
         position = life.log.position
         life.session = Session(life.loop, life.log, stdin_once=spec["stdin_once"], note=life.note, on_change=life.keep)
         life.warnings += life.confine()

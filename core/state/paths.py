@@ -8,7 +8,7 @@ data root (durable)
   layers/<chain hex>/{layer.json, INCOMPLETE?, diff/, init/}
   images/<id hex>.json                refs/<percent-encoded reference>.json
   containers/<id>/{lock, config.json, settings.json, state.json, upper/, work/,
-                   hostname, hosts, resolv.conf, logs/, stats.ring}
+                   hostname, hosts, resolv.conf, logs/, health.json, stats.ring, <id>-json.log}
   names/<name>  ->  ../containers/<id>     symlink: a name is taken atomically
   volumes/<name>/{volume.json, lock, _data/}
   leases/<uuid>                       flock held by the operation; unlocked = it died

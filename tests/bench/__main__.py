@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|logs|archives|lists|console …]`."""
+"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|logs|drivers|archives|lists|console …]`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import platform
 import sys
 from collections.abc import Iterator
 
-from tests.bench import archives, console, crowd, lists, logs, starts
+from tests.bench import archives, console, crowd, drivers, lists, logs, starts
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
 
-QUESTIONS = ("starts", "crowd", "logs", "archives", "lists", "console")
+QUESTIONS = ("starts", "crowd", "logs", "drivers", "archives", "lists", "console")
 
 
 def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
@@ -23,6 +23,8 @@ def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
             return crowd.measure(machines, 10 if quick else 100)
         case "logs":
             return logs.measure(machines, 1 if quick else 3)
+        case "drivers":
+            return drivers.measure(machines, 1 if quick else 3)
         case "archives":
             return archives.measure(machines, 1 if quick else 2)
         case "lists":

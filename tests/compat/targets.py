@@ -206,7 +206,8 @@ class Wharf(Cli):
 
     def __init__(self) -> None:
         super().__init__()
-        self.env["PYTHONPATH"] = str(PROJECT)
+        ours = [str(PROJECT), os.environ.get("PYTHONPATH", "")]
+        self.env["PYTHONPATH"] = os.pathsep.join(filter(None, ours))
         self.ok("starter")
 
     def argv(self, *words: str) -> list[str]:

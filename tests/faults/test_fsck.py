@@ -117,6 +117,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Engine], object]]] = {
     "name": ("container", lambda e: (e.roots.names / "first").unlink()),
     "second name": ("name", lambda e: (e.roots.names / "third").symlink_to(f"../containers/{_id(e, 'first')}")),
     "name to nowhere": ("name", lambda e: (e.roots.names / "lost").symlink_to("../containers/" + "ab" * 32)),
+    "a directory for a name": ("container", lambda e: _hit(e.roots.names / "first", "directory")),
     "a file as name": ("name", lambda e: (e.roots.names / "plain").write_text("mine")),
     "volume record": ("volume", lambda e: (e.roots.volume("site") / "volume.json").write_text("")),
     "volume gone": ("volume", lambda e: shutil.rmtree(e.roots.volume("site"))),
@@ -287,7 +288,8 @@ _FILES = st.integers(0, 10_000)
 _HOW = st.sampled_from(["delete", "truncate", "garbage", "flip", "directory", "symlink"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(600)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(_FILES, _HOW), min_size=1, max_size=4))
 def test_random_damage_is_found_and_what_can_be_mended_is(pattern: Path, hits: list[tuple[int, str]]) -> None:
     engine = _copied(pattern)

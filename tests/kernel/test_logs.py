@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from core.logs.reader import read_log
 from core.logs.view import FileLogView
 from core.model.logs import LogQuery
 from core.model.progress import CancelToken
+from core.monitor.json_file import JsonFile
 from core.monitor.log import RECORD, LogWriter
 from tests.conftest import Runner
 from tests.faults.test_kills import wait_for
@@ -81,6 +83,22 @@ def test_a_full_disk_makes_the_writer_say_how_far_it_came(tmp_path: Path) -> Non
         LogWriter(str(tmp_path)).close()
         kept = b"".join(lines(tmp_path))
         assert kept == b"x" * (written - 65536)
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_json_file_on_a_full_disk_takes_whole_lines_or_none(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "x", str(tmp_path)], check=True)
+    try:
+        sink = JsonFile(
+            str(tmp_path / "x"), most_bytes=0, most_files=1, compress=False, attributes={}, after=lambda _s, _c: None
+        )
+        with pytest.raises(OSError, match=r"No space left|no room"):
+            list(iter(lambda: sink.put(1, 1, b"line\n" * 100), None))
+        kept = (tmp_path / "x").read_bytes().splitlines()
+        assert len(kept) % 100 == 0
+        assert all(json.loads(line)["log"] == "line\n" for line in kept)
+        sink.close()
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 

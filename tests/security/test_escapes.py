@@ -146,7 +146,7 @@ def test_SF1_container_started_from_a_chroot_has_not_the_host_below_its_root(tmp
     """A chroot that is a mount can be pivoted away alone; setns() would then lead to what stayed below."""
     chroot = tmp_path / "chroot"
     chroot.mkdir()
-    wharf = f"{sys.executable} -m app --root {tmp_path}/data --run-root {tmp_path}/run"
+    wharf = f"{sys.executable} -m app --root {tmp_path}/data"
     inside = f"""cd {os.getcwd()} && export PYTHONDONTWRITEBYTECODE=1
         {wharf} starter && {wharf} run -d --name box {STARTER} sh -c 'echo mine > /marker; sleep 60'
         for wait in $(seq 50); do {wharf} exec box cat /marker && break; sleep 0.2; done

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from core.backend import AttachWish, CommitWish, CreateResult, EngineInfo
+from core.backend import AttachWish, CommitWish, CreateResult, EngineInfo, UpdateWish
 from core.errors import Cancelled, EngineError, InUse, NotFound
 from core.model.container import (
     Change,
@@ -30,7 +30,7 @@ from core.model.container import (
 )
 from core.model.events import Event
 from core.model.image import HistoryEntry, Image, ImageConfig, Loaded, Removed
-from core.model.limits import Limits
+from core.model.limits import Limits, updated_limits
 from core.model.logs import LogLine, LogQuery
 from core.model.mounts import Mount
 from core.model.progress import CancelToken, Progress, Report
@@ -312,16 +312,24 @@ class FakeContainers:
             return self._b.shells[-1]
         return None
 
-    def stop(self, key: str, timeout_s: int | None = None) -> None:
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         self._b.note("stop", self._b.named(key).name)
         now = time.time_ns()
         self._b.change(key, state=Exited(exit_code=0, started_ns=now, finished_ns=now))
 
-    def restart(self, key: str, timeout_s: int | None = None) -> None:
+    def restart(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
         self._b.note("restart", self._b.named(key).name)
 
     def kill(self, key: str, signal: str = "KILL") -> None:
         self._b.note("kill", self._b.named(key).name, signal)
+
+    def update(self, key: str, wish: UpdateWish) -> Sequence[str]:
+        container = self._b.named(key)
+        self._b.note("update", container.name)
+        limits = updated_limits(container.settings.limits, wish.limits)
+        restart = wish.restart or container.settings.restart
+        self._b.change(key, settings=msgspec.structs.replace(container.settings, limits=limits, restart=restart))
+        return ()
 
     def pause(self, key: str) -> None:
         self._b.note("pause", self._b.named(key).name)

@@ -43,7 +43,7 @@ class StoreCheck:
         told: dict[tuple[str, str, str], Finding] = {}
         for _ in range(_MOST_ROUNDS):
             troubles = self._certain(deep=deep, cancel=cancel)
-            new = [trouble for trouble in troubles if _identity(trouble.finding) not in told]
+            new = [one for one in troubles if not _is_settled(told.get(_identity(one.finding)))]
             for trouble in new:
                 finding = _mended(trouble) if repair else trouble.finding
                 told[_identity(finding)] = finding
@@ -68,6 +68,11 @@ class StoreCheck:
         yield from ContainerCheck(survey, self._records).troubles()
         yield from VolumeCheck(survey, self._volumes).troubles()
         yield from HostCheck(survey, self._records).troubles()
+
+
+def _is_settled(told: Finding | None) -> bool:
+    """Whether there is nothing to be done about a finding any more; one that came back is mended once more."""
+    return told is not None and not told.repaired
 
 
 def _identity(finding: Finding) -> tuple[str, str, str]:

@@ -217,7 +217,6 @@ class ContainerCheck:
 
     def _stray_names(self) -> Iterator[Trouble]:
         for name in sorted(os.listdir(self._roots.names)):
-            path = self._roots.names / name
             target = self._links.get(name)
             if target is None:
                 yield damage(
@@ -225,7 +224,7 @@ class ContainerCheck:
                     name,
                     "it is no link to a container",
                     "move it to damaged/",
-                    partial(set_aside, self._roots, path, "it is no link to a container"),
+                    partial(self._set_aside_stray, name),
                 )
             elif not self._roots.container(target).exists() and f"container {target}" not in self._survey.holds:
                 yield leftover(
@@ -234,6 +233,10 @@ class ContainerCheck:
                     f"container {short_id(target)} is no more",
                     partial(self._free, name, target),
                 )
+
+    def _set_aside_stray(self, name: str) -> None:
+        if name not in self._read_links():  # giving a container its name back may have made room already
+            set_aside(self._roots, self._roots.names / name, "it is no link to a container")
 
     def _free(self, name: str, target: str) -> None:
         try:

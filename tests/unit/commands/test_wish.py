@@ -121,8 +121,6 @@ def test_refusals_come_before_anything_is_made(words, part):
         ["--link", "a:b"],
         ["--expose", "80"],
         ["--dns", "1.1.1.1"],
-        ["--init"],
-        ["--log-driver", "syslog"],
         ["--gpus", "all"],
         ["--storage-opt", "size=1g"],
         ["--cpu-count", "2"],
@@ -136,6 +134,25 @@ def test_what_is_not_built_yet_is_refused_never_ignored(words):
 
 def test_what_happens_anyway_may_be_asked_for():
     wish("--restart=no", "--pull=never", "--log-driver=json-file", "--ipc=private", "--net=none", "bb")
+
+
+DOCKERS_FLAGS = (
+    "add-host annotation attach blkio-weight blkio-weight-device cap-add cap-drop cgroup-parent cgroupns cidfile "
+    "cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus cpuset-cpus cpuset-mems "
+    "detach detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops "
+    "disable-content-trust dns dns-option dns-search domainname entrypoint env env-file expose gpus group-add "
+    "health-cmd health-interval health-retries health-start-interval health-start-period health-timeout hostname init "
+    "interactive io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory label label-file link link-local-ip "
+    "log-driver log-opt mac-address memory memory-reservation memory-swap memory-swappiness mount name network "
+    "network-alias no-healthcheck oom-kill-disable oom-score-adj pid pids-limit platform privileged publish "
+    "publish-all pull quiet read-only restart rm runtime security-opt shm-size sig-proxy stop-signal stop-timeout "
+    "storage-opt sysctl tmpfs tty ulimit use-api-socket user userns uts volume volume-driver volumes-from workdir"
+).split()
+
+
+def test_A13_every_flag_of_dockers_run_is_known():
+    known = {flag.name for flag in RUN.flags}
+    assert set(DOCKERS_FLAGS) <= known
 
 
 @pytest.mark.parametrize(
@@ -164,22 +181,3 @@ def test_A12_a_policy_that_is_none_is_refused_in_dockers_words(text, complaint):
 def test_A12_a_policy_and_removal_contradict_each_other():
     with pytest.raises(InvalidInput, match="conflicting options: cannot specify both --restart and --rm"):
         wish("--rm", "--restart", "always", "bb")
-
-
-DOCKERS_FLAGS = (
-    "add-host annotation attach blkio-weight blkio-weight-device cap-add cap-drop cgroup-parent cgroupns cidfile "
-    "cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus cpuset-cpus cpuset-mems "
-    "detach detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops "
-    "disable-content-trust dns dns-option dns-search domainname entrypoint env env-file expose gpus group-add "
-    "health-cmd health-interval health-retries health-start-interval health-start-period health-timeout hostname init "
-    "interactive io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory label label-file link link-local-ip "
-    "log-driver log-opt mac-address memory memory-reservation memory-swap memory-swappiness mount name network "
-    "network-alias no-healthcheck oom-kill-disable oom-score-adj pid pids-limit platform privileged publish "
-    "publish-all pull quiet read-only restart rm runtime security-opt shm-size sig-proxy stop-signal stop-timeout "
-    "storage-opt sysctl tmpfs tty ulimit use-api-socket user userns uts volume volume-driver volumes-from workdir"
-).split()
-
-
-def test_A13_every_flag_of_dockers_run_is_known():
-    known = {flag.name for flag in RUN.flags}
-    assert set(DOCKERS_FLAGS) <= known
