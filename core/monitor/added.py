@@ -64,12 +64,12 @@ class AddedProcesses:
         Asked again for one that runs (its monitor was killed before it could answer), join that.
         """
         key = str(request["id"])
-        if again := self._running.get(key):
+        if again := self._awaited.get(key) or self._running.get(key):
             proto.answer(connection, {"event": "started", "pid": again.pid, "key": key})
             if request.get("detach"):
                 connection.close()
             else:
-                again.session.attach(connection, request)
+                self._join(again, connection, request)
             return
         session = self._session(key)
         pid, failure = self._enter(request, session)
@@ -188,6 +188,10 @@ class AddedProcesses:
         """Whether somebody may still have to be told a code."""
         return bool(self._running or self._awaited)
 
+    def is_known(self, key: str) -> bool:
+        """Whether it was started by us or a killed monitor, and somebody may still join it."""
+        return key in self._running or key in self._awaited
+
     @property
     def are_awaited(self) -> bool:
         """Whether somebody is expected back."""
@@ -196,15 +200,20 @@ class AddedProcesses:
     def attach(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
         """Let somebody in again whose monitor was killed."""
         key = str(request["key"])
-        added = self._awaited.pop(key, None) or self._running.get(key)
+        added = self._awaited.get(key) or self._running.get(key)
         if added is None:
             return {"event": "error", "text": "no such process", "errno": 0}
         proto.answer(connection, {"event": "ok"})
+        self._join(added, connection, request)
+        return None
+
+    def _join(self, added: _Added, connection: proto.Socket, request: dict[str, Any]) -> None:
+        """Let somebody in who is expected, or at least welcome."""
+        self._awaited.pop(added.key, None)
         added.session.attach(connection, request)
         added.session.hold(False)
         if added.code is not None:
             self._part(added, added.code)
-        return None
 
     def _nobody_came(self, key: str) -> None:
         added = self._awaited.pop(key, None)
