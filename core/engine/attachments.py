@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.errors import EngineError, TimedOut, WrongState
@@ -27,6 +27,7 @@ class Successor:
     Args: path: where it will listen. request: what to ask it for. position: where our output begins
         in the log; None when it is not logged. ended: the exit code once there will be no monitor.
         taken: how much input the process had been given by others before us, in bytes.
+        rest: once there will be no monitor, what came out after a position in the log, as (stream, bytes).
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Successor:
         position: list[int] | None,
         ended: Callable[[], int | None],
         taken: int = 0,
+        rest: Callable[[list[int]], Iterator[tuple[int, bytes]]] | None = None,
     ) -> None:
+        self.rest = rest
         self.path = path
         self.taken = taken
         self.request = request
@@ -59,6 +62,8 @@ class LocalAttachment:
         self._confirmed = successor.taken if successor else 0
         """How much of all that its people sent the process had been given at the beginning of that."""
         self._is_stdin_closed = False
+        self._rest: Iterator[tuple[int, bytes]] = iter(())
+        """Output that the last monitor was killed with: it had ended before another one could hand it to us."""
         self._code: int | None = None
 
     def fileno(self) -> int:
@@ -68,14 +73,17 @@ class LocalAttachment:
     def read(self) -> tuple[int, bytes] | None:
         """The next piece, or None at the end."""
         while True:
+            if self._code is not None:
+                return next(self._rest, None)
             try:
                 packet = proto.receive(self._connection)
             except OSError:
                 return None  # closed by ourselves, from another thread
             if not packet:
-                if self._find_successor(self._times_found):
-                    continue
-                return None
+                if not self._find_successor(self._times_found):
+                    self._rest = self._missed()
+                    return next(self._rest, None)
+                continue
             if packet[0] in (proto.STDOUT, proto.STDERR):
                 self._received[packet[0]] += len(packet) - 1
                 return packet[0], packet[1:]
@@ -136,9 +144,31 @@ class LocalAttachment:
                 if self._code is None:
                     self._code = self._successor.ended()
                 if self._code is not None:
-                    return False
+                    return self._join_late(self._successor)
                 time.sleep(_POLL_S)
         return False
+
+    def _join_late(self, successor: Successor) -> bool:
+        """The container is over; a monitor that put it in order meanwhile may still wait for us."""
+        code, self._code = self._code, None
+        if self._join(successor):
+            self._times_found += 1
+            return True
+        self._code = code if self._code is None else self._code
+        return False
+
+    def _missed(self) -> Iterator[tuple[int, bytes]]:
+        """What the log has of our streams beyond what we have received."""
+        successor = self._successor
+        if self._code is None or successor is None or successor.rest is None or successor.position is None:
+            return
+        received = dict(self._received)
+        for stream, data in successor.rest(successor.position):
+            if successor.request.get("stdout" if stream == proto.STDOUT else "stderr"):
+                missed = data[received[stream] :]
+                received[stream] = max(0, received[stream] - len(data))
+                if missed:
+                    yield stream, missed
 
     def _join(self, successor: Successor) -> bool:
         request = dict(successor.request)

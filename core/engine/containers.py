@@ -24,6 +24,7 @@ from core.engine.records import ContainerRecords
 from core.engine.tree import Tree
 from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, InvalidInput, NotFound, SandboxFailed, Unsupported, WrongState
+from core.linux.checkpoints import checkpoint
 from core.model.container import (
     Change,
     Container,
@@ -127,7 +128,19 @@ class EngineContainers:
         request = {"op": "attach", **msgspec.to_builtins(wish)}
         path = self._roots.monitor_socket(container.id)
         taken = int(answer.get("taken") or 0)
-        return Successor(path, request, answer.get("position"), lambda: self._code_of_ended(container.id), taken)
+        return Successor(
+            path,
+            request,
+            answer.get("position"),
+            lambda: self._code_of_ended(container.id),
+            taken,
+            lambda position: self._logged_since(container.id, position),
+        )
+
+    def _logged_since(self, container_id: str, position: list[int]) -> Iterator[tuple[int, bytes]]:
+        from core.logs.reader import read_batches
+
+        return read_batches(self._roots.container(container_id) / "logs", *position)
 
     def _code_of_ended(self, container_id: str) -> int | None:
         try:
@@ -385,6 +398,7 @@ class EngineContainers:
                 self.remove(container.id)
             except (WrongState, NotFound):
                 continue  # started, or removed by somebody else, meanwhile
+            checkpoint("prune:removed")
             removed.append(container.id)
             freed += size
         journal.append(self._roots.journal, "container", "prune", "", {"reclaimed": str(freed)})

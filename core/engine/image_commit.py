@@ -15,6 +15,7 @@ from core.errors import LimitExceeded
 from core.images import wire
 from core.images.changes import apply_changes
 from core.images.store import ImageStore, LayerRecord
+from core.linux.checkpoints import checkpoint
 from core.model.container import ContainerConfig
 from core.model.progress import CancelToken, Progress, Report
 from core.model.reference import parse_reference
@@ -51,6 +52,7 @@ def commit(
                 what = f"container {container.name}"
                 for piece in layer_tar(roots, held.tree, cancel):
                     writer.write(piece)
+                    checkpoint("commit:frozen")
                     report(Progress(what=f"committing {what}", done_bytes=writer.size))
             is_empty = writer.digest == EMPTY_TAR
             # not before the container is let go: locks have an order
@@ -61,6 +63,7 @@ def commit(
                 raise LimitExceeded(f"max depth exceeded: an image can have {MOST_LAYERS} layers")
             parent = layers[-1].chain_id if layers else ""
             layers.append(unpack_stored(roots, lease, blob, parent=parent, what=what, report=report, cancel=cancel))
+        checkpoint("commit:unpacked")
         base = _base_document(roots, store, container.config.image_id)
         document = _committed(container.config, base, wish, layers, is_empty=is_empty)
         image_id = put_image(
@@ -72,6 +75,7 @@ def commit(
             reference=name,
             parent_id=container.config.image_id if base else "",
         )
+    checkpoint("commit:named")
     if name:
         journal.append(roots.journal, "image", "tag", image_id, {"name": name.familiar})
     journal.append(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import EngineError, InvalidInput, SandboxFailed, TimedOut
+from core.linux.checkpoints import VARIABLE
 from core.linux.mounts import MOUNT_ATTR_RDONLY, open_tree, set_attributes
 from core.monitor import proto
 from core.state.paths import Roots
@@ -150,7 +151,7 @@ def _start_spawner(roots: Roots) -> None:
             stderr=subprocess.DEVNULL,
             cwd="/",
             # a sealed interpreter no longer lies where $ORIGIN of its RUNPATH would look
-            env={"LD_LIBRARY_PATH": os.path.join(sys.base_prefix, "lib")},
+            env={"LD_LIBRARY_PATH": os.path.join(sys.base_prefix, "lib"), VARIABLE: os.environ.get(VARIABLE, "")},
             start_new_session=True,
         )
         os.close(writing)

@@ -18,6 +18,7 @@ import msgspec
 
 from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
 from core.linux import procfs
+from core.linux.checkpoints import checkpoint
 from core.linux.files import is_locked, sync_directory
 from core.model.container import (
     Container,
@@ -218,8 +219,10 @@ class ContainerRecords:
         again = self.read_state(self._roots.container(container_id))
         if not isinstance(again, (Running, Restarting)):
             return again
-        if self._is_taken_over(container_id):
-            return self.read_state(self._roots.container(container_id))
+        is_managed = self._is_taken_over(container_id)
+        again = self.read_state(self._roots.container(container_id))
+        if is_managed or not isinstance(again, (Running, Restarting)):
+            return again
         if isinstance(state, Restarting):
             return self._lost(state, "its monitor was killed before it could start it again")
         if procfs.is_same_process(state.pid, state.start_ticks) and procfs.read_state(state.pid) != "Z":
@@ -342,6 +345,7 @@ class ContainerRecords:
         write_struct(hidden / "config.json", "container.config", config)
         (hidden / "lock").touch(mode=0o600)
         self._take_name(name, config.id)
+        checkpoint("create:named")
         try:
             os.rename(hidden, self._roots.container(config.id))
             sync_directory(self._roots.containers)
@@ -416,7 +420,9 @@ class ContainerRecords:
     def erase(self, container: Container) -> None:
         """Take a container away by one rename, then delete what it was. Under the lock."""
         self.write_state_quietly(container.id, Removing())
+        checkpoint("remove:marked")
         discard(self._roots, self._roots.container(container.id))
+        checkpoint("remove:discarded")
         discard_elsewhere(self._roots.run / "c", self._roots.runtime(container.id).name)
         self.free_name(container.name, container.id)
         self._configs.pop(container.id, None)

@@ -23,6 +23,25 @@ _CHUNK_RECORDS = 512
 _LONGEST_LINE_BYTES = 1 << 20
 
 
+def read_batches(directory: Path, segment: int, start: int) -> Iterator[tuple[int, bytes]]:
+    """What was written from an offset of a segment on, as (stream, bytes)."""
+    for number in segment_numbers(directory):
+        if number < segment:
+            continue
+        try:
+            found = Segment(directory, number)
+        except FileNotFoundError:
+            continue  # rotated away
+        first = 0
+        while batches := found.batches(first, _CHUNK_RECORDS):
+            first += len(batches)
+            for batch in batches:
+                skipped = max(0, start - batch.offset) if number == segment else 0
+                if skipped < batch.length:
+                    yield batch.stream, found.bytes(batch.offset + skipped, batch.length - skipped)
+        found.close()
+
+
 class _Joiner:
     """Turns batches into lines, keeping a partial line of each stream until its end comes."""
 

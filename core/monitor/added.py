@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.linux import pidfd, procfs
+from core.linux.checkpoints import checkpoint
 from core.monitor import exec, outcome, proto, status
 from core.monitor.loop import READ
 from core.monitor.pipes import Pipes, channel_pair
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from core.monitor.life import Life
 
 
-_RETURN_S = 10.0
+_RETURN_S = 5.0
 
 
 class _Added:
@@ -63,15 +64,16 @@ class AddedProcesses:
         Asked again for one that runs (its monitor was killed before it could answer), join that.
         """
         key = str(request["id"])
-        if again := self._running.get(key):
+        if again := self._awaited.get(key) or self._running.get(key):
             proto.answer(connection, {"event": "started", "pid": again.pid, "key": key})
             if request.get("detach"):
                 connection.close()
             else:
-                again.session.attach(connection, request)
+                self._join(again, connection, request)
             return
         session = self._session(key)
         pid, failure = self._enter(request, session)
+        checkpoint("exec:entered")
         if not pid:
             proto.answer(connection, failure)
             connection.close()
@@ -81,6 +83,7 @@ class AddedProcesses:
         self._running[key] = added
         _put_mark(self._mark(key))
         self._keep(key)
+        checkpoint("exec:kept")
         self._life.note(f"exec_start: {_words(request)}", execID=key)
         proto.answer(connection, {"event": "started", "pid": pid, "key": key})
         if request.get("detach"):
@@ -185,18 +188,32 @@ class AddedProcesses:
         """Whether somebody may still have to be told a code."""
         return bool(self._running or self._awaited)
 
+    def is_known(self, key: str) -> bool:
+        """Whether it was started by us or a killed monitor, and somebody may still join it."""
+        return key in self._running or key in self._awaited
+
+    @property
+    def are_awaited(self) -> bool:
+        """Whether somebody is expected back."""
+        return bool(self._awaited)
+
     def attach(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
         """Let somebody in again whose monitor was killed."""
         key = str(request["key"])
-        added = self._awaited.pop(key, None) or self._running.get(key)
+        added = self._awaited.get(key) or self._running.get(key)
         if added is None:
             return {"event": "error", "text": "no such process", "errno": 0}
         proto.answer(connection, {"event": "ok"})
+        self._join(added, connection, request)
+        return None
+
+    def _join(self, added: _Added, connection: proto.Socket, request: dict[str, Any]) -> None:
+        """Let somebody in who is expected, or at least welcome."""
+        self._awaited.pop(added.key, None)
         added.session.attach(connection, request)
         added.session.hold(False)
         if added.code is not None:
             self._part(added, added.code)
-        return None
 
     def _nobody_came(self, key: str) -> None:
         added = self._awaited.pop(key, None)
@@ -228,6 +245,7 @@ class AddedProcesses:
             status.await_status(self._life.loop, added.pid, added.pidfd, runtime_dir, tell)
 
     def _finish(self, added: _Added, code: int | None) -> None:
+        checkpoint("exec:ended")
         code = outcome.UNKNOWN if code is None else code
         added.code = code
         _take_mark(self._mark(added.key))

@@ -15,6 +15,7 @@ import os
 import termios
 from typing import Any, NoReturn
 
+from core.linux.checkpoints import checkpoint
 from core.monitor import process, proto
 from core.monitor.confinement import Confinement
 from core.monitor.process import StageError
@@ -39,6 +40,7 @@ def run(
     """
     report_to = channel.fileno()
     try:
+        checkpoint("init:begun")
         os.setsid()
         os.umask(0)  # device nodes get the modes they are given; PivotRoot sets the container's
         pipes = stdio and tuple(_hold_open(descriptor) for descriptor in stdio)

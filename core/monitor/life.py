@@ -77,6 +77,8 @@ class Life:
         self.confinement: Confinement | None = None
         self.health: HealthChecks | None = None
         self.is_paused = False
+        self.is_over = False
+        """It has ended for good; only the last people are still told."""
         self.freezers = 0
         """How many askers want it frozen for a moment, as commit does."""
         self.warnings: list[str] = list(spec["warnings"])

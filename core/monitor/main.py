@@ -15,10 +15,12 @@ nothing: the spawner starts another one, which adopts.
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import time
 from typing import Any
 
+from core.linux.checkpoints import checkpoint
 from core.monitor import adopting, ending, outcome, proto, records, starting, status
 from core.monitor.ending import End
 from core.monitor.life import FIRST, Host, Life, StartFailed
@@ -30,6 +32,7 @@ from core.monitor.vault import Kept
 __all__ = ["Host", "Monitor"]
 
 _ALIVE_WAIT_S = 5.0
+_FLUSH_POLL_S = 0.02
 _UNKNOWN = "its monitor was killed, and its exit code could not be learnt any more"
 _KILLED_AT_START = "its monitor was killed while it started"
 
@@ -55,6 +58,7 @@ class Monitor:
         wish = request.get("attach")
         try:
             self._take_alive_lock()
+            checkpoint("start:locked")
         except StartFailed as failed:  # what that other monitor looks after is not ours to clear away
             life.deposit.finish()
             proto.answer(connection, failed.report)
@@ -74,6 +78,7 @@ class Monitor:
             life.session.attach(connection, wish)
         else:
             connection.close()
+        checkpoint("start:answered")
         life.write_handover()
         self._serve()
 
@@ -143,6 +148,7 @@ class Monitor:
         if not records.has_event(life.spec["journal_dir"], "die", life.spec["id"], end.finished_ns):
             ending.note_end(life, end)
         self._leave(end.code)
+        life.loop.run()
 
     def _leave_nothing(self) -> None:
         """The container is gone: what the kernel, or the run root, may still hold of it goes as well."""
@@ -183,6 +189,7 @@ class Monitor:
         assert life.process
         child = life.process.pid if life.process.is_child else None
         end = ending.end_run(life, outcome.UNKNOWN if code is None else code, "" if code is not None else _UNKNOWN)
+        checkpoint("end:drained")
         delay_s = life.restarts.after(end.code, end.ran_s)
         if delay_s is None:
             self._end_for_good(end)
@@ -190,6 +197,7 @@ class Monitor:
             self._last_end = end
             life.write_handover()
             ending.write_restarting(life, end)
+            checkpoint("again:written")
             ending.note_end(life, end)
             ending.tell_everybody(life, end.code)
             ending.clear_statuses(life.spec["runtime_dir"])
@@ -241,24 +249,35 @@ class Monitor:
             life.log = None
         if not life.spec["auto_remove"]:  # nobody could read it: the next step takes the container away
             ending.write_exited(life, end)
+        checkpoint("end:written")
         if again:
             ending.note_end(life, end)
+        checkpoint("end:noted")
         self._leave(end.code)
 
     def _leave(self, code: int) -> None:
+        """Last of all, once those have come back who were parted from a process by a takeover."""
         life = self._life
+        if not life.is_over:
+            life.is_over = True
+            ending.tell_everybody(life, code)
+        if life.added and life.added.are_awaited:
+            life.loop.after(_FLUSH_POLL_S, functools.partial(self._leave, code))
+            return
         trash = ending.take_away(life) if life.spec["auto_remove"] else []
+        checkpoint("end:removed")
         self._desk.close()
         ending.clear_runtime(life)
-        ending.tell_everybody(life, code)
+        checkpoint("end:cleared")
         ending.delete(life, trash)
+        checkpoint("end:told")
         life.deposit.finish()
         self._leave_when_flushed()
 
     def _leave_when_flushed(self) -> None:
         life = self._life
         if (life.session and life.session.clients) or (life.added and life.added.are_running):
-            life.loop.after(0.02, self._leave_when_flushed)
+            life.loop.after(_FLUSH_POLL_S, self._leave_when_flushed)
         else:
             self._life.loop.stop()
 

@@ -13,9 +13,15 @@ byte tells its kind:
       │◀─────────────────────────────── started | failed │
       │◀─── with "attach": 0x01 0x02 …, exit ────────────│
 
-    to the spawner    start, adopt-check (ping), quit
-    to a monitor      attach, exec, signal, pause, unpause, resize, close-stdin, detach, wait, update-name
-    answers           started, failed, ok, error, exit
+    monitor           spawner            keeper
+      │ keep + descriptors, release, forget │   what a successor needs, as long as it is needed
+      │─────────────────▶│ the same ───────▶│   "begin" comes before it, with the sandbox
+
+    to the spawner    start, look (for orphans), monitor (one whose spawner was killed), quit
+    to a monitor      attach, wait, signal, stop (no more restarts), go (do not wait for the next), pause,
+                      unpause, freeze, rename, limit, policy, exec, resume-exec (after a takeover)
+    on an attachment  resize, close-stdin, detach; taken (input that the process was given), exit
+    answers           started, running, failed, ok, error, exit
 
 Every first request carries "protocol"; engines speak the monitor's version or the one before.
 """

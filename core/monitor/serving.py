@@ -65,7 +65,9 @@ class Desk:
         """An answer to send, or None when the connection is kept."""
         life = self._life
         operation = request.get("op")
-        if life.process is None and operation in _FOR_A_PROCESS:
+        if life.is_over and operation not in ("resume-exec", "exec"):
+            return _refusal(f"container {life.spec['id']} is not running")
+        if life.process is None and not life.is_over and operation in _FOR_A_PROCESS:
             return _refusal(f"container {life.spec['id']} is restarting, wait until the container is running")
         match operation:
             case "attach":
@@ -124,6 +126,8 @@ class Desk:
         if life.is_paused or life.freezers:  # a process that joins a frozen group would stop us too
             return _refusal(f"container {life.name} is paused, unpause the container before exec")
         assert life.added
+        if life.is_over and not life.added.is_known(str(request["id"])):
+            return _refusal(f"container {life.spec['id']} is not running")
         life.added.start(connection, request)
         return None
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from core.cgroups import driver
 from core.linux import caps, procfs, seccomp
+from core.linux.checkpoints import checkpoint
 from core.linux.files import is_locked
 from core.linux.libc import LIBC, check
 from core.linux.seccomp_profile import DEFAULT_PROFILE
@@ -223,6 +224,7 @@ class Spawner:
                 break
             except OSError:
                 spare.channel.close()  # somebody killed it: the next one is fresh
+        checkpoint("spawner:handed")
         places = {name: spec[name] for name in ("id", "container_dir", "runtime_dir", "cgroup")}
         self._keep({"op": "begin", "places": places}, [os.dup(document)])
         self._watch(places, spare.pid, spare.channel)
@@ -339,11 +341,13 @@ class Spawner:
         if len(recent) >= _ADOPTIONS_MOST:
             return  # the next tick tries again
         self._adoptions[container_id] = [*recent, now]
+        checkpoint("spawner:adopting")
         kept = self._vault.kept[container_id]
         spec = adopting.read_spec(kept)
         if spec is None:
             self._vault.forget(container_id)
-            note_trouble(self._log, f"monitor of {container_id}", "was killed, and nothing is known to go on from")
+            if records.read_state(kept.places["container_dir"]).get("type") in ("running", "restarting"):
+                note_trouble(self._log, f"monitor of {container_id}", "was killed, and nothing is known to go on from")
             return
         note_trouble(self._log, f"monitor of {container_id}", "was killed: another one takes over")
         ours, theirs = channel_pair()

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.cgroups.devices import ALL_DEVICES, device_rules
 from core.linux import procfs
+from core.linux.checkpoints import checkpoint
 from core.monitor import birth, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.life import FIRST, Life, Process, StartFailed
@@ -34,6 +35,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
         life.cgroup.create()
         life.warnings = [*spec["warnings"], *life.cgroup.limit(spec["limits"])]
         life.cgroup.filter_devices(ALL_DEVICES if spec["privileged"] else device_rules(spec["device_accesses"]))
+        checkpoint("start:grouped")
         life.log = life.log or open_log(life.loop, spec, is_first=True)
         position = life.log.position
         life.session = Session(life.loop, life.log, stdin_once=spec["stdin_once"], note=life.note, on_change=life.keep)
@@ -43,6 +45,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
         ours, theirs = channel_pair()
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
         attempt.bear(life, steps, theirs, pipes, window)
+        checkpoint("start:cloned")
         theirs.close()
         if pipes:
             pipes.close_theirs()
@@ -50,10 +53,13 @@ def start(life: Life, window: tuple[int, int]) -> None:
         ours.close()
         if pipes:
             life.session.use_pipes(pipes.stdin, pipes.stdout, pipes.stderr)
+        checkpoint("start:executed")
         ticks = procfs.read_start_ticks(attempt.pid) or 0
         life.process = Process(attempt.pid, attempt.pidfd, ticks, time.time_ns(), position, is_child=True)
         life.keep()
+        checkpoint("start:kept")
         life.write_running()
+        checkpoint("start:written")
     except StartFailed:
         attempt.give_up(life)
         raise

@@ -21,6 +21,8 @@ run root (this boot)
   boot_id
   spawner.lock, spawner.sock
   c/<id16>/{alive.lock, monitor.sock}     16 digits keep sun_path below 108
+  c/<id16>/handover.json                  for the monitor that follows a killed one
+  c/<id16>/ended-<pid>                    wait status of a process whose monitor was killed
 """
 
 from __future__ import annotations

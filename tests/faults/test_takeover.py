@@ -71,7 +71,7 @@ def numbers_are_whole(text: str) -> bool:
 
 
 def touch_stop(run: Runner, container: str) -> None:
-    assert run.exec(container, "touch", "/stop").code == 0
+    assert run.exec(container, "touch", "/stop").code in (0, 137)  # 137: the container was over before it was
 
 
 @pytest.mark.parametrize("kill", KILLS)
@@ -226,8 +226,7 @@ def test_a_process_that_ends_while_its_monitor_is_dead_is_not_missed(run: Runner
     os.kill(state.pid, signal.SIGKILL)
     os.kill(monitor, signal.SIGKILL)
     assert run.engine.containers.wait(container) == 137
-    events = [e.action for e in _events(run.engine, container)]
-    assert events.count("die") == 1
+    wait_until(lambda: [e.action for e in _events(run.engine, container)].count("die") == 1, "its death to be told")
 
 
 def _events(engine: Engine, container: str) -> list[Any]:

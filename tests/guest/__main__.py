@@ -1,4 +1,7 @@
-"""`python -m tests.guest [pytest arguments]`: the kernel tests on a machine with cgroup v2 only."""
+"""`python -m tests.guest [pytest arguments]`: the kernel tests on a machine with cgroup v2 only.
+
+With --reboot alone it is a reboot that is tested: reboot.py.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def main(arguments: list[str]) -> int:
             directory = Path(name)
             root = root_image()
             drive = project_drive(directory, wanted)
-            boot(root, drive, timeout_s=_TIMEOUT_S)
+            boot(root, drive, timeout_s=_TIMEOUT_S, reboots=wanted == ["--reboot"])
             code = read_result(drive, "code", directory).strip()
     except GuestError as error:
         print(f"guest: {error}", file=sys.stderr)

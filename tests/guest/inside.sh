@@ -20,6 +20,22 @@ for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
     echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
 export PYTHONPATH=/opt/wharf:/project WHARF_TEST_PROBE=/project/probe
+if grep -qx -e --reboot arguments; then
+    # twice through here: the first time ends as if the power had failed, the second is the boot after that
+    phase=after
+    [ -e rebooted ] || phase=before
+    python3 -m tests.guest.reboot "$phase" 2>&1
+    echo $? >code
+    if [ "$phase" = before ] && [ "$(cat code)" = 0 ]; then
+        touch rebooted
+        mount -o remount,ro /project
+        echo b >/proc/sysrq-trigger
+    fi
+    sync
+    mount -o remount,ro /project
+    echo o >/proc/sysrq-trigger
+    while :; do sleep 1; done
+fi
 set --
 while IFS= read -r argument; do
     set -- "$@" "$argument"

@@ -9,10 +9,11 @@ from pathlib import Path
 from tests.guest.image import GuestError, kernel
 
 
-def boot(root: Path, project: Path, *, timeout_s: float) -> None:
+def boot(root: Path, project: Path, *, timeout_s: float, reboots: bool = False) -> None:
     """Run the guest until it powers off; what its console says is printed as it comes.
 
     Args: root: its root file system, left unchanged. project: the drive that it may write to.
+        reboots: whether a reboot boots again (what it wrote to its root is kept so long) instead of ending.
     Raises: GuestError: QEMU is missing, or the guest did not end in time.
     """
     image, initrd, _ = kernel()
@@ -22,7 +23,8 @@ def boot(root: Path, project: Path, *, timeout_s: float) -> None:
         *("-drive", f"file={root},if=virtio,format=raw,snapshot=on"),
         *("-drive", f"file={project},if=virtio,format=raw"),
         *("-append", "console=ttyS0 root=/dev/vda rw init=/guest-init cgroup_no_v1=all quiet panic=-1"),
-        *("-nographic", "-no-reboot", "-nic", "none"),
+        *("-nographic", "-nic", "none"),
+        *(() if reboots else ("-no-reboot",)),
     ]
     try:
         machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stdout, stderr=sys.stderr)

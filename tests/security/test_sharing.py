@@ -35,7 +35,7 @@ def of_host() -> dict[str, str]:
         (Namespaces(ipc="shareable"), set()),
         (Namespaces(pid="host", ipc="host", uts="host", cgroup="host"), {"pid", "ipc", "uts", "cgroup"}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Namespaces) else "shared",
 )
 def test_SN1_only_what_is_asked_for_is_shared_with_the_host(run: Runner, modes: Namespaces, shared: set[str]) -> None:
     ours, theirs = of_host(), namespaces(run, modes)
