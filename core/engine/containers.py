@@ -109,9 +109,10 @@ class EngineContainers:
         from core.engine.sandboxes import build_sandbox
 
         try:
-            spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
+            sandbox = build_sandbox(self._roots, container, self._records.get)
             wish = msgspec.to_builtins(attach) if attach else None
-            connection, answer = launch.request_start(self._roots, spec, wish)
+            places = {name: str(getattr(sandbox, name)) for name in launch.PLACES}
+            connection, answer = launch.request_start(self._roots, msgspec.json.encode(sandbox), places, wish)
         except EngineError as error:
             self._note_failure(container, error)
             raise

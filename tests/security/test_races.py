@@ -17,6 +17,7 @@ from core.model.isolation import Namespaces
 from core.model.logs import LogQuery
 from core.model.mounts import MountSpec
 from core.model.protection import read_protection
+from core.monitor import adopting
 from tests.conftest import STARTER, Runner, collect, wait_until
 from tests.security.test_escapes import join_for
 
@@ -355,3 +356,32 @@ def test_SC16_a_process_of_the_host_can_not_be_traced_without_the_filter_either(
     open_filter = read_protection(("seccomp=unconfined",))
     result = run("/probe", "ptrace", str(os.getpid()), probe=True, protection=open_filter)
     assert result.out == "3\n"  # ESRCH: in its process namespace there is no such process
+
+
+# ── taking over: what a container has open ───────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("swapped", ["fifo", "device", "pipe", "file of that number"])
+def test_SE1_a_pipe_is_reopened_only_while_it_is_that_pipe(tmp_path: Path, swapped: str) -> None:
+    """A monitor that takes over opens its pipes by the container's own descriptors, which may be swapped meanwhile."""
+    reading, writing = os.pipe()
+    path, inode = f"/proc/self/fd/{writing}", os.fstat(reading).st_ino
+    again = adopting._open_pipe(path, inode, os.O_RDONLY)
+    assert os.fstat(again).st_ino == inode
+    opened = [reading, writing, again]
+    os.mkfifo(tmp_path / "fifo")
+    match swapped:
+        case "pipe":
+            opened += os.pipe()
+            target = opened[-1]
+        case "device":
+            opened.append(target := os.open("/dev/null", os.O_PATH))
+        case _:
+            opened.append(target := os.open(tmp_path / "fifo", os.O_PATH))
+    os.dup2(target, writing)
+    if swapped == "file of that number":
+        inode = os.fstat(target).st_ino
+    with pytest.raises(OSError, match="another file"):
+        adopting._open_pipe(path, inode, os.O_RDONLY)
+    for descriptor in opened:
+        os.close(descriptor)
