@@ -147,9 +147,9 @@ def open_null() -> int:
     """The container's /dev/null, made sure to be that device (why: CVE-2025-31133)."""
     try:
         descriptor = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise StageError("standard input", error, f"the container's /dev/null: {reason}", 126) from None
+    except OSError as missing:
+        reason = (missing.strerror or "").lower()
+        raise StageError("standard input", missing, f"the container's /dev/null: {reason}", 126) from None
     found = os.fstat(descriptor)
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
         other = OSError(errno.EPERM, "it is not the null device", "/dev/null")
