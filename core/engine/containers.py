@@ -205,7 +205,7 @@ class EngineContainers:
                 stage=str(answer.get("stage")),
                 errno=int(answer.get("errno") or 0),
                 path=answer.get("path"),
-                exit_code=int(answer.get("code") or 126),
+                exit_code=127 if answer.get("code") == 127 else 126,  # docker's exec knows no 125
             )
         if spec.detach:
             connection.close()
