@@ -48,11 +48,11 @@ def request_start(
         WrongState: a spawner of another version keeps containers.
         TimedOut: no answer.
     """
-    return _request_start(roots, spec, attach, may_replace=True)
+    return _request_start(roots, spec, places, attach, may_replace=True)
 
 
 def _request_start(
-    roots: Roots, spec: bytes, attach: dict[str, Any] | None, *, may_replace: bool
+    roots: Roots, spec: bytes, places: dict[str, str], attach: dict[str, Any] | None, *, may_replace: bool
 ) -> tuple[proto.Socket, dict[str, Any]]:
     document = os.memfd_create("sandbox")
     try:
@@ -86,7 +86,7 @@ def _request_start(
         if not may_replace:
             raise _other_version(roots, answer)
         _replace(roots, answer)
-        return _request_start(roots, spec, attach, may_replace=False)
+        return _request_start(roots, spec, places, attach, may_replace=False)
     if answer.get("event") not in ("started", "running"):
         connection.close()
         raise _refused(answer)
