@@ -245,6 +245,7 @@ class EngineContainers:
         if not isinstance(container.state, Running):
             return
         self._stay_ended(container)
+        checkpoint("stop:asked")
         own_s = container.config.spec.stop_timeout_s
         grace_s = timeout_s if timeout_s is not None else _GRACE_S if own_s is None else own_s
         number = parse_signal(signal or container.config.stop_signal or "TERM")
@@ -252,6 +253,7 @@ class EngineContainers:
             if container.state.paused:
                 self._tell(container, {"op": "unpause"})
             self._tell(container, {"op": "signal", "number": number})
+            checkpoint("stop:signalled")
             if self._await_exit(container, None if grace_s < 0 else float(grace_s)) is None:
                 self._kill_hard(container)
         except WrongState:

@@ -16,7 +16,16 @@ from typing import Any
 
 import msgspec
 
-from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
+from core.errors import (
+    AlreadyExists,
+    Conflict,
+    CorruptDocument,
+    EngineError,
+    InvalidInput,
+    NotFound,
+    Unsupported,
+    wrapped,
+)
 from core.linux import procfs
 from core.linux.checkpoints import checkpoint
 from core.linux.files import is_locked, sync_directory
@@ -139,7 +148,7 @@ class ContainerRecords:
             if not directory.exists():
                 raise _no_such(container_id) from None
             return self._damaged(container_id, f"{error} is missing")
-        except CorruptDocument as error:
+        except (CorruptDocument, Unsupported) as error:
             return self._damaged(container_id, error.message)
         health = self._health(directory, state) if config.health and config.health.is_on else None
         return Container(config=config, settings=settings, state=state, directory=str(directory), health=health)
@@ -148,8 +157,8 @@ class ContainerRecords:
         """What its monitor noted; docker calls what does not run unhealthy, whatever it was before."""
         try:
             health = read_struct(directory / "health.json", "container.health", Health)
-        except (FileNotFoundError, CorruptDocument):
-            return None  # not started yet, or damaged: the next answer is written anew
+        except (FileNotFoundError, CorruptDocument, Unsupported):
+            return None  # not started yet, damaged, or a later version's: the next answer is written anew
         if isinstance(state, Running):
             return health
         return msgspec.structs.replace(health, status="unhealthy")
@@ -194,7 +203,7 @@ class ContainerRecords:
         name = next((name for name, target in self._names() if target == container_id), container_id[:12])
         try:
             config = self._config(container_id)
-        except (FileNotFoundError, CorruptDocument):
+        except (FileNotFoundError, CorruptDocument, Unsupported):
             from core.model.container import ContainerSpec
 
             config = ContainerConfig(

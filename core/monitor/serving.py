@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from core.linux.checkpoints import checkpoint
 from core.monitor import proto
 from core.monitor.life import Life
 from core.monitor.loop import READ
@@ -151,6 +152,8 @@ class Desk:
     def _stop(self) -> dict[str, Any]:
         """Whatever ends it from now on, it stays ended."""
         self._life.restarts.is_stopped_by_hand = True
+        self._life.write_handover()
+        checkpoint("stop:noted")
         if self._life.process is None:
             self._on_stop()
         return {"event": "ok"}

@@ -17,6 +17,7 @@ from core.engine.engine import Engine
 from core.linux import procfs
 from core.model.container import ContainerSpec, ExecSpec, Exited, Running
 from core.model.logs import LogQuery
+from core.monitor.adopting import LOST_STREAMS
 from tests.conftest import STARTER, Result, Runner, collect, wait_until
 from tests.faults.test_kills import keeper_of, log_text, monitor_of, roles, spawner_of
 
@@ -206,6 +207,28 @@ def test_killed_together_with_all_that_stands_beside_it(run: Runner) -> None:
     container = run.background("sh", "-c", COUNT)
     kill_all(run.engine, container)
     assert run.engine.containers.inspect(container).status == "running"
+    touch_stop(run, container)
+    code = run.engine.containers.wait(container)
+    found = run.engine.containers.inspect(container).state
+    assert isinstance(found, Exited)
+    assert (code, found.error) in [
+        (7, ""),
+        (255, "its monitor was killed, and its exit code could not be learnt any more"),
+    ]
+    assert numbers_are_whole(log_text(run.engine, container))
+
+
+def test_terminal_killed_together_with_all_that_stands_beside_it(run: Runner) -> None:
+    """Nobody has its master any more: what it writes from then on is lost, it is said so, and all else goes on."""
+    container = run.background("sh", "-c", SLOW, tty=True)
+    wait_until(lambda: len(log_text(run.engine, container).split()) > 5, "some output")
+    kill_all(run.engine, container)
+
+    def is_said() -> bool:
+        state = run.engine.containers.inspect(container).state
+        return isinstance(state, Running) and LOST_STREAMS in state.warnings
+
+    wait_until(is_said, "the loss to be said")
     touch_stop(run, container)
     code = run.engine.containers.wait(container)
     found = run.engine.containers.inspect(container).state
