@@ -57,10 +57,9 @@ def confine(
 
     Args: filters: bounding mask → the default filter. no_file: the limit of open files without a wish.
     """
-    may_raise = bool(caps.read_mask("CapEff") >> caps.CAPABILITIES["SYS_RESOURCE"] & 1)
-    rlimits, warnings = _fit(spec["ulimits"], no_file, may_raise=may_raise)
+    rlimits, warnings = _fit(spec["ulimits"], no_file)
     score = spec["oom_score_adj"]
-    if not may_raise and score < (lowest := min(0, _own_oom_score())):
+    if score < 0 and not _may_raise() and score < (lowest := min(0, _own_oom_score())):
         warnings.append(f"--oom-score-adj {score} is {lowest} here: less needs CAP_SYS_RESOURCE, which we lack")
         score = lowest
     program: bytes | None
@@ -78,7 +77,7 @@ def confine(
         rlimits=rlimits,
         groups=tuple(spec["groups"]),
         oom_score=score,
-        apparmor=spec["apparmor"] if _has_apparmor() else "",
+        apparmor=spec["apparmor"] if spec["apparmor"] and _has_apparmor() else "",
     )
     return terms, warnings
 
@@ -88,12 +87,15 @@ def _own_oom_score() -> int:
         return int(file.read())
 
 
-def _fit(
-    ulimits: list[dict[str, Any]], no_file: tuple[int, int], *, may_raise: bool
-) -> tuple[tuple[tuple[int, int, int], ...], list[str]]:
+def _may_raise() -> bool:
+    return bool(caps.read_mask("CapEff") >> caps.CAPABILITIES["SYS_RESOURCE"] & 1)
+
+
+def _fit(ulimits: list[dict[str, Any]], no_file: tuple[int, int]) -> tuple[tuple[tuple[int, int, int], ...], list[str]]:
     """Limits as they can be set: without CAP_SYS_RESOURCE none may rise above ours, with a warning that says so."""
     found = {resource.RLIMIT_NOFILE: no_file}
-    warnings = []
+    warnings: list[str] = []
+    may_raise = bool(ulimits) and _may_raise()
     for limit in ulimits:
         number = _RLIMITS[limit["name"]]
         soft, hard = (_UNLIMITED if value == -1 else value for value in (limit["soft"], limit["hard"]))

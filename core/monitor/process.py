@@ -152,8 +152,8 @@ def open_null() -> int:
         raise StageError("standard input", missing, f"the container's /dev/null: {reason}", 126) from None
     found = os.fstat(descriptor)
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
-        error = OSError(errno.EPERM, "it is not the null device", "/dev/null")
-        raise StageError("standard input", error, "the container's /dev/null is not the null device", 126)
+        other = OSError(errno.EPERM, "it is not the null device", "/dev/null")
+        raise StageError("standard input", other, "the container's /dev/null is not the null device", 126)
     return descriptor
 
 

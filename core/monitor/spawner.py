@@ -39,7 +39,7 @@ _SAMPLE_EVERY_S = 1.0
 _IDLE_S = 30.0
 _QUIT_WAIT_S = 5.0
 _DEFERRED_MOST_S = 15.0
-_SPARE_AFTER_S = 0.005
+_SPARE_AFTER_S = 0.010
 """Not at once: the container that starts just now needs the processor more."""
 _ADOPTIONS_MOST = 5
 _ADOPTIONS_WITHIN_S = 30.0
