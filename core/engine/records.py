@@ -46,6 +46,8 @@ _LOST_CODE = 255
 _TAKEOVER_S = 5.0
 _POLL_S = 0.002
 BUILDING = ".new-"
+HELD_UP = "held-up"
+"""A file of a container's run root, as core.monitor.life writes it."""
 
 
 _STEADY_NS = 1_000_000_000
@@ -110,7 +112,15 @@ class ContainerRecords:
                 self._kept.pop(container_id, None)
         if not isinstance(container.state, Running):
             return container
-        return self._settled(container)
+        return self._settled(self._with_hindrance(container, container.state))
+
+    def _with_hindrance(self, container: Container, state: Running) -> Container:
+        """What its monitor says of an output that waits: in the run root, for the disk may be full."""
+        try:
+            held_up = (self._roots.runtime(container.id) / HELD_UP).read_text()
+        except OSError:
+            return container
+        return msgspec.structs.replace(container, state=msgspec.structs.replace(state, held_up=held_up))
 
     def _settled(self, container: Container) -> Container:
         state = self._settle(container.id, container.state)
@@ -209,8 +219,10 @@ class ContainerRecords:
 
     def _settle(self, container_id: str, state: ContainerState) -> ContainerState:
         """Running is true only while a monitor says so, or at least the process still lives."""
-        if not isinstance(state, (Running, Restarting)) or is_locked(self._roots.alive_lock(container_id)):
+        if not isinstance(state, (Running, Restarting)):
             return state
+        if is_locked(self._roots.alive_lock(container_id)):
+            return self._kept_exit(container_id) or state  # it may be over, and its monitor about to leave
         if state.boot_id != self._boot_id:
             return self._lost(state, "the host was restarted while it ran")
         if kept := self._kept_exit(container_id):

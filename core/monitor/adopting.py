@@ -16,10 +16,10 @@ from typing import Any
 
 from core.linux import pidfd, procfs
 from core.linux.inroot import filesystem_magic
+from core.monitor import proto
 from core.monitor.added import AddedProcesses, take_marks_away
 from core.monitor.life import FIRST, Life, Process
 from core.monitor.log_driver import open_log
-from core.monitor.session import Session
 from core.monitor.vault import Kept
 
 _PIPEFS_MAGIC = 0x50495045
@@ -37,7 +37,12 @@ def read_handover(runtime_dir: str) -> dict[str, Any] | None:
 
 
 def read_spec(kept: Kept) -> dict[str, Any] | None:
-    """What the container was started from, by whoever still knows it."""
+    """What the container was started from, by whoever still knows it; another version's is not for us to go by."""
+    spec = _kept_spec(kept)
+    return spec if spec and spec.get("protocol") == proto.PROTOCOL else None
+
+
+def _kept_spec(kept: Kept) -> dict[str, Any] | None:
     if handover := read_handover(kept.places["runtime_dir"]):
         spec: dict[str, Any] = handover["spec"]
         return spec
@@ -68,7 +73,7 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
     )
     life.is_paused = bool(state["paused"])
     life.warnings = list(state["warnings"])
-    life.session = Session(life.loop, life.log, stdin_once=life.spec["stdin_once"], note=life.note, on_change=life.keep)
+    life.session = life.new_session()
     life.confine()  # its warnings were noted at the start
     if not descriptors:
         descriptors = _reopened(life, handover.get("streams") or {})

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from core.linux.remove import remove_tree
 from core.monitor import proto, records
 from core.monitor.added import take_marks_away
-from core.monitor.life import Life
+from core.monitor.life import HELD_UP, Life
 
 
 class End(NamedTuple):
@@ -46,20 +46,26 @@ class End(NamedTuple):
 
 
 def end_run(life: Life, code: int, error: str = "") -> End:
-    """The first process has ended: take its last words, and clear away what ran beside it."""
+    """The first process has ended: clear away what ran beside it. Its last words are still to be taken."""
     assert life.process
-    assert life.session
     if life.health:
         life.health.end()
         life.health = None
     finished_ns = time.time_ns()
     started_ns = life.process.started_ns
-    life.session.drain()
     is_oom_killed = life.cgroup.oom_kills() > 0
     if is_oom_killed:
         life.note("oom")
-    life.cgroup.remove()
+    life.remove_group()
     return End(code, started_ns, finished_ns, is_oom_killed, error)
+
+
+def without_rest(life: Life, end: End) -> End:
+    """Somebody does not want to wait for room for the last output: how much it was, the state tells."""
+    assert life.session
+    lost = f"the last {life.session.unread()} bytes of its output were dropped: the log could not take them"
+    life.note_wait("")
+    return end._replace(error="; ".join(filter(None, (end.error, lost))))
 
 
 def note_end(life: Life, end: End) -> None:
@@ -105,6 +111,11 @@ def _keep_for_later(life: Life, error: OSError, fields: dict[str, Any]) -> None:
         pass  # no disk takes it: those who wait are told by packet
 
 
+def forget_exit(life: Life) -> None:
+    """What was kept of an earlier run's end must not be taken for the next one's."""
+    _forget(f"{life.spec['runtime_dir']}/exit.json")
+
+
 def take_away(life: Life) -> list[str]:
     """--rm: one rename takes the container away; what it was lies in the trash, by the names returned."""
     spec = life.spec
@@ -146,7 +157,7 @@ def _free_name(spec: dict[str, Any]) -> None:
 def clear_runtime(life: Life, *, gone: bool = False) -> None:
     """Nothing of a run stays in the run root; of a container that is gone not even its lock."""
     directory = life.spec["runtime_dir"]
-    for name in ("monitor.sock", "rootfs", "handover.json"):
+    for name in ("monitor.sock", "rootfs", "handover.json", HELD_UP):
         _forget(f"{directory}/{name}")
     take_marks_away(directory)
     clear_statuses(directory)

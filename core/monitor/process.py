@@ -179,6 +179,8 @@ def _exec(argv: list[str], environment: list[str]) -> NoReturn:
     values = dict(item.partition("=")[::2] for item in environment)
     if "/" in name:
         candidates = [name]
+    elif not name:
+        candidates = []
     else:
         candidates = [os.path.join(d or ".", name) for d in values.get("PATH", _DEFAULT_PATH).split(":")]
     failure: OSError = FileNotFoundError(errno.ENOENT, "executable file not found in $PATH")
@@ -192,6 +194,9 @@ def _exec(argv: list[str], environment: list[str]) -> NoReturn:
             failure = error
             if error.errno not in (errno.EACCES, errno.EPERM):
                 break
+        except ValueError as error:  # a zero byte, or a variable without a name: an image may ask for anything
+            failure = OSError(errno.EINVAL, str(error))
+            break
     missing = failure.errno in (errno.ENOENT,)
     if "/" not in name and missing:
         text = f'exec: "{name}": executable file not found in $PATH'

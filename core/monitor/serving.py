@@ -77,7 +77,7 @@ class Desk:
                 life.waiting.append(connection)
                 return None
             case "signal":
-                return self._signal(int(request["number"]))
+                return self._signal(int(request["number"]), drops_rest=bool(request.get("drops_rest")))
             case "stop":
                 return self._stop()
             case "go":
@@ -120,6 +120,7 @@ class Desk:
             request["resume"] = {"position": position, "received": [0, 0]}
         proto.answer(connection, {"event": "ok", "position": position, "taken": life.session.taken})
         life.session.attach(connection, request)
+        life.keep_attended()
 
     def _exec(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
         life = self._life
@@ -154,8 +155,13 @@ class Desk:
             self._on_stop()
         return {"event": "ok"}
 
-    def _signal(self, number: int) -> dict[str, Any]:
+    def _signal(self, number: int, *, drops_rest: bool) -> dict[str, Any]:
         life = self._life
+        if life.is_waiting_for_room:
+            if not drops_rest:
+                return _refusal("the container has ended, and its last output waits for room in the log", 3)
+            life.drops_rest = True
+            return {"event": "ok"}
         if life.process is None:
             return _refusal("the container is not running", 3)
         try:

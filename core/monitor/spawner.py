@@ -15,7 +15,6 @@ import gc
 import os
 import resource
 import signal
-import sys
 import time
 import traceback
 from typing import Any, NamedTuple, NoReturn
@@ -180,7 +179,9 @@ class Spawner:
         """Whether the connection is kept."""
         request = proto.parse(packet)
         match request.get("op"):
-            case "start" if len(descriptors) == 1 and request.get("protocol") == proto.PROTOCOL:
+            case "start" if request.get("protocol") != proto.PROTOCOL:
+                self._refuse(connection, "the spawner is of another version")
+            case "start" if len(descriptors) == 1:
                 return self._start(connection, packet, descriptors[0])
             case "monitor":
                 self._welcome(connection, request)
@@ -208,7 +209,7 @@ class Spawner:
 
     def _refuse(self, connection: proto.Socket, text: str) -> None:
         try:
-            proto.send(connection, {"event": "error", "text": text, "errno": 0})
+            proto.send(connection, {"event": "error", "text": text, "errno": 0, "protocol": proto.PROTOCOL})
         except OSError:
             pass
 
@@ -481,8 +482,8 @@ def _settle(tag: str, hierarchies: driver.Hierarchies) -> None:
 def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
     """Become the keeper of a run root, which forks the spawner, unless there is one already.
 
-    Args: ready: a pipe to write one byte to when we listen. sealed: the descriptor this interpreter
-        was started from, to be closed.
+    Args: ready: a pipe to write one byte to when we listen, or somebody else does. sealed: the
+        descriptor this interpreter was started from, to be closed.
     """
     # nothing in a container may look at us or, through us, at the host's interpreter (why: CVE-2019-5736)
     check(LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
@@ -492,7 +493,10 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.write(ready, b"0")
         os._exit(0)
+    if os.fork():
+        os._exit(0)  # whoever started us reaps this one at once, and may live as long as it likes
     try:
         _name_process("keeper")
         check(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
@@ -531,4 +535,4 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
     except Exception:
         # the boundary of this process: nobody above could read it
         note_trouble(log, "keeper", traceback.format_exc())
-        sys.exit(1)
+        os._exit(1)
