@@ -23,6 +23,7 @@ byte tells its kind:
     on an attachment  resize, close-stdin, detach; taken (input that the process was given), exit
     answers           started, running, failed, ok, error, exit
 
+A start names the container's places; its document is for the monitor alone to read.
 Every first request carries "protocol". A start is only done where both speak the same: a spawner's
 refusal says its own, and the engine has an idle one end and starts the next. Monitors answer engines
 of any version in what both know.

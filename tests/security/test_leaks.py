@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.backend import AttachWish
-from core.model.container import ExecSpec
+from core.model.container import ContainerSpec, ExecSpec
 from core.model.health import HealthCheck
 from core.model.isolation import Namespaces
-from tests.conftest import Runner, collect, wait_until
+from tests.conftest import STARTER, Runner, collect, wait_until
 
 SECRETS = tuple(f"SECRET{number}=canary-of-another-{number}-{'x' * 100}" for number in range(200))
 REMAP = Namespaces(user="remap")
@@ -124,3 +124,14 @@ def said(run: Runner, container: str) -> list[str]:
     """The answers of a container's health checks."""
     health = run.engine.containers.inspect(container).health
     return [result.output for result in health.results] if health else []
+
+
+def test_SN9_the_first_thing_a_command_sees_of_init_is_nothing_of_the_host(run: Runner) -> None:
+    """The command may be faster than its parent: nothing is left to overwrite once it runs."""
+    made = run.engine.containers.create(
+        ContainerSpec(image=STARTER, command=("cat", "/proc/1/cmdline", "/proc/1/environ"), init=True, privileged=True)
+    )
+    for _ in range(40):
+        attached = run.engine.containers.start(made.id, AttachWish())
+        assert attached is not None
+        assert collect(attached).out.strip("\0") == "init"

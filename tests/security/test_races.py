@@ -73,13 +73,26 @@ def test_SE3_CVE_2025_31133_a_false_null_device_of_the_image_is_covered(run: Run
     assert VICTIM.read_text() == before
 
 
-@pytest.mark.parametrize("remapped", [False, True], ids=["plain-users", "remapped"])
-def test_SE3_CVE_2025_31133_an_added_process_takes_no_false_null_device(run: Runner, remapped: bool) -> None:
+@pytest.mark.parametrize(
+    ("false", "remapped"),
+    [
+        (f"ln -sf {VICTIM} /dev/null", False),
+        (f"ln -sf {VICTIM} /dev/null", True),
+        ("echo a file > /dev/null", True),
+        ("echo a file > /dev/null", False),
+        ("mknod /dev/null c 1 5", False),
+        ("true", False),
+    ],
+    ids=["link", "link-remapped", "file-remapped", "file", "device", "nothing"],
+)
+def test_SE3_CVE_2025_31133_an_added_process_takes_no_false_null_device(
+    run: Runner, false: str, remapped: bool
+) -> None:
     before = VICTIM.read_text()
     modes = Namespaces(user="remap") if remapped else Namespaces()
-    script = f"umount -l /dev/null; rm -f /dev/null; ln -sf {VICTIM} /dev/null; ls -l /dev/null; sleep 100"
+    script = f"umount -l /dev/null; rm -f /dev/null; {false}; echo done; sleep 100"
     container = run.background("sh", "-c", script, namespaces=modes, cap_add=("CAP_SYS_ADMIN",))
-    wait_until(lambda: "->" in text_of(run, container), "the device to be replaced")
+    wait_until(lambda: "done" in text_of(run, container), "the device to be replaced")
     with pytest.raises(SandboxFailed, match="null"):
         run.engine.containers.exec(container, ExecSpec(argv=("true",)), AttachWish())
     assert VICTIM.read_text() == before
