@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 _UNEXPECTED = 70
+_FLAG_PROBLEM = 125
+
+
+class _UnknownFlag(InvalidInput):
+    """A flag before the command that nobody knows: 125, as docker has it."""
 
 
 class EngineOnDemand:
@@ -101,7 +106,7 @@ class GlobalOptions:
 def read_global_options(words: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     """Split what stands before the command from the command.
 
-    Raises: InvalidInput: a flag that is not known.
+    Raises: _UnknownFlag: a flag that is not known. InvalidInput: one without its value.
     """
     options = GlobalOptions()
     rest = list(words)
@@ -128,7 +133,7 @@ def read_global_options(words: Sequence[str]) -> tuple[GlobalOptions, list[str]]
         elif word == "--":
             break
         else:
-            raise InvalidInput(f"unknown flag: {word}", hint=f"Run '{NAME} --help' for more information")
+            raise _UnknownFlag(f"unknown flag: {word}")
     return options, rest
 
 
@@ -140,6 +145,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options, words = read_global_options(sys.argv[1:] if argv is None else argv)
         debug = options.debug
         return _run(options, words, io)
+    except _UnknownFlag as error:
+        io.complain(f"{NAME}: {error}\n\nRun '{NAME} --help' for more information")
+        return _FLAG_PROBLEM
     except EngineError as error:
         from app.commands.language import explain
 
@@ -204,7 +212,7 @@ def _console(backend: EngineOnDemand, options: GlobalOptions, io: Io) -> int:
     if os.geteuid() != 0:
         raise _needs_root()
     if not (io.stdin_is_tty and io.out_is_tty):
-        raise InvalidInput("the console needs a terminal", hint=f"for a command language, Run '{NAME} --help'")
+        raise InvalidInput("the console needs a terminal", hint=f"'{NAME} --help' shows what can be asked without one")
     from app.console.application import run_console
 
     def look(most: int) -> Glance | None:

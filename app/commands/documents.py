@@ -7,7 +7,7 @@ the answer it would get of a container without it.
 
 from __future__ import annotations
 
-from app.commands.go_values import Omitting, OpenMap
+from app.commands.go_values import NIL, Omitting, OpenMap
 from app.commands.host_config import host_config
 from app.format import rfc3339_nano
 from core.model.container import Container, ContainerSpec, Created, Exited, Restarting, Running
@@ -135,7 +135,7 @@ def _state(container: Container) -> Document:
             document |= {"ExitCode": state.exit_code, "Error": state.error}
     if container.health:
         document["Health"] = _health(container.health)
-    return document
+    return Omitting(document, {"Health": NIL})
 
 
 def _health(health: Health) -> Document:
@@ -291,7 +291,8 @@ _NOT_WHEN_EMPTY = ("ExposedPorts", "StopSignal")
 def _without_empty(config: Document) -> Omitting:
     """A config as docker's JSON has it: these fields only with something in them; templates may ask all the same."""
     shown = {name: value for name, value in config.items() if value or name not in _NOT_WHEN_EMPTY}
-    return Omitting(shown, {name: config[name] for name in _NOT_WHEN_EMPTY if name not in shown})
+    hidden: Document = {name: config[name] for name in _NOT_WHEN_EMPTY if name not in shown}
+    return Omitting(shown, {"Healthcheck": NIL, "StopTimeout": NIL, **hidden})
 
 
 def volume_document(volume: Volume) -> Document:

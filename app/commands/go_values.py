@@ -24,6 +24,10 @@ class Omitting(Record):
     """A record whose JSON has its fields in the order they are given, without those that are empty there."""
 
 
+class Struct(dict[str, object]):
+    """What Go has as a struct and prints as its values alone, in their order."""
+
+
 class NoValue:
     """What Go calls the zero reflect.Value."""
 
@@ -32,7 +36,10 @@ NO_VALUE = NoValue()
 
 
 class Nil:
-    """A field that Go has as a pointer to nothing: `<nil>` in text, null in JSON."""
+    """A field that Go has as a pointer to nothing: `<nil>` in text, null in JSON, false in a condition."""
+
+    def __bool__(self) -> bool:
+        return False
 
     def __str__(self) -> str:
         return "<nil>"
@@ -49,6 +56,8 @@ def go_text(value: object) -> str:
         return "true" if value else "false"
     if value is None or value is NO_VALUE:
         return "<no value>"
+    if isinstance(value, Struct | Omitting):
+        return "{" + " ".join(_nested(item) for item in value.values()) + "}"
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{_nested(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, list | tuple):

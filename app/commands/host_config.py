@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.commands.go_values import OpenMap
+from app.commands.go_values import NIL, Omitting, OpenMap, Struct
 from core.model.container import Container, ContainerSpec
 from core.model.limits import DeviceRate, Limits, parse_bytes
 from core.model.mounts import MountSpec
@@ -21,13 +21,13 @@ def host_config(container: Container) -> Document:
         for mount in spec.mounts
         if mount.kind == "tmpfs" and mount.given_by == "--tmpfs"
     }
-    return {
+    shown: Document = {
         "Binds": [_bind(mount) for mount in spec.mounts if _is_bind(mount)] or None,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": container.config.log.driver, "Config": OpenMap(container.config.log.options)},
+        "LogConfig": Struct(Type=container.config.log.driver, Config=OpenMap(container.config.log.options)),
         "NetworkMode": spec.network,
         "PortBindings": OpenMap(),
-        "RestartPolicy": {"Name": restart.name, "MaximumRetryCount": restart.most_retries},
+        "RestartPolicy": Struct(Name=restart.name, MaximumRetryCount=restart.most_retries),
         "AutoRemove": spec.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": list(spec.volumes_from) or None,
@@ -62,6 +62,7 @@ def host_config(container: Container) -> Document:
         **_mounts(spec),
         **_hidden_paths(spec),
     }
+    return Omitting(shown, {"Annotations": OpenMap(), "Tmpfs": OpenMap(), "Sysctls": OpenMap(), "Init": NIL})
 
 
 def _resources(spec: ContainerSpec, limits: Limits) -> Document:

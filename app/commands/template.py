@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import msgspec
 
-from app.commands.go_values import NO_VALUE, OpenMap, Record, go_text
+from app.commands.go_values import NIL, NO_VALUE, OpenMap, Record, go_text
 from app.commands.template_functions import FUNCTIONS, is_true
 from core.errors import InvalidInput
 
@@ -438,6 +438,6 @@ def _field(value: object, name: str, shown: str) -> object:
             f'executing template at <{shown}>: map has no entry for key "{name}"',
             hint=f"there are: {known}" if known else None,
         )
-    if value is NO_VALUE or value is None:
+    if value is NO_VALUE or value is NIL or value is None:
         raise TemplateError(f"executing template at <{shown}>: there is no value to take .{name} of")
     raise TemplateError(f"executing template at <{shown}>: can't evaluate field {name} of {go_text(value)!r}")

@@ -128,6 +128,19 @@ def _html(*values: object) -> str:
     return escape(_print(*values)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
 
 
+def _js(*values: object) -> str:
+    named = {"\\": "\\\\", "'": "\\'", '"': '\\"'}
+    return "".join(
+        named.get(letter)
+        or (
+            f"\\u{ord(letter):04X}"
+            if letter in "<>&=" or (not letter.isprintable() and ord(letter) < 0x10000)
+            else letter
+        )
+        for letter in _print(*values)
+    )
+
+
 def _urlquery(*values: object) -> str:
     from urllib.parse import quote_plus
 
@@ -171,6 +184,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "println": lambda *values: " ".join(go_text(value) for value in values) + "\n",
     "printf": _printf,
     "html": _html,
+    "js": _js,
     "urlquery": _urlquery,
     "json": _json,
     "split": lambda text, separator: _string(text).split(separator),

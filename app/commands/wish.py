@@ -243,11 +243,12 @@ def _read_health(flags: Values) -> HealthCheck | None:
 def read_env(given: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
     """Variables as `K=V`; a bare name takes our own environment's value, or is left out.
 
-    Raises: InvalidInput: a file can't be read, or holds a variable without a name.
+    Raises: InvalidInput: a file can't be read, or holds a variable whose name can't be one.
     """
     found = []
-    for text in [*_lines_of(files), *given]:
+    for text in given:
         _check_env(text)
+    for text in [*_lines_of(files), *given]:
         name, equals, _ = text.partition("=")
         if equals:
             found.append(text)
@@ -257,14 +258,29 @@ def read_env(given: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
 
 
 def _lines_of(paths: Iterable[str]) -> list[str]:
-    lines = []
+    found = []
     for path in paths:
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                lines += [line.lstrip().rstrip("\r\n") for line in file]
+                lines = [line.lstrip().rstrip("\r\n") for line in file]
         except OSError as error:
-            raise wrapped(error, "read", path) from None
-    return [line for line in lines if line and not line.startswith("#")]
+            raise wrapped(error, "open", path) from None
+        lines = [line for line in lines if line and not line.startswith("#")]
+        for line in lines:
+            _check_name(line, path)
+        found += lines
+    return found
+
+
+def _check_name(line: str, path: str) -> None:
+    """A file's line must name what it sets: one with blanks in its name is most often a mistake of quoting."""
+    name = line.partition("=")[0]
+    if not name:
+        raise InvalidInput(f"invalid env file ({path}): no variable name on line '{line}'", hint="write NAME=value")
+    if any(letter.isspace() for letter in name):
+        raise InvalidInput(
+            f"invalid env file ({path}): variable '{name}' contains whitespaces", hint="write NAME=value"
+        )
 
 
 def _read_labels(given: Iterable[str]) -> dict[str, str]:

@@ -86,7 +86,7 @@ def check_host_limits(limits: Limits) -> tuple[str, ...]:
     cpus = os.cpu_count() or 1
     if limits.nano_cpus < 0 or limits.nano_cpus > cpus * 10**9:
         raise InvalidSpec(
-            f"range of CPUs is from 0.01 to {cpus:.2f}, as there are only {cpus} CPUs available",
+            f"Range of CPUs is from 0.01 to {cpus:.2f}, as there are only {cpus} CPUs available",
             hint=f"give it {cpus} or less",
         )
     _check_online(limits.cpuset_cpus, "CPUs", "/sys/devices/system/cpu/online", frozenset(range(cpus)))

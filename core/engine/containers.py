@@ -109,9 +109,10 @@ class EngineContainers:
         from core.engine.sandboxes import build_sandbox
 
         try:
-            spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
+            sandbox = build_sandbox(self._roots, container, self._records.get)
             wish = msgspec.to_builtins(attach) if attach else None
-            connection, answer = launch.request_start(self._roots, spec, wish)
+            places = {name: str(getattr(sandbox, name)) for name in launch.PLACES}
+            connection, answer = launch.request_start(self._roots, msgspec.json.encode(sandbox), places, wish)
         except EngineError as error:
             self._note_failure(container, error)
             raise
@@ -204,7 +205,7 @@ class EngineContainers:
                 stage=str(answer.get("stage")),
                 errno=int(answer.get("errno") or 0),
                 path=answer.get("path"),
-                exit_code=int(answer.get("code") or 126),
+                exit_code=127 if answer.get("code") == 127 else 126,  # docker's exec knows no 125
             )
         if spec.detach:
             connection.close()

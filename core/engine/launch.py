@@ -30,10 +30,16 @@ _BOOTSTRAP = (
 )
 
 
-def request_start(roots: Roots, spec: bytes, attach: dict[str, Any] | None) -> tuple[proto.Socket, dict[str, Any]]:
+PLACES = ("id", "container_dir", "runtime_dir", "cgroup")
+"""The fields of a SandboxSpec that the spawner needs; the rest is the monitor's alone to read."""
+
+
+def request_start(
+    roots: Roots, spec: bytes, places: dict[str, str], attach: dict[str, Any] | None
+) -> tuple[proto.Socket, dict[str, Any]]:
     """Start a container.
 
-    Args: spec: a SandboxSpec as JSON. attach: an AttachWish's fields, None for none.
+    Args: spec: a SandboxSpec as JSON. places: its PLACES. attach: an AttachWish's fields, None for none.
     Returns: the connection and the monitor's answer, "started". With attach, the connection carries
         the process's streams from then on. "running" without streams, when a monitor that was killed
         meanwhile had got so far, and another one has taken over.
@@ -42,16 +48,16 @@ def request_start(roots: Roots, spec: bytes, attach: dict[str, Any] | None) -> t
         WrongState: a spawner of another version keeps containers.
         TimedOut: no answer.
     """
-    return _request_start(roots, spec, attach, may_replace=True)
+    return _request_start(roots, spec, places, attach, may_replace=True)
 
 
 def _request_start(
-    roots: Roots, spec: bytes, attach: dict[str, Any] | None, *, may_replace: bool
+    roots: Roots, spec: bytes, places: dict[str, str], attach: dict[str, Any] | None, *, may_replace: bool
 ) -> tuple[proto.Socket, dict[str, Any]]:
     document = os.memfd_create("sandbox")
     try:
         os.write(document, spec)
-        request: dict[str, Any] = {"op": "start", "protocol": proto.PROTOCOL, "attach": attach}
+        request: dict[str, Any] = {"op": "start", "protocol": proto.PROTOCOL, "places": places, "attach": attach}
         for attempt in (1, 2):
             connection = _connect(roots)
             connection.settimeout(_ANSWER_S)
@@ -80,7 +86,7 @@ def _request_start(
         if not may_replace:
             raise _other_version(roots, answer)
         _replace(roots, answer)
-        return _request_start(roots, spec, attach, may_replace=False)
+        return _request_start(roots, spec, places, attach, may_replace=False)
     if answer.get("event") not in ("started", "running"):
         connection.close()
         raise _refused(answer)

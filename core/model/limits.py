@@ -156,12 +156,15 @@ def check_limits(limits: Limits) -> None:
     """
     memory, swap = limits.memory_bytes, limits.memory_swap_bytes
     if memory and memory < LEAST_MEMORY_BYTES:
-        raise InvalidInput("minimum memory limit allowed is 6MB", hint="ask for -m 6m or more")
+        raise InvalidInput("Minimum memory limit allowed is 6MB", hint="ask for -m 6m or more")
     if swap > 0 and not memory:
-        raise InvalidInput("a memory limit is needed beside --memory-swap", hint="add for example -m 64m")
+        raise InvalidInput(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+            hint="add for example -m 64m",
+        )
     if 0 < swap < memory:
         raise InvalidInput(
-            "minimum memoryswap limit should be larger than memory limit",
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
             hint="--memory-swap counts memory and swap together",
         )
     if limits.cpu_shares < 0 or limits.cpu_shares == 1 or limits.cpu_shares > 262144:
@@ -181,10 +184,10 @@ def check_limits(limits: Limits) -> None:
 def _check_reservation(limits: Limits) -> None:
     reserved = limits.memory_reservation_bytes
     if reserved and reserved < LEAST_MEMORY_BYTES:
-        raise InvalidInput("minimum memory reservation allowed is 6MB", hint="ask for 6m or more")
+        raise InvalidInput("Minimum memory reservation allowed is 6MB", hint="ask for 6m or more")
     if 0 < limits.memory_bytes < reserved:
         raise InvalidInput(
-            "minimum memory limit can not be less than memory reservation limit, see usage",
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
             hint="reserve less, or give -m more",
         )
 

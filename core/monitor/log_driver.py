@@ -43,7 +43,11 @@ def open_log(loop: Loop, spec: dict[str, Any], *, is_first: bool) -> LogWriter |
         log.close(durable=False)
         reason = (error.strerror or str(error)).lower()
         place = driver["address"] or driver["name"]
-        text = f"failed to initialize logging driver: {place}: {reason}"
+        if driver["name"] == "journald":
+            reason = "journald is not enabled on this host: choose another --log-driver"
+        else:
+            reason = f"{place}: {reason}"
+        text = f"failed to initialize logging driver: {reason}"
         raise DriverFailed(error.errno, text) from error
     most_behind = None if driver["is_blocking"] else int(driver["most_behind_bytes"])
     log.shipper = LogShipper(loop, directory, sink, most_behind)

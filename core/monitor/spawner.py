@@ -127,11 +127,14 @@ class Spawner:
                     "id": name,
                     "container_dir": f"{containers_dir}/{name}",
                     "runtime_dir": f"{run_root}/c/{name[:16]}",
-                    "cgroup": f"{os.path.basename(os.path.dirname(state.get('cgroup', '')))}/{name}",
+                    "cgroup": str(state.get("cgroup") or f"/{name}"),
                 }
-                if handover := adopting.read_handover(places["runtime_dir"]):
+                if not os.path.exists(f"{places['runtime_dir']}/handover.json"):
+                    continue
+                # it is read only for what has no process: what we read, containers of others inherit a copy of
+                if not state.get("cgroup") and (handover := adopting.read_handover(places["runtime_dir"])):
                     places["cgroup"] = handover["spec"]["cgroup"]
-                    self._vault.kept[name] = Kept(places)
+                self._vault.kept[name] = Kept(places)
 
     def _look_for_orphans(self) -> None:
         """Containers whose monitor is neither ours nor alive; a living one will connect to us."""
@@ -212,10 +215,11 @@ class Spawner:
 
     def _start(self, connection: proto.Socket, packet: bytes, document: int) -> bool:
         """Hand the request, with its connection, to the spare; it is that container's monitor from now on."""
-        spec = _read_spec(document)
-        if spec["id"] in self._vault.kept:
+        # the document itself is the monitor's to read: what we read, containers of others inherit a copy of
+        places = {name: str(value) for name, value in proto.parse(packet)["places"].items()}
+        if places["id"] in self._vault.kept:
             waiting = _Deferred(connection, packet, os.dup(document), time.monotonic() + _DEFERRED_MOST_S)
-            self._deferred.setdefault(spec["id"], []).append(waiting)
+            self._deferred.setdefault(places["id"], []).append(waiting)
             return True
         while True:
             spare = self._spare or self._fork_spare()
@@ -226,7 +230,6 @@ class Spawner:
             except OSError:
                 spare.channel.close()  # somebody killed it: the next one is fresh
         checkpoint("spawner:handed")
-        places = {name: spec[name] for name in ("id", "container_dir", "runtime_dir", "cgroup")}
         self._keep({"op": "begin", "places": places}, [os.dup(document)])
         self._watch(places, spare.pid, spare.channel)
         self._loop.after(_SPARE_AFTER_S, self._keep_spare)
@@ -344,23 +347,24 @@ class Spawner:
         self._adoptions[container_id] = [*recent, now]
         checkpoint("spawner:adopting")
         kept = self._vault.kept[container_id]
-        spec = adopting.read_spec(kept)
-        if spec is None:
-            self._vault.forget(container_id)
-            if records.read_state(kept.places["container_dir"]).get("type") in ("running", "restarting"):
-                note_trouble(self._log, f"monitor of {container_id}", "was killed, and nothing is known to go on from")
-            return
         note_trouble(self._log, f"monitor of {container_id}", "was killed: another one takes over")
         ours, theirs = channel_pair()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._become(f"monitor of {container_id}", lambda: self._run_successor(theirs, spec, kept))
+            self._become(f"monitor of {container_id}", lambda: self._run_successor(theirs, kept))
         theirs.close()
         self._watch(kept.places, pid, ours)
 
-    def _run_successor(self, channel: proto.Socket, spec: dict[str, Any], kept: Kept) -> None:
-        self._let_go(container_id=spec["id"])
+    def _run_successor(self, channel: proto.Socket, kept: Kept) -> None:
+        self._let_go(container_id=kept.places["id"])
+        spec = adopting.read_spec(kept)
+        if spec is None:
+            proto.send(channel, {"op": "forget", "places": kept.places})
+            if records.read_state(kept.places["container_dir"]).get("type") in ("running", "restarting"):
+                trouble = "nothing is known to go on from"
+                note_trouble(self._log, f"monitor of {kept.places['id']}", trouble)
+            return
         monitor.Monitor(spec, self._host, channel).adopt(kept)
 
     # ── forking ────────────────────────────────────────────────────────────────────────────────

@@ -40,7 +40,8 @@ def start(life: Life, window: tuple[int, int]) -> None:
         position = life.log.position
         life.session = life.new_session()
         life.warnings += life.confine()
-        controllers = plan.v1_controllers(host.hierarchies.v1) if host.hierarchies.version != "2" else ()
+        is_own = spec["cgroup_namespace"] != "host"
+        controllers = plan.v1_controllers(host.hierarchies.v1, own=is_own) if host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])

@@ -174,3 +174,26 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(cli: Cli):
     assert process.stderr is not None
     assert b"Traceback" not in process.stderr.read()
     process.wait(30)
+
+
+@pytest.mark.parametrize("flag", ["--env-file", "--label-file"])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("two words=1", "variable 'two words' contains whitespaces"), ("=x", "no variable name on line '=x'")],
+)
+def test_A14_a_file_of_variables_with_a_name_that_is_none_is_refused(
+    cli: Cli, tmp_path: Path, flag: str, line: str, words: str
+):
+    if cli.name == "podman":
+        pytest.skip("podman has rules and words of its own")
+    (tmp_path / "given").write_text(f"# fine\nA=1\n{line}\n")
+    done = cli("create", *cli.run_words("", flag, str(tmp_path / "given"), "IMAGE", "true")[1:])
+    assert done.code in (1, 125)
+    assert f"invalid env file ({tmp_path / 'given'}): {words}" in done.err
+    assert cli.ok("ps", "-aq") == ""
+
+
+def test_A14_an_empty_program_name_is_not_found(cli: Cli):
+    done = cli(*cli.run_words("run", "--rm", "IMAGE", ""))
+    assert done.code == 127
+    assert 'exec: "": executable file not found in $PATH' in done.err

@@ -162,6 +162,10 @@ TEMPLATES = {
     "{{truncate .Path 3}} {{pad .Path 1 1}}|": "sle  sleep |",
     '{{.State.Status | upper | printf "%q"}}': '"RUNNING"',
     "{{json .Config.Labels}}": '{"k":"v"}',
+    "{{json .State.Health}} {{if .State.Health}}checked{{else}}unchecked{{end}}": "null unchecked",
+    "{{json .HostConfig.Init}}|{{.Config.Healthcheck}}|{{.HostConfig.Sysctls}}": "null|<nil>|map[]",
+    "{{.HostConfig.RestartPolicy}}": "{no 0}",
+    '{{js "a<b"}}': "a\\u003Cb",
 }
 
 

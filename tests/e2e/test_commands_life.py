@@ -208,6 +208,10 @@ def test_A11_exec_of_what_can_not_be_run(cli: Cli):
     cli.start_sleeper("box")
     assert cli("exec", "box", "nonex").code in (126, 127)  # docker before 28 says 126
     assert cli("exec", "box", "/etc").code == 126
+    nothing = cli("exec", "box", "")
+    assert nothing.code in (126, 127)
+    assert 'exec: "": executable file not found in $PATH' in nothing.err
+    assert cli("exec", "-u", "nobody-here", "box", "true").code == 126
     cli.ok("stop", "-t", "0", "box")
     assert cli("exec", "box", "true").code not in (0, 126, 127)
 

@@ -283,7 +283,7 @@ async def test_limits_by_mouse_and_what_can_not_be(console: Open, performed: lis
         await screen.shows("Limits of cron", "holds from its next start on")
         for name, text, problem in (
             ("memory", "", "a limit can be changed, not taken away"),
-            ("memory", "1m", "minimum memory limit allowed is 6MB"),
+            ("memory", "1m", "Minimum memory limit allowed is 6MB"),
             ("cpus", "many", "failed to parse many"),
             ("pids-limit", "x", "'x' is no number"),
         ):

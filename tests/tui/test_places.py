@@ -7,6 +7,7 @@ import time
 import pytest
 from conftest import Open
 from fake_backend import FakeBackend, identity, make_container
+from textual import events
 
 from app.console.widgets.log_view import LogLines
 from app.console.widgets.resource_table import ResourceTable
@@ -242,6 +243,21 @@ async def test_shell_in_a_pane_takes_all_keys_until_it_is_left(console: Open) ->
         await screen.shows("1 Containers")
         shell.end()
         await screen.until(lambda: not screen.app.screen.query_one(TerminalPane).is_open, "ended")
+
+
+async def test_what_is_typed_before_the_shell_has_its_place_is_typed_into_it(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        await screen.press("enter")
+        await screen.until(lambda: bool(screen.app.screen.query(TerminalPane)), "the container's own place")
+        pane = screen.app.screen.query_one(TerminalPane)
+        assert not pane.size.width, "it has its size already"
+        screen.app.screen.action_shell()
+        for key in "ls":
+            pane.on_key(events.Key(key, key))
+        pane.on_paste(events.Paste(" -a"))
+        await screen.until(lambda: bool(screen.backend.shells), "the shell")
+        shell = screen.backend.shells[0]
+        await screen.until(lambda: shell.typed == b"ls -a", "typed")
 
 
 async def test_shell_of_a_stopped_container_says_so(console: Open) -> None:

@@ -91,7 +91,7 @@ def _whole(least: int) -> Callable[[str], object]:
 
 def _some_bytes(text: str) -> None:
     if parse_bytes(text) < 6 * _MIB:
-        raise InvalidSpec("minimum memory limit allowed is 6MB", hint="write 6m or more")
+        raise InvalidSpec("Minimum memory limit allowed is 6MB", hint="write 6m or more")
 
 
 def _some_cpus(text: str) -> None:

@@ -53,6 +53,8 @@ class TerminalPane(Widget, can_focus=True):
         self._session: ShellSession | None = None
         self._wanted: Callable[[int, int], Attachment] | None = None
         """A session asked for while the pane had no size yet."""
+        self._typed_ahead: list[events.Key | events.Paste] = []
+        """What was typed meanwhile: the session gets it first."""
         self._back = 0
         """Rows scrolled back into history."""
         self._frame_due = False
@@ -64,6 +66,7 @@ class TerminalPane(Widget, can_focus=True):
     def open(self, attach: Callable[[int, int], Attachment], detach_keys: bytes = b"") -> None:
         """Begin a session; `attach(rows, columns)` is called in a thread."""
         self.shut()
+        self._typed_ahead.clear()
         self._detach_keys = detach_keys
         self._wanted = attach
         if self.size.width:
@@ -80,6 +83,9 @@ class TerminalPane(Widget, can_focus=True):
         self._session = ShellSession(
             lambda: attach(rows, columns), Relay(self.app), self._draw, self._over, self._detach_keys
         )
+        typed, self._typed_ahead = self._typed_ahead, []
+        for event in typed:
+            self._pass_on(event)
         self.refresh()
 
     def shut(self) -> None:
@@ -144,20 +150,27 @@ class TerminalPane(Widget, can_focus=True):
         if event.key in ("shift+pageup", "shift+pagedown"):
             self._scroll_back(self.size.height // 2 * (1 if event.key.endswith("up") else -1))
             return
-        if self._session is None:
-            return
         self._scroll_back(-self._back)
-        application = self.terminal.application_cursor_keys
-        character = event.character if event.is_printable else None
-        self._session.write(encode_key(event.key, character, application_cursor=application))
+        self._pass_on(event)
+
+    def _pass_on(self, event: events.Key | events.Paste) -> None:
+        """To the program; what is typed before the pane has its size waits until there is one."""
+        if self._session is None:
+            if self._wanted is not None:
+                self._typed_ahead.append(event)
+        elif isinstance(event, events.Paste):
+            self._session.write(encode_paste(event.text, bracketed=self.terminal.bracketed_paste))
+        else:
+            application = self.terminal.application_cursor_keys
+            character = event.character if event.is_printable else None
+            self._session.write(encode_key(event.key, character, application_cursor=application))
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         return key != LEAVE_KEY
 
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
-        if self._session is not None:
-            self._session.write(encode_paste(event.text, bracketed=self.terminal.bracketed_paste))
+        self._pass_on(event)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._mouse(event, {1: 0, 2: 1, 3: 2}.get(event.button, 0), released=False)

@@ -39,7 +39,7 @@ def test_without_root_the_command_to_type_is_named(monkeypatch):
         (["--help"], 0, "Usage:  wharf [OPTIONS] [COMMAND]"),
         (["--help", "rm"], 0, "Usage:  wharf rm [OPTIONS] CONTAINER"),
         (["help", "volume", "ls"], 0, "Usage:  wharf volume ls"),
-        (["--nonsense"], 1, "wharf: unknown flag: --nonsense"),
+        (["--nonsense"], 125, "wharf: unknown flag: --nonsense"),
         (["ps"], 1, "only root may touch"),
         ([], 1, "only root may touch"),
     ],

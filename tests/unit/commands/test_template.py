@@ -50,6 +50,7 @@ BOX = {
             "false y true true true",
         ),
         ('{{eq .State.Status "running" "exited"}}', "true"),
+        ("{{js `<a href='x'>=&\"`}}", "\\u003Ca href\\u003D\\'x\\'\\u003E\\u003D\\u0026\\\""),
         ('{{html "<a>"}} {{print 1 2 "x" 3}}', "&lt;a&gt; 1 2x3"),
         ("{{`raw \"text\"`}} {{'a'}} {{0x10}} {{1.5}} {{nil}}", 'raw "text" 97 16 1.5 <no value>'),
         ("{{.}}", None),

@@ -89,8 +89,8 @@ def test_F1_mounts_of_all_kinds():
     ("words", "part"),
     [
         (["BAD"], "invalid reference format"),
-        (["-m", "1m", "bb"], "minimum memory limit allowed is 6MB"),
-        (["--memory-swap", "64m", "bb"], "a memory limit is needed"),
+        (["-m", "1m", "bb"], "Minimum memory limit allowed is 6MB"),
+        (["--memory-swap", "64m", "bb"], "You should always set the Memory limit"),
         (["-m", "64m", "--memory-swap", "32m", "bb"], "memoryswap limit should be larger"),
         (["--cpu-shares=1", "bb"], "out of range"),
         (["--cpus=x", "bb"], "failed to parse x"),
@@ -104,7 +104,7 @@ def test_F1_mounts_of_all_kinds():
         (["--stop-signal", "FOO", "bb"], "invalid signal: FOO"),
         (["--platform", "windows/amd64", "bb"], "this host runs linux/"),
         (["--network", "bridge", "bb"], "network bridge is not available"),
-        (["--env-file", "/nonexistent", "bb"], "read /nonexistent: no such file"),
+        (["--env-file", "/nonexistent", "bb"], "open /nonexistent: no such file"),
     ],
 )
 def test_refusals_come_before_anything_is_made(words, part):
