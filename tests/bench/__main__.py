@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|logs|drivers|archives|lists|console …]`."""
+"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|recovery|logs|drivers|archives|lists|console …]`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ import platform
 import sys
 from collections.abc import Iterator
 
-from tests.bench import archives, console, crowd, drivers, lists, logs, starts
+from tests.bench import archives, console, crowd, drivers, lists, logs, recovery, starts
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
 
-QUESTIONS = ("starts", "crowd", "logs", "drivers", "archives", "lists", "console")
+QUESTIONS = ("starts", "crowd", "recovery", "logs", "drivers", "archives", "lists", "console")
 
 
 def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
     match question:
         case "starts":
-            return starts.measure(machines, 5 if quick else 25)
+            yield from starts.measure(machines, 5 if quick else 25)
         case "crowd":
-            return crowd.measure(machines, 10 if quick else 100)
+            for count in (10,) if quick else (100, 300):
+                yield from crowd.measure(machines, count)
+        case "recovery":
+            yield from recovery.measure(machines, 3 if quick else 15)
         case "logs":
-            return logs.measure(machines, 1 if quick else 3)
+            yield from logs.measure(machines, 1 if quick else 3)
         case "drivers":
-            return drivers.measure(machines, 1 if quick else 3)
+            yield from drivers.measure(machines, 1 if quick else 3)
         case "archives":
-            return archives.measure(machines, 1 if quick else 2)
+            yield from archives.measure(machines, 1 if quick else 2)
         case "lists":
-            return lists.measure(200 if quick else 2000, 5 if quick else 20)
+            yield from lists.measure(200 if quick else 2000, 5 if quick else 20)
         case _:
-            return console.measure(machines)
+            yield from console.measure(machines)
 
 
 def main(words: list[str]) -> int:

@@ -7,7 +7,15 @@ import time
 from collections.abc import Iterator
 
 from tests.bench.machines import Machines
-from tests.bench.measures import Row, cpu_seconds, parent_of, processes_named, proportional_bytes
+from tests.bench.measures import (
+    Row,
+    cpu_seconds,
+    median_seconds,
+    milliseconds,
+    parent_of,
+    processes_named,
+    proportional_bytes,
+)
 from tests.compat.targets import Cli
 
 WATCHED_S = 8.0
@@ -17,15 +25,22 @@ def measure(machines: Machines, count: int) -> Iterator[Row]:
     """Start `count` sleepers on each, weigh the processes that keep them, watch them for a while."""
     memory: dict[str, float] = {}
     watching: dict[str, float] = {}
+    starting: dict[str, float] = {}
+    events: dict[str, float] = {}
     for name, cli in machines.command_lines.items():
         if name == "podman":
             continue  # one conmon each and nothing that samples: weighed below on a tenth
+        began = time.perf_counter()
         for number in range(count):
             cli.start_sleeper(f"bench{number}")
+        starting[name] = (time.perf_counter() - began) / count
         keepers = _keepers(name, cli)
+        events[name] = _events_seconds(cli)
         memory[name] = proportional_bytes(keepers) / count / 1024**2
         watching[name] = _watched(name, cli, keepers)
         cli.clean()
+    yield milliseconds(f"run -d, the whole command, {count} one after another", starting, goal="ahead of docker")
+    yield milliseconds(f"events of {count} starts read back, the whole command", events)
     podman = machines.peers.get("podman")
     if podman is not None:
         few = max(count // 10, 1)
@@ -43,6 +58,17 @@ def measure(machines: Machines, count: int) -> Iterator[Row]:
         "<= 0.9 MiB, below conmon",
     )
     yield Row(f"CPU a second to watch {count} containers", "ms", watching.pop("wharf"), watching, "<= 5 ms")
+
+
+def _events_seconds(cli: Cli) -> float:
+    """All that was told since the beginning (docker keeps the last 256)."""
+
+    def read() -> float:
+        began = time.perf_counter()
+        cli.ok("events", "--since", "1h", "--until", "0s")
+        return time.perf_counter() - began
+
+    return median_seconds(read, 3)
 
 
 def _keepers(name: str, cli: Cli) -> set[int]:

@@ -36,6 +36,11 @@ def in_turns(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
+def median_seconds(case: Callable[[], float], rounds: int) -> float:
+    """Of a case that measures itself; the first round is not counted."""
+    return statistics.median([case() for _ in range(rounds + 1)][1:])
+
+
 def milliseconds(what: str, times: Mapping[str, float], *, goal: str = "") -> Row:
     """A row of times, ours taken out."""
     return _row(what, "ms", {name: seconds * 1000 for name, seconds in times.items()}, goal)
