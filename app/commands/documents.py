@@ -120,8 +120,9 @@ def _state(container: Container) -> Document:
     match state:
         case Running():
             document |= {"Pid": state.pid, "StartedAt": rfc3339_nano(state.started_ns)}
-            if state.warnings:  # ours alone: what this host could not give
-                document["Warnings"] = list(state.warnings)
+            warnings = [*state.warnings, *([state.held_up] if state.held_up else [])]
+            if warnings:  # ours alone: what this host could not give
+                document["Warnings"] = warnings
         case Exited() | Restarting():
             document |= {
                 "OOMKilled": state.oom_killed,

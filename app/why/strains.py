@@ -39,6 +39,8 @@ def strains(container: Container, signs: Signs, now_ns: int) -> Iterator[Reason]
         yield _unkept(container, state)
     elif signs.has_written is False and now_ns - state.started_ns > _SILENT_S * 10**9 and not state.paused:
         yield _silent(container, state, now_ns)
+    if state.held_up:
+        yield _held_up(container, state)
     if state.warnings:
         yield _less_than_asked(container, state)
 
@@ -199,6 +201,17 @@ def _unkept(container: Container, state: Running) -> Reason:
         sentence=f"{name_of(container)} has no log: its log driver is none, so that nothing it writes is kept",
         evidence=(seen("driver", "--log-driver none, fixed at create"),),
         steps=(step("see what it writes from now on", ("attach", "--no-stdin", container.name)),),
+    )
+
+
+def _held_up(container: Container, state: Running) -> Reason:
+    return Reason(
+        kind="held-up",
+        since_ns=state.started_ns,
+        urgency=FAILED,
+        sentence=f"{name_of(container)} is held up: {safe_text(state.held_up)}",
+        evidence=(seen("data root", container.directory),),
+        steps=(step("see what takes the room", ("system", "df")),),
     )
 
 

@@ -109,9 +109,10 @@ class EngineContainers:
         from core.engine.sandboxes import build_sandbox
 
         try:
-            spec = msgspec.json.encode(build_sandbox(self._roots, container, self._records.get))
+            sandbox = build_sandbox(self._roots, container, self._records.get)
             wish = msgspec.to_builtins(attach) if attach else None
-            connection, answer = launch.request_start(self._roots, spec, wish)
+            places = {name: str(getattr(sandbox, name)) for name in launch.PLACES}
+            connection, answer = launch.request_start(self._roots, msgspec.json.encode(sandbox), places, wish)
         except EngineError as error:
             self._note_failure(container, error)
             raise
@@ -245,6 +246,7 @@ class EngineContainers:
         if not isinstance(container.state, Running):
             return
         self._stay_ended(container)
+        checkpoint("stop:asked")
         own_s = container.config.spec.stop_timeout_s
         grace_s = timeout_s if timeout_s is not None else _GRACE_S if own_s is None else own_s
         number = parse_signal(signal or container.config.stop_signal or "TERM")
@@ -252,6 +254,7 @@ class EngineContainers:
             if container.state.paused:
                 self._tell(container, {"op": "unpause"})
             self._tell(container, {"op": "signal", "number": number})
+            checkpoint("stop:signalled")
             if self._await_exit(container, None if grace_s < 0 else float(grace_s)) is None:
                 self._kill_hard(container)
         except WrongState:
@@ -265,20 +268,34 @@ class EngineContainers:
         except EngineError:
             pass  # what follows ends the process by other means
 
-    def _kill_hard(self, container: Container) -> None:
-        """SIGKILL through the monitor, or, if that is gone, to the process we have on record."""
+    def _kill_hard(self, container: Container, *, drops_rest: bool = False) -> None:
+        """SIGKILL through the monitor, or, if that is gone, to the process we have on record.
+
+        Args: drops_rest: last output that a full disk does not take is not waited for.
+        """
         from core.linux import pidfd
 
         try:
             self._tell(container, {"op": "stop"})
-            self._tell(container, {"op": "signal", "number": 9})
+            self._tell(container, {"op": "signal", "number": 9, "drops_rest": drops_rest})
         except EngineError:
             state = container.state
             if isinstance(state, Running):
                 descriptor = pidfd.open_verified(state.pid, state.start_ticks)
                 if descriptor is not None:
                     pidfd.send_signal(descriptor, 9)
-        if self._await_exit(container, _KILL_S) is None and isinstance(self._records.load(container.id).state, Running):
+        if self._await_exit(container, _KILL_S) is not None:
+            return
+        try:
+            state = self._records.load(container.id).state
+        except NotFound:
+            return
+        if isinstance(state, Running) and state.held_up:
+            raise EngineError(
+                f"container {container.name} has ended, but {state.held_up}",
+                hint=f"make room on the disk, or drop what waits: kill {container.name}",
+            )
+        if isinstance(state, Running):
             raise EngineError(
                 f"container {container.name} did not end within {_KILL_S:.0f} s of SIGKILL",
                 hint="a process of it may hang in the kernel: look at its state with top",
@@ -325,7 +342,7 @@ class EngineContainers:
         container = self._running(key, "kill")
         if number in (9, parse_signal(container.config.stop_signal or "TERM")):
             self._stay_ended(container)
-        self._tell(container, {"op": "signal", "number": number})
+        self._tell(container, {"op": "signal", "number": number, "drops_rest": number == 9})
         if number == 9:
             self._await_exit(container, _KILL_S)
 
@@ -356,7 +373,7 @@ class EngineContainers:
                     f"{wish.lower()} the container before removing or force remove",
                     hint=f"rm -f {container.name} does both",
                 )
-            self._kill_hard(container)
+            self._kill_hard(container, drops_rest=True)
         if isinstance(container.state, Restarting):
             if not force:
                 raise WrongState(
@@ -377,8 +394,25 @@ class EngineContainers:
     def _erase(self, container: Container) -> None:
         if isinstance(container.state, (Running, Restarting)):
             raise WrongState(f"container {container.name} was started meanwhile", hint="try again")
+        self._remove_group(container)
         self._records.erase(container)
         self._note(container, "destroy")
+
+    def _remove_group(self, container: Container) -> None:
+        """Nearly always its monitor has done so; a task that was dying then is gone by now, or a reason to wait."""
+        from core.cgroups import driver
+        from core.engine.sandboxes import group_path
+
+        group = driver.choose(driver.find_hierarchies(), group_path(self._roots, container))
+        try:
+            group.remove()
+        except OSError as error:
+            pids = ", ".join(map(str, group.processes()[:5])) or "none that it names"
+            raise EngineError(
+                f"cannot remove container {container.name!r}: its control group {group.path} does not empty"
+                f" (processes: {pids})",
+                hint="a process may hang in the kernel: remove the container again once it is gone",
+            ) from error
 
     def _remove_anonymous_volumes(self, container: Container) -> None:
         for mount in container.config.mounts:

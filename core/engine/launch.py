@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.errors import EngineError, InvalidInput, SandboxFailed, TimedOut
+from core.errors import EngineError, InvalidInput, SandboxFailed, TimedOut, WrongState
 from core.linux.checkpoints import VARIABLE
 from core.linux.mounts import MOUNT_ATTR_RDONLY, open_tree, set_attributes
 from core.monitor import proto
@@ -21,6 +21,7 @@ from core.state.paths import Roots
 
 _READY_S = 15.0
 _ANSWER_S = 20.0
+_QUIT_S = 2.0
 _LONGEST_RUN_ROOT = 107 - len("/c/0123456789abcdef/monitor.sock")
 """unix(7): a socket's path has 107 bytes."""
 _BOOTSTRAP = (
@@ -29,20 +30,34 @@ _BOOTSTRAP = (
 )
 
 
-def request_start(roots: Roots, spec: bytes, attach: dict[str, Any] | None) -> tuple[proto.Socket, dict[str, Any]]:
+PLACES = ("id", "container_dir", "runtime_dir", "cgroup")
+"""The fields of a SandboxSpec that the spawner needs; the rest is the monitor's alone to read."""
+
+
+def request_start(
+    roots: Roots, spec: bytes, places: dict[str, str], attach: dict[str, Any] | None
+) -> tuple[proto.Socket, dict[str, Any]]:
     """Start a container.
 
-    Args: spec: a SandboxSpec as JSON. attach: an AttachWish's fields, None for none.
+    Args: spec: a SandboxSpec as JSON. places: its PLACES. attach: an AttachWish's fields, None for none.
     Returns: the connection and the monitor's answer, "started". With attach, the connection carries
         the process's streams from then on. "running" without streams, when a monitor that was killed
         meanwhile had got so far, and another one has taken over.
+    An idle spawner of another version is replaced by one of ours.
     Raises: SandboxFailed: with the stage that failed and docker's exit code in `exit_code`.
+        WrongState: a spawner of another version keeps containers.
         TimedOut: no answer.
     """
+    return _request_start(roots, spec, places, attach, may_replace=True)
+
+
+def _request_start(
+    roots: Roots, spec: bytes, places: dict[str, str], attach: dict[str, Any] | None, *, may_replace: bool
+) -> tuple[proto.Socket, dict[str, Any]]:
     document = os.memfd_create("sandbox")
     try:
         os.write(document, spec)
-        request: dict[str, Any] = {"op": "start", "protocol": proto.PROTOCOL, "attach": attach}
+        request: dict[str, Any] = {"op": "start", "protocol": proto.PROTOCOL, "places": places, "attach": attach}
         for attempt in (1, 2):
             connection = _connect(roots)
             connection.settimeout(_ANSWER_S)
@@ -66,10 +81,70 @@ def request_start(roots: Roots, spec: bytes, attach: dict[str, Any] | None) -> t
         os.close(document)
     connection.settimeout(None)
     answer = proto.parse(packet)
+    if _is_of_another_version(answer):
+        connection.close()
+        if not may_replace:
+            raise _other_version(roots, answer)
+        _replace(roots, answer)
+        return _request_start(roots, spec, places, attach, may_replace=False)
     if answer.get("event") not in ("started", "running"):
         connection.close()
         raise _refused(answer)
     return connection, answer
+
+
+_REFUSALS = ("the spawner is of another version", "request not understood by this version")
+"""Of a "start"; the second one is what protocol 1 said."""
+
+
+def _is_of_another_version(answer: dict[str, Any]) -> bool:
+    return answer.get("event") == "error" and answer.get("text") in _REFUSALS
+
+
+def _replace(roots: Roots, answer: dict[str, Any]) -> None:
+    """Have an idle spawner of another version end, so that the next one is ours.
+
+    Raises: WrongState: it keeps containers.
+    """
+    try:
+        connection = proto.connect(roots.spawner_socket)
+    except OSError:
+        return  # it has ended meanwhile
+    connection.settimeout(_ANSWER_S)
+    try:
+        pid = proto.peer_pid(connection)
+        proto.send(connection, {"op": "quit", "protocol": proto.PROTOCOL})
+        proto.receive(connection)
+        deadline = time.monotonic() + _QUIT_S
+        while _spawner_pid(roots) == pid:
+            if time.monotonic() > deadline:
+                raise _other_version(roots, answer)
+            time.sleep(0.01)
+    except OSError:
+        pass  # it has ended: that is what was wanted
+    finally:
+        connection.close()
+
+
+def _spawner_pid(roots: Roots) -> int:
+    """Who answers, 0 if nobody does."""
+    try:
+        connection = proto.connect(roots.spawner_socket)
+    except OSError:
+        return 0
+    pid = proto.peer_pid(connection)
+    connection.close()
+    return pid
+
+
+def _other_version(roots: Roots, answer: dict[str, Any]) -> WrongState:
+    theirs = int(answer.get("protocol", 1))
+    age = "an earlier" if theirs < proto.PROTOCOL else "a later"
+    return WrongState(
+        f"the containers that run under {roots.data} were started by {age} version of wharf"
+        f" (protocol {theirs}, ours is {proto.PROTOCOL}), which can't start this one",
+        hint="stop them first: wharf stop $(wharf ps -q)",
+    )
 
 
 def look_for_orphans(roots: Roots) -> list[str]:
@@ -157,16 +232,15 @@ def _start_spawner(roots: Roots) -> None:
         os.close(writing)
         writing = -1
         if not _wait_readable(reading, _READY_S):
-            process.kill()
+            os.killpg(process.pid, 9)
             raise TimedOut(f"the spawner was not ready within {_READY_S:.0f} s", hint=f"look into {roots.log}")
-        if not os.read(reading, 1) and process.wait():
+        if not os.read(reading, 1):
             raise EngineError("the spawner did not start", hint=f"look into {roots.log}")
     finally:
         for descriptor in (sealed, reading, writing):
             if descriptor >= 0:
                 os.close(descriptor)
-    # it outlives us on purpose; without this the interpreter would warn about a running child
-    process.returncode = 0
+    process.wait()  # it has left a child behind, which is nobody's to wait for
 
 
 def _wait_readable(descriptor: int, seconds: float) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from core.cgroups import driver
 from core.engine.records import ContainerRecords
 from core.linux import procfs
-from core.linux.files import write_atomic
+from core.linux.files import is_locked, write_atomic
+from core.model.ids import is_full_id
 from core.state import trash
 from core.state.paths import Roots
 
@@ -25,10 +27,25 @@ def after_boot(roots: Roots, records: ContainerRecords) -> None:
 
 
 def sweep(roots: Roots, records: ContainerRecords) -> None:
-    """Half-made containers, names that lead nowhere, the trash, leftovers in the run root."""
+    """Half-made containers, names that lead nowhere, the trash, leftovers in the run root and the control groups."""
     records.sweep()
+    _sweep_groups(roots, records)
     trash.empty(roots)
     known = {container_id[:16] for container_id in records.ids()}
     for name in os.listdir(roots.run / "c"):
         if name not in known:
             trash.discard_elsewhere(roots.run / "c", name)
+
+
+def _sweep_groups(roots: Roots, records: ContainerRecords) -> None:
+    """Groups of containers that are no more; one whose monitor lives, or that is being removed, is left to it."""
+    hierarchies = driver.find_hierarchies()
+    groups = [name for name in driver.group_names(hierarchies, roots.tag) if is_full_id(name)]
+    known = set(records.ids())
+    for name in groups:
+        if name in known or is_locked(roots.alive_lock(name)):
+            continue
+        try:
+            driver.choose(hierarchies, f"{roots.tag}/{name}").remove()
+        except OSError:
+            pass  # a process that hangs in the kernel: fsck names it

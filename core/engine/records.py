@@ -16,7 +16,16 @@ from typing import Any
 
 import msgspec
 
-from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, InvalidInput, NotFound, wrapped
+from core.errors import (
+    AlreadyExists,
+    Conflict,
+    CorruptDocument,
+    EngineError,
+    InvalidInput,
+    NotFound,
+    Unsupported,
+    wrapped,
+)
 from core.linux import procfs
 from core.linux.checkpoints import checkpoint
 from core.linux.files import is_locked, sync_directory
@@ -46,6 +55,8 @@ _LOST_CODE = 255
 _TAKEOVER_S = 5.0
 _POLL_S = 0.002
 BUILDING = ".new-"
+HELD_UP = "held-up"
+"""A file of a container's run root, as core.monitor.life writes it."""
 
 
 _STEADY_NS = 1_000_000_000
@@ -110,7 +121,15 @@ class ContainerRecords:
                 self._kept.pop(container_id, None)
         if not isinstance(container.state, Running):
             return container
-        return self._settled(container)
+        return self._settled(self._with_hindrance(container, container.state))
+
+    def _with_hindrance(self, container: Container, state: Running) -> Container:
+        """What its monitor says of an output that waits: in the run root, for the disk may be full."""
+        try:
+            held_up = (self._roots.runtime(container.id) / HELD_UP).read_text()
+        except OSError:
+            return container
+        return msgspec.structs.replace(container, state=msgspec.structs.replace(state, held_up=held_up))
 
     def _settled(self, container: Container) -> Container:
         state = self._settle(container.id, container.state)
@@ -129,7 +148,7 @@ class ContainerRecords:
             if not directory.exists():
                 raise _no_such(container_id) from None
             return self._damaged(container_id, f"{error} is missing")
-        except CorruptDocument as error:
+        except (CorruptDocument, Unsupported) as error:
             return self._damaged(container_id, error.message)
         health = self._health(directory, state) if config.health and config.health.is_on else None
         return Container(config=config, settings=settings, state=state, directory=str(directory), health=health)
@@ -138,8 +157,8 @@ class ContainerRecords:
         """What its monitor noted; docker calls what does not run unhealthy, whatever it was before."""
         try:
             health = read_struct(directory / "health.json", "container.health", Health)
-        except (FileNotFoundError, CorruptDocument):
-            return None  # not started yet, or damaged: the next answer is written anew
+        except (FileNotFoundError, CorruptDocument, Unsupported):
+            return None  # not started yet, damaged, or a later version's: the next answer is written anew
         if isinstance(state, Running):
             return health
         return msgspec.structs.replace(health, status="unhealthy")
@@ -184,7 +203,7 @@ class ContainerRecords:
         name = next((name for name, target in self._names() if target == container_id), container_id[:12])
         try:
             config = self._config(container_id)
-        except (FileNotFoundError, CorruptDocument):
+        except (FileNotFoundError, CorruptDocument, Unsupported):
             from core.model.container import ContainerSpec
 
             config = ContainerConfig(
@@ -209,8 +228,10 @@ class ContainerRecords:
 
     def _settle(self, container_id: str, state: ContainerState) -> ContainerState:
         """Running is true only while a monitor says so, or at least the process still lives."""
-        if not isinstance(state, (Running, Restarting)) or is_locked(self._roots.alive_lock(container_id)):
+        if not isinstance(state, (Running, Restarting)):
             return state
+        if is_locked(self._roots.alive_lock(container_id)):
+            return self._kept_exit(container_id) or state  # it may be over, and its monitor about to leave
         if state.boot_id != self._boot_id:
             return self._lost(state, "the host was restarted while it ran")
         if kept := self._kept_exit(container_id):

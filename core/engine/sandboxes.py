@@ -28,6 +28,11 @@ _HOSTS = (
 _OWN_FILES = ("resolv.conf", "hostname", "hosts")
 
 
+def group_path(roots: Roots, container: Container) -> str:
+    """Where its control group is, below each hierarchy."""
+    return f"{container.config.spec.cgroup_parent.strip('/') or roots.tag}/{container.id}"
+
+
 def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Container]) -> SandboxSpec:
     """Resolve everything a start needs.
 
@@ -75,7 +80,7 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
         bounding=bounding,
         masked_paths=() if is_open else (*MASKED_PATHS, *map(str, throttles)),
         read_only_paths=() if is_open else READ_ONLY_PATHS,
-        cgroup=f"{spec.cgroup_parent.strip('/') or roots.tag}/{container.id}",
+        cgroup=group_path(roots, container),
         limits=container.settings.limits,
         auto_remove=spec.auto_remove,
         volumes=tuple(

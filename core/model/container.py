@@ -141,6 +141,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running"):
     cgroup: str = ""
     restart_count: int = 0
     """How often its policy has started it again since a person did."""
+    held_up: str = ""
+    """Why its output can't be logged just now; its monitor tells it outside the state document."""
 
 
 class Restarting(msgspec.Struct, frozen=True, kw_only=True, tag="restarting"):

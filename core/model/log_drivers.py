@@ -34,6 +34,7 @@ _FACILITIES = (
 _FORMATS = ("", "rfc3164", "rfc5424", "rfc5424micro")
 _PROTOCOLS = ("unix", "unixgram", "udp", "tcp")
 _TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FIELD = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 
 
@@ -244,7 +245,7 @@ _TAG_FIELDS = (*(".ID", ".FullID", ".Name", ".ImageID", ".ImageFullID", ".ImageN
 
 
 def tag_of(template: str, subject: LogSubject) -> str:
-    """A tag with its fields filled in."""
+    """A tag with its fields filled in, on one line: an image's command could else forge messages of others."""
     values = {
         ".ID": subject.id[:12],
         ".FullID": subject.id,
@@ -255,7 +256,7 @@ def tag_of(template: str, subject: LogSubject) -> str:
         ".Command": " ".join(subject.argv),
         ".DaemonName": "wharf",
     }
-    return _FIELD.sub(lambda found: values.get(found[1], ""), template)
+    return _CONTROL.sub(" ", _FIELD.sub(lambda found: values.get(found[1], ""), template))
 
 
 def log_attributes(config: LogConfig, subject: LogSubject) -> dict[str, str]:

@@ -13,7 +13,8 @@ from core.model.log_drivers import SandboxLog
 from core.model.restart import RestartPolicy
 from core.model.ulimits import Ulimit
 
-PROTOCOL = 1
+PROTOCOL = 2
+"""The same as core.monitor.proto's: a test compares them."""
 
 MASKED_PATHS = (
     "/proc/acpi",

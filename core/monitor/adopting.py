@@ -8,17 +8,21 @@ through /proc; a terminal that nobody kept is gone.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from typing import Any
 
 from core.linux import pidfd, procfs
+from core.linux.inroot import filesystem_magic
+from core.monitor import proto
 from core.monitor.added import AddedProcesses, take_marks_away
 from core.monitor.life import FIRST, Life, Process
 from core.monitor.log_driver import open_log
-from core.monitor.session import Session
 from core.monitor.vault import Kept
 
+_PIPEFS_MAGIC = 0x50495045
 LOST_STREAMS = "its monitor and the spawner were killed together: what it writes to its terminal is lost since then"
 
 
@@ -33,7 +37,12 @@ def read_handover(runtime_dir: str) -> dict[str, Any] | None:
 
 
 def read_spec(kept: Kept) -> dict[str, Any] | None:
-    """What the container was started from, by whoever still knows it."""
+    """What the container was started from, by whoever still knows it; another version's is not for us to go by."""
+    spec = _kept_spec(kept)
+    return spec if spec and spec.get("protocol") == proto.PROTOCOL else None
+
+
+def _kept_spec(kept: Kept) -> dict[str, Any] | None:
     if handover := read_handover(kept.places["runtime_dir"]):
         spec: dict[str, Any] = handover["spec"]
         return spec
@@ -64,7 +73,7 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
     )
     life.is_paused = bool(state["paused"])
     life.warnings = list(state["warnings"])
-    life.session = Session(life.loop, life.log, stdin_once=life.spec["stdin_once"], note=life.note, on_change=life.keep)
+    life.session = life.new_session()
     life.confine()  # its warnings were noted at the start
     if not descriptors:
         descriptors = _reopened(life, handover.get("streams") or {})
@@ -98,10 +107,26 @@ def _reopened(life: Life, identities: dict[str, int]) -> dict[str, int]:
             if name not in found and (path := _holder_of(pid, inode)):
                 way = os.O_WRONLY if name == "stdin" else os.O_RDONLY
                 try:
-                    found[name] = os.open(path, way | os.O_NONBLOCK | os.O_CLOEXEC)
+                    found[name] = _open_pipe(path, inode, way)
                 except OSError:
                     continue  # it has just closed it, or ended
     return found
+
+
+def _open_pipe(path: str, inode: int, way: int) -> int:
+    """Open a pipe by a process's descriptor of it, which the process may put something else behind meanwhile.
+
+    So it is looked at before it is opened, by a descriptor that opens nothing: a device would be opened with
+    the host's rights. Raises: OSError: it is that pipe no more.
+    """
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        there = os.fstat(place)
+        if not stat.S_ISFIFO(there.st_mode) or there.st_ino != inode or filesystem_magic(place) != _PIPEFS_MAGIC:
+            raise OSError(errno.ESTALE, "it is another file by now", path)
+        return os.open(f"/proc/self/fd/{place}", way | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(place)
 
 
 def _holder_of(pid: int, inode: int) -> str | None:

@@ -170,6 +170,7 @@ def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]
 def _tree_of(process_descriptor: int, path: str) -> int:
     """A detached copy of a tmpfs of another container's, which must be one."""
     own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    home = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         inside.setns(process_descriptor, inside.CLONE_NEWNS)
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -179,4 +180,7 @@ def _tree_of(process_descriptor: int, path: str) -> int:
         return mounts.open_tree("", at=place)
     finally:
         inside.setns(own, inside.CLONE_NEWNS)
+        os.fchdir(home)
+        os.chroot(".")  # setns() ends at the namespace's root, and we may have come from a chroot
         os.close(own)
+        os.close(home)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from core.linux.remove import remove_tree
 from core.monitor import proto, records
 from core.monitor.added import take_marks_away
-from core.monitor.life import Life
+from core.monitor.life import HELD_UP, Life
 
 
 class End(NamedTuple):
@@ -27,10 +27,14 @@ class End(NamedTuple):
     finished_ns: int
     is_oom_killed: bool
     error: str = ""
+    measured_s: float | None = None
+    """How long it ran by a clock that nobody sets; None when only the moments are known."""
 
     @property
     def ran_s(self) -> float:
         """How long it ran."""
+        if self.measured_s is not None:
+            return self.measured_s
         return max(0, self.finished_ns - self.started_ns) / 1e9
 
     def fields(self, life: Life) -> dict[str, Any]:
@@ -46,20 +50,27 @@ class End(NamedTuple):
 
 
 def end_run(life: Life, code: int, error: str = "") -> End:
-    """The first process has ended: take its last words, and clear away what ran beside it."""
+    """The first process has ended: clear away what ran beside it. Its last words are still to be taken."""
     assert life.process
-    assert life.session
     if life.health:
         life.health.end()
         life.health = None
     finished_ns = time.time_ns()
     started_ns = life.process.started_ns
-    life.session.drain()
+    ran_s = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - life.process.start_ticks / os.sysconf("SC_CLK_TCK"))
     is_oom_killed = life.cgroup.oom_kills() > 0
     if is_oom_killed:
         life.note("oom")
-    life.cgroup.remove()
-    return End(code, started_ns, finished_ns, is_oom_killed, error)
+    life.remove_group()
+    return End(code, started_ns, finished_ns, is_oom_killed, error, ran_s)
+
+
+def without_rest(life: Life, end: End) -> End:
+    """Somebody does not want to wait for room for the last output: how much it was, the state tells."""
+    assert life.session
+    lost = f"the last {life.session.unread()} bytes of its output were dropped: the log could not take them"
+    life.note_wait("")
+    return end._replace(error="; ".join(filter(None, (end.error, lost))))
 
 
 def note_end(life: Life, end: End) -> None:
@@ -105,6 +116,11 @@ def _keep_for_later(life: Life, error: OSError, fields: dict[str, Any]) -> None:
         pass  # no disk takes it: those who wait are told by packet
 
 
+def forget_exit(life: Life) -> None:
+    """What was kept of an earlier run's end must not be taken for the next one's."""
+    _forget(f"{life.spec['runtime_dir']}/exit.json")
+
+
 def take_away(life: Life) -> list[str]:
     """--rm: one rename takes the container away; what it was lies in the trash, by the names returned."""
     spec = life.spec
@@ -146,7 +162,7 @@ def _free_name(spec: dict[str, Any]) -> None:
 def clear_runtime(life: Life, *, gone: bool = False) -> None:
     """Nothing of a run stays in the run root; of a container that is gone not even its lock."""
     directory = life.spec["runtime_dir"]
-    for name in ("monitor.sock", "rootfs", "handover.json"):
+    for name in ("monitor.sock", "rootfs", "handover.json", HELD_UP):
         _forget(f"{directory}/{name}")
     take_marks_away(directory)
     clear_statuses(directory)

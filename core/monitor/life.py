@@ -18,6 +18,8 @@ from core.monitor.loop import Loop
 from core.monitor.restarting import Restarts
 from core.monitor.session import Session
 
+HELD_UP = "held-up"
+"""A file of the run root: why the output waits."""
 FIRST = ""
 """The name that the first process goes by among those kept; the others have their exec's id."""
 
@@ -79,6 +81,10 @@ class Life:
         self.is_paused = False
         self.is_over = False
         """It has ended for good; only the last people are still told."""
+        self.drops_rest = False
+        """Somebody does not want to wait for room for its last output."""
+        self.is_waiting_for_room = False
+        """Its process has ended, and the log can't take the last output."""
         self.freezers = 0
         """How many askers want it frozen for a moment, as commit does."""
         self.warnings: list[str] = list(spec["warnings"])
@@ -88,6 +94,35 @@ class Life:
     def name(self) -> str:
         """As people call it."""
         return str(self.spec["attributes"]["name"])
+
+    def new_session(self) -> Session:
+        """The streams of a first process, without any yet."""
+        return Session(
+            self.loop,
+            self.log,
+            stdin_once=self.spec["stdin_once"],
+            note=self.note,
+            on_change=self.keep,
+            on_wait=self.note_wait,
+        )
+
+    def note_wait(self, reason: str) -> None:
+        """Let people read why the output waits, where a full disk does not matter; "" when it waits no more."""
+        path = f"{self.spec['runtime_dir']}/{HELD_UP}"
+        try:
+            if reason:
+                write_atomic(path, f"its output waits until the log can take it: {reason}".encode(), durable=False)
+            else:
+                os.unlink(path)
+        except OSError:
+            pass  # a full run root as well: then it waits without a word
+
+    def remove_group(self) -> None:
+        """End what is left in its group, and the group; one that does not go is tried again when it is removed."""
+        try:
+            self.cgroup.remove()
+        except OSError:
+            pass  # a process that hangs in the kernel: the end of the others, and its code, are not to wait for it
 
     def confine(self) -> list[str]:
         """Work out what its processes are held to; what this host can't do comes back as sentences."""
@@ -143,11 +178,17 @@ class Life:
             "start_ticks": process.start_ticks,
             "started_ns": process.started_ns,
             "position": process.position,
+            "attended": bool(self.session.clients),
         }
         descriptors = self.session.descriptors()
         if process.pidfd >= 0:
             descriptors["pidfd"] = process.pidfd
         self.deposit.keep(FIRST, facts, descriptors)
+
+    def keep_attended(self) -> None:
+        """Leave word that somebody is attached, where no log would have for them later what they miss."""
+        if self.spec["auto_remove"]:
+            self.keep()
 
     def write_handover(self) -> None:
         """What a successor reads that has nothing else: the spawner may be gone as well. Best effort."""

@@ -62,6 +62,7 @@ class LogWriter:
         self._packing = Packing(after) if self._rotation.compress and after else None
         self._owed = b""
         self._ends_line = True
+        self._at_ns = 0
         self.shipper: Shipper | None = None
         logs = [int(name[:-4]) for name in os.listdir(directory) if name.endswith(".log") and name[:-4].isdigit()]
         self._segment = max([*logs, *segment_numbers(directory)], default=FIRST_SEGMENT)
@@ -91,12 +92,14 @@ class LogWriter:
             os.ftruncate(self._index, whole)
         covered = 0
         if whole:
-            offset, _, self._lines, length, _ = RECORD.unpack(os.pread(self._index, RECORD.size, whole - RECORD.size))
+            offset, self._at_ns, self._lines, length, _ = RECORD.unpack(
+                os.pread(self._index, RECORD.size, whole - RECORD.size)
+            )
             covered = offset + length
         while covered < self._offset:
             data = os.pread(self._data, min(1 << 20, self._offset - covered), covered)
             self._lines += data.count(b"\n")
-            os.write(self._index, RECORD.pack(covered, time.time_ns(), self._lines, len(data), 1))
+            os.write(self._index, RECORD.pack(covered, self._now_ns(), self._lines, len(data), 1))
             self._records += 1
             covered += len(data)
 
@@ -215,13 +218,18 @@ class LogWriter:
     def _record(self, stream: int, data: bytes) -> None:
         self._lines += data.count(b"\n")
         self._ends_line = data.endswith(b"\n")
-        batch = Batch(self._offset, time.time_ns(), self._lines, len(data), stream)
+        batch = Batch(self._offset, self._now_ns(), self._lines, len(data), stream)
         self._owed += RECORD.pack(*batch)
         self._offset += len(data)
         self._records += 1
         self._pay()
         if self.shipper:
             self.shipper.offer(self._segment, self._records - 1, batch, data)
+
+    def _now_ns(self) -> int:
+        """A clock that is set back stands still here: who looks for a moment finds it by halving."""
+        self._at_ns = max(self._at_ns, time.time_ns())
+        return self._at_ns
 
     def _pay(self) -> None:
         """Write owed records; what a full disk refuses stays owed, and half a record is taken back."""

@@ -33,6 +33,9 @@ __all__ = ["Host", "Monitor"]
 
 _ALIVE_WAIT_S = 5.0
 _FLUSH_POLL_S = 0.02
+_ROOM_POLL_S = 0.25
+_RETURN_S = 5.0
+"""How long people parted by a takeover are waited for where the log goes away with the container."""
 _UNKNOWN = "its monitor was killed, and its exit code could not be learnt any more"
 _KILLED_AT_START = "its monitor was killed while it started"
 
@@ -49,6 +52,8 @@ class Monitor:
         self._last_end: End | None = None
         self._start_at = 0.0
         """When the next start is due (monotonic); 0 when none is."""
+        self._people_until = 0.0
+        """Until when (monotonic) somebody is expected back; 0 when nobody is."""
 
     # ── start ──────────────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +81,7 @@ class Monitor:
         proto.answer(connection, {**answer, "position": life.process.position})
         if wish:
             life.session.attach(connection, wish)
+            life.keep_attended()
         else:
             connection.close()
         checkpoint("start:answered")
@@ -127,6 +133,8 @@ class Monitor:
             case "running":
                 self._desk.open()
                 adopting.resume(life, state, kept)
+                if life.spec["auto_remove"] and kept.was_attended(FIRST):
+                    self._people_until = time.monotonic() + _RETURN_S
                 self._serve()
             case "restarting":
                 self._desk.open()
@@ -144,7 +152,7 @@ class Monitor:
     def _finish_ending(self, end: End) -> None:
         """It had ended, and was not yet cleared away."""
         life = self._life
-        life.cgroup.remove()
+        life.remove_group()
         if not records.has_event(life.spec["journal_dir"], "die", life.spec["id"], end.finished_ns):
             ending.note_end(life, end)
         self._leave(end.code)
@@ -152,7 +160,7 @@ class Monitor:
 
     def _leave_nothing(self) -> None:
         """The container is gone: what the kernel, or the run root, may still hold of it goes as well."""
-        self._life.cgroup.remove()
+        self._life.remove_group()
         ending.clear_runtime(self._life, gone=True)
         self._life.deposit.finish()
 
@@ -185,10 +193,31 @@ class Monitor:
 
     def _ended(self, code: int | None) -> None:
         """The first process is over; None when nobody knows how."""
+        end = ending.end_run(
+            self._life, outcome.UNKNOWN if code is None else code, "" if code is not None else _UNKNOWN
+        )
+        self._take_last_words(end)
+
+    def _take_last_words(self, end: End) -> None:
+        """Nothing ends before its output is where it belongs: not on a full disk, and not before somebody
+        parted by a takeover has come for what no log will keep.
+        """
+        life = self._life
+        assert life.session
+        life.is_waiting_for_room = not life.session.drain()
+        are_expected = time.monotonic() < self._people_until and not life.session.clients
+        if life.is_waiting_for_room and life.drops_rest:
+            self._over(ending.without_rest(life, end))
+        elif life.is_waiting_for_room or are_expected:
+            life.loop.after(_ROOM_POLL_S, functools.partial(self._take_last_words, end))
+        else:
+            self._over(end)
+
+    def _over(self, end: End) -> None:
         life = self._life
         assert life.process
+        life.is_waiting_for_room = False
         child = life.process.pid if life.process.is_child else None
-        end = ending.end_run(life, outcome.UNKNOWN if code is None else code, "" if code is not None else _UNKNOWN)
         checkpoint("end:drained")
         delay_s = life.restarts.after(end.code, end.ran_s)
         if delay_s is None:
@@ -227,7 +256,7 @@ class Monitor:
         except StartFailed as failed:
             assert self._last_end
             error = f"it could not be started again: {failed.report['text']}"
-            life.cgroup.remove()
+            life.remove_group()
             self._end_for_good(self._last_end._replace(code=failed.report.get("code", 125), error=error), again=False)
             return
         life.write_handover()

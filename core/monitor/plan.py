@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.cgroups.v1 import CONTROLLERS
 from core.linux.mounts import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
@@ -137,9 +138,14 @@ def _tmpfs(target: str, words: list[str], read_only: bool) -> Step:
     return steps.MountTmpfs(target, tuple(options), attributes)
 
 
-def v1_controllers(mounts: dict[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Directory names and mount options of the v1 hierarchies, from {controller: mount point}."""
+def v1_controllers(mounts: dict[str, str], *, own: bool) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Directory names and mount options of the v1 hierarchies, from {controller: mount point}.
+
+    Args: own: only those in which a container has a group. Of another (name=systemd, perf_event …) it
+        would see the host's whole tree.
+    """
     by_point: dict[str, list[str]] = {}
     for controller, point in mounts.items():
         by_point.setdefault(point, []).append(controller)
-    return tuple((point.rpartition("/")[2], tuple(names)) for point, names in sorted(by_point.items()))
+    shown = {point: names for point, names in by_point.items() if not own or set(names) & set(CONTROLLERS)}
+    return tuple((point.rpartition("/")[2], tuple(names)) for point, names in sorted(shown.items()))

@@ -145,11 +145,15 @@ def execute(
 
 def open_null() -> int:
     """The container's /dev/null, made sure to be that device (why: CVE-2025-31133)."""
-    descriptor = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as missing:
+        reason = (missing.strerror or "").lower()
+        raise StageError("standard input", missing, f"the container's /dev/null: {reason}", 126) from None
     found = os.fstat(descriptor)
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
-        error = OSError(errno.EPERM, "it is not the null device", "/dev/null")
-        raise StageError("standard input", error, "the container's /dev/null is not the null device", 126)
+        other = OSError(errno.EPERM, "it is not the null device", "/dev/null")
+        raise StageError("standard input", other, "the container's /dev/null is not the null device", 126)
     return descriptor
 
 
@@ -210,7 +214,7 @@ def find_identity(user: str, added: tuple[str, ...] = ()) -> Identity:
     name, colon, group = user.partition(":")
     name = name or "0"
     entry = _find_user(name)
-    if entry is None and not name.isdigit():
+    if entry is None and not _is_number(name):
         raise _unknown("user", name, "passwd")
     uid, gid, login, home = entry or (_number("user", name), 0, "", "/")
     if colon and group:
@@ -226,9 +230,9 @@ def find_identity(user: str, added: tuple[str, ...] = ()) -> Identity:
 
 def _find_group(group: str) -> int:
     for line in _lines("/etc/group"):
-        if len(line) >= 3 and group in (line[0], line[2]) and line[2].isdigit():
-            return int(line[2])
-    if not group.isdigit():
+        if len(line) >= 3 and group in (line[0], line[2]) and _is_number(line[2]):
+            return _number("group", line[2])
+    if not _is_number(group):
         raise _unknown("group", group, "group")
     return _number("group", group)
 
@@ -236,28 +240,36 @@ def _find_group(group: str) -> int:
 def _find_user(name: str) -> tuple[int, int, str, str] | None:
     by_number = None
     for line in _lines("/etc/passwd"):
-        if len(line) < 6 or not line[2].isdigit() or not line[3].isdigit():
+        if len(line) < 6 or not _is_number(line[2]) or not _is_number(line[3]):
             continue
-        entry = (int(line[2]), int(line[3]), line[0], line[5] or "/")
         if line[0] == name:
-            return entry
+            return _user_of(line)
         if line[2] == name and by_number is None:
-            by_number = entry
-    return by_number
+            by_number = line
+    return _user_of(by_number) if by_number else None
+
+
+def _user_of(line: list[str]) -> tuple[int, int, str, str]:
+    return _number("user", line[2]), _number("group", line[3]), line[0], line[5] or "/"
 
 
 def _member_of(login: str) -> list[int]:
     if not login:
         return []
-    return [int(g[2]) for g in _lines("/etc/group") if len(g) >= 4 and g[2].isdigit() and login in g[3].split(",")]
+    found = [line[2] for line in _lines("/etc/group") if len(line) >= 4 and login in line[3].split(",")]
+    return [_number("group", number) for number in found if _is_number(number)]
+
+
+def _is_number(text: str) -> bool:
+    return text.isdigit() and text.isascii()
 
 
 def _number(kind: str, text: str) -> int:
-    value = int(text)
-    if value >= 2**31:
+    """An id that the kernel takes: 2^32-1 would mean "as it is" to setresuid(2), and that is root."""
+    if len(text.lstrip("0")) > 10 or int(text) >= 2**31:
         error = OSError(errno.EINVAL, "out of range")
-        raise StageError(kind, error, f"{kind} id {text} is larger than 2147483647", 125)
-    return value
+        raise StageError(kind, error, f"{kind} id {text[:32]} is larger than 2147483647", 125)
+    return int(text)
 
 
 def _unknown(kind: str, name: str, file: str) -> StageError:

@@ -23,7 +23,10 @@ byte tells its kind:
     on an attachment  resize, close-stdin, detach; taken (input that the process was given), exit
     answers           started, running, failed, ok, error, exit
 
-Every first request carries "protocol"; engines speak the monitor's version or the one before.
+A start names the container's places; its document is for the monitor alone to read.
+Every first request carries "protocol". A start is only done where both speak the same: a spawner's
+refusal says its own, and the engine has an idle one end and starts the next. Monitors answer engines
+of any version in what both know.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ import json
 import os
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 STDIN, STDOUT, STDERR = 0, 1, 2
 DATA_BYTES = 65536
 _PACKET_BYTES = DATA_BYTES + 1

@@ -38,6 +38,7 @@ def stay_behind(report_to: int) -> None:
     Args: report_to: the channel that a failing exec is told on; the child's alone from here on.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    _overwrite_title()  # before there is anybody to read it
     command = os.fork()
     if command == 0:
         _come_to_the_front()
@@ -45,7 +46,6 @@ def stay_behind(report_to: int) -> None:
         return
     os.close(report_to)
     LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # in a pid namespace that is not our own
-    _overwrite_title()
     _serve(command)
 
 

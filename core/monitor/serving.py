@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from core.linux.checkpoints import checkpoint
 from core.monitor import proto
 from core.monitor.life import Life
 from core.monitor.loop import READ
@@ -77,7 +78,7 @@ class Desk:
                 life.waiting.append(connection)
                 return None
             case "signal":
-                return self._signal(int(request["number"]))
+                return self._signal(int(request["number"]), drops_rest=bool(request.get("drops_rest")))
             case "stop":
                 return self._stop()
             case "go":
@@ -120,6 +121,7 @@ class Desk:
             request["resume"] = {"position": position, "received": [0, 0]}
         proto.answer(connection, {"event": "ok", "position": position, "taken": life.session.taken})
         life.session.attach(connection, request)
+        life.keep_attended()
 
     def _exec(self, connection: proto.Socket, request: dict[str, Any]) -> dict[str, Any] | None:
         life = self._life
@@ -150,12 +152,19 @@ class Desk:
     def _stop(self) -> dict[str, Any]:
         """Whatever ends it from now on, it stays ended."""
         self._life.restarts.is_stopped_by_hand = True
+        self._life.write_handover()
+        checkpoint("stop:noted")
         if self._life.process is None:
             self._on_stop()
         return {"event": "ok"}
 
-    def _signal(self, number: int) -> dict[str, Any]:
+    def _signal(self, number: int, *, drops_rest: bool) -> dict[str, Any]:
         life = self._life
+        if life.is_waiting_for_room:
+            if not drops_rest:
+                return _refusal("the container has ended, and its last output waits for room in the log", 3)
+            life.drops_rest = True
+            return {"event": "ok"}
         if life.process is None:
             return _refusal("the container is not running", 3)
         try:

@@ -19,6 +19,7 @@ class Session:
 
     Args: note: told the events "detach" and "resize", with their attributes.
         on_change: called when descriptors() has become less: a stream has ended.
+        on_wait: told why the log takes nothing just now, and "" when it does again.
 
     Whoever sets `on_left` is told when the last of those attached has gone, in whatever way.
     """
@@ -31,7 +32,9 @@ class Session:
         stdin_once: bool,
         note: Callable[..., None] | None = None,
         on_change: Callable[[], None] | None = None,
+        on_wait: Callable[[str], None] | None = None,
     ) -> None:
+        self._on_wait = on_wait or _unheard
         self._loop = loop
         self._log = log
         self._note = note or _unnoted
@@ -47,7 +50,7 @@ class Session:
         """Take our ends of the pipes; None where there is none (any more)."""
         for stream, descriptor in ((proto.STDOUT, stdout), (proto.STDERR, stderr)):
             if descriptor is not None:
-                self._outputs.append(Output(self._loop, descriptor, stream, self._log))
+                self._outputs.append(Output(self._loop, descriptor, stream, self._log, on_wait=self._on_wait))
         if stdin is not None:
             self._input = Input(
                 self._loop, stdin, owns=True, on_end=self._on_change, on_progress=self._acknowledge, count=count
@@ -61,7 +64,7 @@ class Session:
         self._terminal = master
         if self._log is not None and relay is None:
             relay = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._outputs = [Output(self._loop, master, proto.STDOUT, self._log, relay)]
+        self._outputs = [Output(self._loop, master, proto.STDOUT, self._log, relay, on_wait=self._on_wait)]
         if stdin:
             self._input = Input(self._loop, master, owns=False, on_progress=self._acknowledge, count=count)
         self._join_all()
@@ -212,10 +215,13 @@ class Session:
         for output in self._outputs:
             output.hold(held)
 
-    def drain(self) -> None:
-        """The process has ended: take what it left in its pipes."""
-        for output in self._outputs:
-            output.drain()
+    def drain(self) -> bool:
+        """The process has ended: take what it left in its pipes; False when the log can't take all of it now."""
+        return all([output.drain() for output in self._outputs])
+
+    def unread(self) -> int:
+        """Bytes of output that are still in the pipes."""
+        return sum(output.unread() for output in self._outputs)
 
     def finish(self, code: int) -> None:
         """Tell everybody the exit code; they are let go as soon as they have read everything."""
@@ -225,6 +231,10 @@ class Session:
             self._input.close()
         for client in list(self.clients):
             client.finish({"event": "exit", "code": code})
+
+
+def _unheard(_reason: str) -> None:
+    """For sessions without a log."""
 
 
 def _unnoted(_action: str, **_attributes: str) -> None:

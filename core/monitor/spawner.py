@@ -15,7 +15,6 @@ import gc
 import os
 import resource
 import signal
-import sys
 import time
 import traceback
 from typing import Any, NamedTuple, NoReturn
@@ -128,11 +127,14 @@ class Spawner:
                     "id": name,
                     "container_dir": f"{containers_dir}/{name}",
                     "runtime_dir": f"{run_root}/c/{name[:16]}",
-                    "cgroup": f"{os.path.basename(os.path.dirname(state.get('cgroup', '')))}/{name}",
+                    "cgroup": str(state.get("cgroup") or f"/{name}"),
                 }
-                if handover := adopting.read_handover(places["runtime_dir"]):
+                if not os.path.exists(f"{places['runtime_dir']}/handover.json"):
+                    continue
+                # it is read only for what has no process: what we read, containers of others inherit a copy of
+                if not state.get("cgroup") and (handover := adopting.read_handover(places["runtime_dir"])):
                     places["cgroup"] = handover["spec"]["cgroup"]
-                    self._vault.kept[name] = Kept(places)
+                self._vault.kept[name] = Kept(places)
 
     def _look_for_orphans(self) -> None:
         """Containers whose monitor is neither ours nor alive; a living one will connect to us."""
@@ -177,7 +179,9 @@ class Spawner:
         """Whether the connection is kept."""
         request = proto.parse(packet)
         match request.get("op"):
-            case "start" if len(descriptors) == 1 and request.get("protocol") == proto.PROTOCOL:
+            case "start" if request.get("protocol") != proto.PROTOCOL:
+                self._refuse(connection, "the spawner is of another version")
+            case "start" if len(descriptors) == 1:
                 return self._start(connection, packet, descriptors[0])
             case "monitor":
                 self._welcome(connection, request)
@@ -205,16 +209,17 @@ class Spawner:
 
     def _refuse(self, connection: proto.Socket, text: str) -> None:
         try:
-            proto.send(connection, {"event": "error", "text": text, "errno": 0})
+            proto.send(connection, {"event": "error", "text": text, "errno": 0, "protocol": proto.PROTOCOL})
         except OSError:
             pass
 
     def _start(self, connection: proto.Socket, packet: bytes, document: int) -> bool:
         """Hand the request, with its connection, to the spare; it is that container's monitor from now on."""
-        spec = _read_spec(document)
-        if spec["id"] in self._vault.kept:
+        # the document itself is the monitor's to read: what we read, containers of others inherit a copy of
+        places = {name: str(value) for name, value in proto.parse(packet)["places"].items()}
+        if places["id"] in self._vault.kept:
             waiting = _Deferred(connection, packet, os.dup(document), time.monotonic() + _DEFERRED_MOST_S)
-            self._deferred.setdefault(spec["id"], []).append(waiting)
+            self._deferred.setdefault(places["id"], []).append(waiting)
             return True
         while True:
             spare = self._spare or self._fork_spare()
@@ -225,7 +230,6 @@ class Spawner:
             except OSError:
                 spare.channel.close()  # somebody killed it: the next one is fresh
         checkpoint("spawner:handed")
-        places = {name: spec[name] for name in ("id", "container_dir", "runtime_dir", "cgroup")}
         self._keep({"op": "begin", "places": places}, [os.dup(document)])
         self._watch(places, spare.pid, spare.channel)
         self._loop.after(_SPARE_AFTER_S, self._keep_spare)
@@ -343,23 +347,24 @@ class Spawner:
         self._adoptions[container_id] = [*recent, now]
         checkpoint("spawner:adopting")
         kept = self._vault.kept[container_id]
-        spec = adopting.read_spec(kept)
-        if spec is None:
-            self._vault.forget(container_id)
-            if records.read_state(kept.places["container_dir"]).get("type") in ("running", "restarting"):
-                note_trouble(self._log, f"monitor of {container_id}", "was killed, and nothing is known to go on from")
-            return
         note_trouble(self._log, f"monitor of {container_id}", "was killed: another one takes over")
         ours, theirs = channel_pair()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._become(f"monitor of {container_id}", lambda: self._run_successor(theirs, spec, kept))
+            self._become(f"monitor of {container_id}", lambda: self._run_successor(theirs, kept))
         theirs.close()
         self._watch(kept.places, pid, ours)
 
-    def _run_successor(self, channel: proto.Socket, spec: dict[str, Any], kept: Kept) -> None:
-        self._let_go(container_id=spec["id"])
+    def _run_successor(self, channel: proto.Socket, kept: Kept) -> None:
+        self._let_go(container_id=kept.places["id"])
+        spec = adopting.read_spec(kept)
+        if spec is None:
+            proto.send(channel, {"op": "forget", "places": kept.places})
+            if records.read_state(kept.places["container_dir"]).get("type") in ("running", "restarting"):
+                trouble = "nothing is known to go on from"
+                note_trouble(self._log, f"monitor of {kept.places['id']}", trouble)
+            return
         monitor.Monitor(spec, self._host, channel).adopt(kept)
 
     # ── forking ────────────────────────────────────────────────────────────────────────────────
@@ -477,8 +482,8 @@ def _settle(tag: str, hierarchies: driver.Hierarchies) -> None:
 def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: int) -> None:
     """Become the keeper of a run root, which forks the spawner, unless there is one already.
 
-    Args: ready: a pipe to write one byte to when we listen. sealed: the descriptor this interpreter
-        was started from, to be closed.
+    Args: ready: a pipe to write one byte to when we listen, or somebody else does. sealed: the
+        descriptor this interpreter was started from, to be closed.
     """
     # nothing in a container may look at us or, through us, at the host's interpreter (why: CVE-2019-5736)
     check(LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
@@ -488,7 +493,10 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.write(ready, b"0")
         os._exit(0)
+    if os.fork():
+        os._exit(0)  # whoever started us reaps this one at once, and may live as long as it likes
     try:
         _name_process("keeper")
         check(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
@@ -527,4 +535,4 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
     except Exception:
         # the boundary of this process: nobody above could read it
         note_trouble(log, "keeper", traceback.format_exc())
-        sys.exit(1)
+        os._exit(1)

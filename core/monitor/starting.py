@@ -13,12 +13,11 @@ from typing import Any
 from core.cgroups.devices import ALL_DEVICES, device_rules
 from core.linux import procfs
 from core.linux.checkpoints import checkpoint
-from core.monitor import birth, outcome, plan, proto, records
+from core.monitor import birth, ending, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.life import FIRST, Life, Process, StartFailed
 from core.monitor.log_driver import open_log
 from core.monitor.pipes import Pipes, channel_pair
-from core.monitor.session import Session
 
 
 def start(life: Life, window: tuple[int, int]) -> None:
@@ -31,6 +30,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
     attempt = _Attempt()
     try:
         os.makedirs(f"{spec['runtime_dir']}/rootfs", mode=0o711, exist_ok=True)
+        ending.forget_exit(life)
         life.is_paused = False
         life.cgroup.create()
         life.warnings = [*spec["warnings"], *life.cgroup.limit(spec["limits"])]
@@ -38,9 +38,10 @@ def start(life: Life, window: tuple[int, int]) -> None:
         checkpoint("start:grouped")
         life.log = life.log or open_log(life.loop, spec, is_first=True)
         position = life.log.position
-        life.session = Session(life.loop, life.log, stdin_once=spec["stdin_once"], note=life.note, on_change=life.keep)
+        life.session = life.new_session()
         life.warnings += life.confine()
-        controllers = plan.v1_controllers(host.hierarchies.v1) if host.hierarchies.version != "2" else ()
+        is_own = spec["cgroup_namespace"] != "host"
+        controllers = plan.v1_controllers(host.hierarchies.v1, own=is_own) if host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
@@ -142,7 +143,7 @@ def undo(life: Life, report: dict[str, Any]) -> None:
     """A failed first start leaves the container as it was, with the reason."""
     if life.log:
         life.log.close()
-    life.cgroup.remove()
+    life.remove_group()
     fields = {"error": report["text"], "exit_code": report.get("code", 125)}
     try:
         records.write_state(life.spec["container_dir"], "created", fields)

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import struct
+import sys
 import termios
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -170,10 +171,18 @@ class Output:
 
     Args: relay: the two ends of a pipe that a terminal's bytes go through on their way to the log,
         because only a pipe's can be moved into a file without being in our memory alone.
+        on_wait: told why the log takes nothing just now, and "" when it does again.
     """
 
     def __init__(
-        self, loop: Loop, descriptor: int, stream: int, log: Log | None, relay: tuple[int, int] | None = None
+        self,
+        loop: Loop,
+        descriptor: int,
+        stream: int,
+        log: Log | None,
+        relay: tuple[int, int] | None = None,
+        *,
+        on_wait: Callable[[str], None],
     ) -> None:
         self.descriptor = descriptor
         self.stream = stream
@@ -181,7 +190,9 @@ class Output:
         self.relay = relay
         self._loop = loop
         self._log = log
+        self._on_wait = on_wait
         self._is_waiting_for_log = False
+        self._is_retry_due = False
         self._is_held = False
         self._is_paused = False
         os.set_blocking(descriptor, False)
@@ -201,11 +212,12 @@ class Output:
             data = self._take()
         except BlockingIOError:
             return False
-        except OSError:  # the disk is full or failing: the process waits until it is not
-            self._is_waiting_for_log = True
-            self._pause()
-            self._loop.after(_LOG_RETRY_S, self._retry)
+        except OSError as error:  # the disk is full or failing: the process waits until it is not
+            self._wait_for_log(error)
             return False
+        if self._is_waiting_for_log:
+            self._is_waiting_for_log = False
+            self._on_wait("")
         if not data:
             self.close()
             return False
@@ -244,9 +256,19 @@ class Output:
         except OSError:
             return b""  # EIO, as above
 
+    def _wait_for_log(self, error: OSError) -> None:
+        if not self._is_waiting_for_log:
+            self._on_wait((error.strerror or str(error)).lower())
+        self._is_waiting_for_log = True
+        self._pause()
+        if not self._is_retry_due:
+            self._is_retry_due = True
+            self._loop.after(_LOG_RETRY_S, self._retry)
+
     def _retry(self) -> None:
-        self._is_waiting_for_log = False
-        self._resume()
+        self._is_retry_due = False
+        if self._is_waiting_for_log and self.is_open and self.pump():
+            self._resume()
 
     def _pause(self) -> None:
         if not self._is_paused and self.is_open:
@@ -267,10 +289,16 @@ class Output:
         else:
             self._resume()
 
-    def drain(self) -> None:
-        """Take everything that is left, without waiting for more."""
-        while self.is_open and not self._is_waiting_for_log and self.pump():
+    def drain(self) -> bool:
+        """Take everything that is left, without waiting for more; False when the log can't take it now."""
+        while self.is_open and self.pump():
             pass
+        return not (self.is_open and self._is_waiting_for_log)
+
+    def unread(self) -> int:
+        """Bytes that are still to be taken."""
+        sources = (self.descriptor, *(self.relay or ())[:1]) if self.is_open else ()
+        return sum(_readable_bytes(source) for source in sources)
 
     def close(self) -> None:
         """Stop reading."""
@@ -281,6 +309,13 @@ class Output:
             for end in self.relay or ():
                 os.close(end)
             self.descriptor = -1
+
+
+def _readable_bytes(descriptor: int) -> int:
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0  # a terminal whose other side is closed
 
 
 class Input:

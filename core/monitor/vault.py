@@ -35,6 +35,10 @@ class Kept:
         """The document it was started from, as a file in memory; -1 when it is known from disk only."""
         self.processes: dict[str, KeptProcess] = {}
 
+    def was_attended(self, process: str) -> bool:
+        """Whether somebody was attached to a process, as far as its monitor has said."""
+        return process in self.processes and bool(self.processes[process].facts.get("attended"))
+
     def close(self) -> None:
         """Let go of everything."""
         for process in self.processes.values():

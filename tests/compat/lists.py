@@ -48,7 +48,7 @@ def _script(cli: Cli) -> None:
             IMAGE,
             "sh",
             "-c",
-            "echo new >/new; rm /etc/group; exit 7",
+            "echo new >/new; echo told; printf cut; rm /etc/group; exit 7",
         )
     )
     cli.ok(*words("run", "-d", "--name", "sleeper", "-l", "k=v", "-v", "vol:/data", IMAGE, "sleep", "1000"))
@@ -192,6 +192,18 @@ def _lines(text: str) -> list[str]:
         port nosuch
         diff new
         diff nosuch
+        logs new
+        logs ended
+        logs --tail 1 ended
+        logs --tail 0 ended
+        logs --since 1h ended
+        logs --until 2001-01-01T00:00:00 ended
+        logs -t ended
+        logs nosuch
+        logs --since bogus ended
+        inspect nosuch
+        inspect --type volume nosuch
+        inspect --format {{.State.ExitCode}} ended
         top new
         top sleeper -o comm
         stats --no-stream sleeper frozen

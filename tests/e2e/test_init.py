@@ -65,9 +65,10 @@ def test_init_is_confined_as_the_command_is(cli: Cli) -> None:
 
 
 def test_init_on_a_terminal_leaves_the_keys_to_the_command(cli: Cli) -> None:
-    terminal = cli.terminal(*cli.run_words("run", "--rm", "-it", "--init", "IMAGE", "sh"))
+    terminal = cli.terminal(*cli.run_words("run", "--rm", "-it", "--init", "--name", "keys", "IMAGE", "sh"))
+    terminal.expect("#")
     terminal.type("sleep 1000\n")
-    terminal.expect("sleep 1000")
+    eventually("sleep runs", lambda: any("sleep 1000" in line for line in cli.ok("top", "keys").splitlines()))
     terminal.type("\x03")
     terminal.type("echo back $((40+2))\n")
     terminal.expect("back 42")

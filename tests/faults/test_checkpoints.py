@@ -24,6 +24,7 @@ from core.errors import EngineError, NotFound
 from core.linux.checkpoints import VARIABLE
 from core.model.container import ContainerSpec, Exited, Running
 from core.model.progress import CancelToken, silent
+from core.model.restart import RestartPolicy
 from core.monitor import proto
 from core.state import journal
 from tests.conftest import STARTER, Runner, collect, leftover_groups, wait_until
@@ -92,7 +93,7 @@ def bystander(stored: Engine, request: pytest.FixtureRequest, fault: Fault, monk
     """Runs throughout, and afterwards nothing but it may be there."""
     name = request.node.callspec.params["name"]
     action = request.node.callspec.params.get("action", "kill")
-    if name not in ENGINE:
+    if name not in ENGINE and name not in ("stop:asked", "stop:signalled"):
         monkeypatch.setenv(VARIABLE, f"{name}->{action}@{fault.token}")
     made = stored.containers.create(ContainerSpec(image=STARTER, command=("sleep", "1000"), name="bystander")).id
     stored.containers.start(made)
@@ -152,6 +153,37 @@ def deaths(engine: Engine, container: str) -> int:
     return events.count("die")
 
 
+@pytest.mark.parametrize("name", ["stop:noted", "end:drained", "end:written", "end:noted", "end:cleared"])
+def test_monitor_killed_while_it_is_stopped_by_hand(stored: Engine, bystander: str, fault: Fault, name: str) -> None:
+    """Stopped stays stopped, whatever the policy and whichever monitor says so."""
+    script = "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.01; done"
+    spec = ContainerSpec(image=STARTER, command=("sh", "-c", script), restart=RestartPolicy(name="always"))
+    made = stored.containers.create(spec).id
+    stored.containers.start(made)
+    wait_until(lambda: log_text(stored, made) == "ready\n", "its first word")
+    fault.fire()
+    stored.containers.stop(made)
+    wait_until(lambda: not ContainerRecords(stored.roots).is_managed(made), "the monitor to leave")
+    state = stored.containers.inspect(made).state
+    assert isinstance(state, Exited)
+    assert (state.exit_code, log_text(stored, made)) == (4, "ready\nbye\n")
+    wait_until(lambda: deaths(stored, made) == 1, "its death to be told")
+    stored.containers.stop(made)
+
+
+@pytest.mark.parametrize("action", ["kill"])
+@pytest.mark.parametrize("name", ["stop:asked", "stop:signalled"])
+def test_engine_killed_while_it_stops(stored: Engine, bystander: str, fault: Fault, name: str, action: str) -> None:
+    made = stored.containers.create(ContainerSpec(image=STARTER, command=("sleep", "1000"), name="victim")).id
+    stored.containers.start(made)
+    fault.fire()
+    words = [sys.executable, "-m", "app", "--root", str(stored.roots.data), "stop", "-t", "0", "victim"]
+    environment = {**os.environ, VARIABLE: f"{name}->{action}@{fault.token}"}
+    assert subprocess.run(words, cwd=REPOSITORY, env=environment, timeout=60).returncode == -9
+    subprocess.run(words, cwd=REPOSITORY, check=True, capture_output=True, timeout=60)
+    assert stored.containers.inspect(made).status == "exited"
+
+
 @pytest.mark.parametrize("name", ["spawner:adopting"])
 def test_spawner_killed_as_it_puts_up_a_successor(stored: Engine, bystander: str, fault: Fault, name: str) -> None:
     run = Runner(stored, lambda: "")
@@ -164,8 +196,6 @@ def test_spawner_killed_as_it_puts_up_a_successor(stored: Engine, bystander: str
 
 @pytest.mark.parametrize("name", ["again:written"])
 def test_killed_between_an_end_and_the_next_start(stored: Engine, bystander: str, fault: Fault, name: str) -> None:
-    from core.model.restart import RestartPolicy
-
     fault.fire()
     spec = ContainerSpec(image=STARTER, command=("false",), restart=RestartPolicy(name="on-failure", most_retries=2))
     made = stored.containers.create(spec).id

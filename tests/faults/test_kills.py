@@ -19,6 +19,7 @@ from core.backend import AttachWish
 from core.engine.engine import Engine, open_engine
 from core.engine.reconcile import sweep
 from core.engine.records import ContainerRecords
+from core.errors import EngineError
 from core.linux.procfs import read_boot_id, read_start_ticks
 from core.model.container import ContainerSpec, Exited, Running
 from core.model.logs import LogQuery
@@ -232,8 +233,33 @@ def test_damaged_document_damages_one_container_and_says_so(run: Runner, documen
     assert made.id not in {container.id for container in fresh.containers.list(all=True)}
 
 
+FUTURE = {
+    "config.json": b'{"schema":99,"kind":"container.config","wholly":"different"}',
+    "settings.json": b'{"schema":99,"kind":"container.settings","wholly":"different"}',
+    "state.json": b'{"schema":99,"kind":"container.state","wholly":"different"}',
+}
+
+
+@pytest.mark.parametrize("document", FUTURE)
+def test_document_of_a_later_version_is_refused_by_name_and_left_alone(run: Runner, document: str) -> None:
+    healthy = run.background("sleep", "1000")
+    made = run.engine.containers.create(ContainerSpec(image=STARTER, command=("true",), name="later"))
+    path = run.engine.roots.container(made.id) / document
+    path.write_bytes(FUTURE[document])
+    fresh = open_engine(run.engine.roots.data)
+    found = {container.id: container for container in fresh.containers.list(all=True)}
+    assert (found[healthy].status, found[made.id].status) == ("running", "dead")
+    for verb in (fresh.containers.start, fresh.containers.pause):
+        with pytest.raises(EngineError, match=r"newer version|later"):
+            verb("later")
+    fresh.system.fsck(repair=True)
+    assert path.read_bytes() == FUTURE[document]
+    fresh.containers.remove("later", force=True)
+    assert fresh.containers.inspect(healthy).status == "running"
+
+
 def test_full_name_race_has_one_winner(engine: Engine) -> None:
-    """Twenty commands at once create a container of one name."""
+    """Fifty commands at once create a container of one name."""
     commands = [
         subprocess.Popen(
             [sys.executable, "-m", "app", "--root", str(engine.roots.data), "create", "--name", "one", STARTER, "true"],
@@ -242,7 +268,7 @@ def test_full_name_race_has_one_winner(engine: Engine) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(20)
+        for _ in range(50)
     ]
     ends = [(command.communicate(), command.returncode) for command in commands]
     winners = [out.strip() for (out, _), code in ends if code == 0]

@@ -7,14 +7,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.backend import AttachWish
 from core.engine.engine import Engine
+from core.linux import procfs
 from core.model.container import ContainerSpec, ExecSpec, Exited, Running
 from core.model.logs import LogQuery
+from core.monitor.adopting import LOST_STREAMS
 from tests.conftest import STARTER, Result, Runner, collect, wait_until
 from tests.faults.test_kills import keeper_of, log_text, monitor_of, roles, spawner_of
 
@@ -215,6 +218,28 @@ def test_killed_together_with_all_that_stands_beside_it(run: Runner) -> None:
     assert numbers_are_whole(log_text(run.engine, container))
 
 
+def test_terminal_killed_together_with_all_that_stands_beside_it(run: Runner) -> None:
+    """Nobody has its master any more: what it writes from then on is lost, it is said so, and all else goes on."""
+    container = run.background("sh", "-c", SLOW, tty=True)
+    wait_until(lambda: len(log_text(run.engine, container).split()) > 5, "some output")
+    kill_all(run.engine, container)
+
+    def is_said() -> bool:
+        state = run.engine.containers.inspect(container).state
+        return isinstance(state, Running) and LOST_STREAMS in state.warnings
+
+    wait_until(is_said, "the loss to be said")
+    touch_stop(run, container)
+    code = run.engine.containers.wait(container)
+    found = run.engine.containers.inspect(container).state
+    assert isinstance(found, Exited)
+    assert (code, found.error) in [
+        (7, ""),
+        (255, "its monitor was killed, and its exit code could not be learnt any more"),
+    ]
+    assert numbers_are_whole(log_text(run.engine, container))
+
+
 def test_a_process_that_ends_while_its_monitor_is_dead_is_not_missed(run: Runner) -> None:
     container = run.background("sh", "-c", "echo last; exec sleep 1000")
     state = run.engine.containers.inspect(container).state
@@ -241,3 +266,21 @@ def test_rm_flag_is_kept_by_the_successor(run: Runner) -> None:
     touch_stop(run, container)
     wait_until(lambda: container not in {c.id for c in run.engine.containers.list(all=True)}, "its removal")
     wait_until(lambda: os.listdir(run.engine.roots.trash) == [], "the trash to be empty")
+
+
+def test_attached_people_of_a_container_that_goes_away_get_its_last_words(run: Runner) -> None:
+    """Its monitor is killed with the last output unread, and with the container the log goes too."""
+    script = "while [ ! -e /dev/shm/go ]; do sleep 0.01; done; echo last; exit 6"
+    made = run.engine.containers.create(ContainerSpec(image=STARTER, command=("sh", "-c", script), auto_remove=True))
+    attached = run.engine.containers.start(made.id, AttachWish())
+    state = run.engine.containers.inspect(made.id).state
+    assert isinstance(state, Running)
+    monitor = monitor_of(run.engine, made.id)
+    os.kill(monitor, signal.SIGSTOP)
+    Path(f"/proc/{state.pid}/root/dev/shm/go").touch()
+    wait_until(lambda: procfs.read_state(state.pid) == "Z", "its end")
+    os.kill(monitor, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{state.pid}"), "the spawner to reap it")
+    time.sleep(0.3)  # time enough for a successor that would not wait
+    assert collect(attached)[:2] == (6, "last\n")
+    wait_until(lambda: run.engine.containers.list(all=True) == [], "its removal")

@@ -1,6 +1,8 @@
-"""`python -m tests.guest [pytest arguments]`: the kernel tests on a machine with cgroup v2 only.
+"""`python -m tests.guest [pytest arguments]`: the kernel and security tests on a machine with cgroup v2 only.
 
-With --reboot alone it is a reboot that is tested: reboot.py.
+With --short alone it is the tests of what that machine does otherwise than one with version 1: control
+groups, the device filter, limits, mounts of another kernel. With --reboot alone it is a reboot that is
+tested: reboot.py.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from tests.guest.machine import boot
 DEFAULT_TESTS = ("tests/kernel", "tests/security")
 SAME_EVERYWHERE = ("--ignore=tests/security/test_archives.py",)
 """Hostile archives are taken apart alike on any kernel, and emulation makes their sizes hours."""
-_TIMEOUT_S = float(os.environ.get("WHARF_GUEST_TIMEOUT_S", "900"))
+SHORT = (
+    *(f"tests/kernel/test_{name}.py" for name in ("cgroups", "doctor", "limit_files", "limits", "overlay")),
+    *(f"tests/security/test_{name}.py" for name in ("filesystem", "resources", "user_namespaces")),
+)
+_TIMEOUT_S = float(os.environ.get("WHARF_GUEST_TIMEOUT_S", "2400"))
 
 
 def main(arguments: list[str]) -> int:
@@ -24,6 +30,8 @@ def main(arguments: list[str]) -> int:
     if os.geteuid() != 0:
         print("the guest's file system is made by debootstrap, which needs root: run it with sudo", file=sys.stderr)
         return 3
+    if arguments == ["--short"]:
+        arguments = ["-q", *SHORT]
     wanted = arguments or ["-q", *SAME_EVERYWHERE, *(name for name in DEFAULT_TESTS if (PROJECT / name).is_dir())]
     try:
         with tempfile.TemporaryDirectory(prefix="wharf-guest-", dir="/var/tmp") as name:

@@ -12,6 +12,7 @@ from app.commands.ps import status_text
 from core.engine.engine import Engine
 from core.errors import WrongState
 from core.model.container import Container, ContainerSpec, Exited, Restarting, Running
+from core.model.events import Event
 from core.model.restart import RestartPolicy, parse_restart_policy
 from core.monitor.restarting import Restarts
 from core.state import journal
@@ -46,8 +47,14 @@ def test_A12_on_failure_counts_and_gives_up(run: Runner) -> None:
     assert isinstance(found, Exited)
     assert (found.exit_code, found.restart_count) == (3, 2)
     assert log_text(run.engine, container) == "run\n" * 3
-    events = [event for event in journal.read(run.engine.roots.journal) if event.actor == container]
-    assert [e.action for e in events if e.action in ("start", "die")] == ["start", "die"] * 3
+
+    def lives() -> list[Event]:
+        told = journal.read(run.engine.roots.journal)
+        return [event for event in told if event.actor == container and event.action in ("start", "die")]
+
+    wait_until(lambda: len(lives()) == 6, "the last end to be told")
+    events = lives()
+    assert [e.action for e in events] == ["start", "die"] * 3
     died, started = ([e.at_ns for e in events if e.action == action] for action in ("die", "start"))
     waits = [later - earlier for earlier, later in zip(died, started[1:], strict=False)]
     assert waits[0] >= 10**8

@@ -9,7 +9,7 @@
  *   ptrace-child         attach to an own child:   "ERRNO"
  *   ptrace PID           attach to a process:      "ERRNO"
  *   trace-joiners SECONDS  attach to every new process and open its memory while it still runs a program that is
- *                        no file of ours: "caught PID" a line, and "tried N"
+ *                        no file of ours: "caught PID NAME" a line, and "tried N"
  *   swap SECONDS NAME TARGET   make NAME a directory and a symbolic link to TARGET by turns
  *   capset-all           ask for every capability: "ERRNO"
  *   threads              Seccomp: of two threads
@@ -114,6 +114,17 @@ static int runs_foreign_program(long pid) {
     return stat("/", &root) == 0 && stat(path, &found) == 0 && found.st_dev != root.st_dev;
 }
 
+static const char *name_of(long pid) {
+    static char name[32];
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, name, sizeof name - 1);
+    if (fd >= 0) close(fd);
+    name[n > 0 ? n - 1 : 0] = 0;
+    return name;
+}
+
 static int cmd_trace_joiners(int seconds) {
     static char known[1 << 20];
     long tried = 0, mine = getpid();
@@ -129,11 +140,11 @@ static int cmd_trace_joiners(int seconds) {
             char path[64];
             snprintf(path, sizeof path, "/proc/%ld/mem", pid);
             int memory = open(path, O_RDWR);
-            if (memory >= 0 && runs_foreign_program(pid)) printf("caught %ld by its memory\n", pid);
+            if (memory >= 0 && runs_foreign_program(pid)) printf("caught %ld %s by its memory\n", pid, name_of(pid));
             if (memory >= 0) close(memory);
             if (ptrace(PTRACE_ATTACH, pid, 0, 0) == 0) {
                 waitpid(pid, NULL, __WALL);
-                if (runs_foreign_program(pid)) printf("caught %ld\n", pid);
+                if (runs_foreign_program(pid)) printf("caught %ld %s\n", pid, name_of(pid));
                 ptrace(PTRACE_DETACH, pid, 0, 0);
             }
         }

@@ -109,17 +109,26 @@ def test_SE9_TIOCSTI_reaches_only_the_containers_own_terminal(run: Runner) -> No
     made = run.engine.containers.create(
         ContainerSpec(
             image=STARTER,
-            command=("sh", "-c", "tty; /probe tiocsti; sleep 0.2"),
+            command=(
+                "sh",
+                "-c",
+                "tty; stty -icanon -echo min 0 time 20; /probe tiocsti; head -c 1; echo; readlink /proc/self/fd/0",
+            ),
             tty=True,
             open_stdin=True,
             mounts=(run.probe_mount(),),
         )
     )
     attached = run.engine.containers.start(made.id, AttachWish(stdin=True, rows=24, columns=80))
+    pid = run.engine.containers.inspect(made.id).state.pid  # type: ignore[union-attr]
+    session, terminal = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[3:5]
+    ours = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[3:5]
     result = collect(attached)
-    assert result.lines[0] == "/dev/pts/0"
-    # whatever the kernel answers, the terminal is one of the container's own devpts, in its own session
-    assert len(result.lines) >= 2
+    assert int(session) == pid
+    assert [session, terminal] != ours
+    assert result.lines[0] == result.lines[-1] == "/dev/pts/0"
+    # where the kernel still does it, what was pushed is read back inside: it went nowhere else
+    assert result.lines[1:3] in (["0", "x"], ["5", ""])
 
 
 def test_A2_terminal_is_the_containers_and_has_the_windows_size(run: Runner) -> None:

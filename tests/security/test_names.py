@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import EngineError
 from core.model.container import ContainerSpec
+from core.model.log_drivers import LogConfig, LogSubject, tag_of, work_out
 from core.model.mounts import MountSpec
 from tests.conftest import STARTER, Runner
 
@@ -57,3 +58,14 @@ def test_a_cgroup_parent_of_ones_own(run: Runner) -> None:
     assert not any(path.exists() for path in groups)
     for path in {group.parent for group in groups}:
         path.rmdir()
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r", "\x00", "\x1b]0;x\x07", "\x85", "\u2028"], ids=ascii)
+def test_ST10_ST13_an_image_s_words_forge_no_message_of_another_in_a_log(break_: str) -> None:
+    """A tag may name the command or the image's name; what it says stands before each message of syslog."""
+    argv = ("sh", f"x{break_}<0>Nov 21 00:00:00 host sshd[1]: forged")
+    subject = LogSubject(id="0" * 64, name="n", image_id="i", image_name="i", argv=argv, labels={}, env=())
+    config = LogConfig(driver="syslog", options={"tag": "{{.Command}}"})
+    for tag in (tag_of("{{.Command}}", subject), work_out(config, subject, "/d").fields["SYSLOG_IDENTIFIER"]):
+        assert tag.isprintable()
+        assert "forged" in tag

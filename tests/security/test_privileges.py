@@ -55,6 +55,24 @@ def test_SC2_set_uid_program_gains_no_more_than_the_bounding_set(run: Runner) ->
     assert int(found["CapEff"], 16) & ~0xA80425FB == 0
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["x:x:4294967295:0::/:/bin/sh", "x:x:1000:4294967295::/:/bin/sh", "x:x:99999999999999999999:1::/:/bin/sh"],
+)
+def test_SC3_an_id_of_the_image_that_the_kernel_takes_for_none_is_refused(run: Runner, line: str) -> None:
+    container = run.background("sleep", "100")
+    assert run.exec(container, "sh", "-c", f"echo '{line}' >> /etc/passwd").code == 0
+    with pytest.raises(SandboxFailed, match="larger than 2147483647"):
+        run.exec(container, "id", user="x")
+
+
+@pytest.mark.parametrize("user", ["\u00b2", "1000:\u00b2"])
+def test_SC3_a_digit_that_is_no_number_is_a_name_that_is_not_there(run: Runner, user: str) -> None:
+    container = run.background("sleep", "100")
+    with pytest.raises(SandboxFailed, match="unable to find"):
+        run.exec(container, "id", user=user)
+
+
 @pytest.mark.parametrize("user", ["1000", "1000:1000", "nobody"])
 def test_SC3_plain_user_has_no_capabilities(run: Runner, user: str) -> None:
     found = fields(run.sh("grep Cap /proc/self/status", user=user))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from core.model.mounts import MountSpec
 from core.model.protection import read_protection
 from core.model.ulimits import Ulimit
 from tests.conftest import Runner
+from tests.security.test_sharing import running
 
 USERS = pytest.mark.parametrize("user", ["", "1000:1000"], ids=["root", "plain"])
 IS_V2 = not Path("/sys/fs/cgroup/memory").exists()
@@ -98,3 +100,22 @@ def test_SR6_delegation_only_where_it_is_asked_for_and_safe(run: Runner) -> None
     container = run.background("sleep", "100", protection=read_protection(("writable-cgroups=true",)))
     warned = "writable-cgroups" in " ".join(run.engine.containers.inspect(container).config.warnings)
     assert warned is not IS_V2
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{}, {"init": True}, {"namespaces": Namespaces(user="remap")}, {"namespaces": Namespaces(pid="host")}],
+    ids=["plain", "init", "remap", "hosts-processes"],
+)
+def test_SR2_SR7_a_fork_bomb_of_an_execd_process_ends_at_the_limit_and_with_its_container(
+    run: Runner, wish: dict[str, object]
+) -> None:
+    marker = f"73{os.getpid()}"
+    container = run.background("sleep", "1000", limits=Limits(pids_limit=200), **wish)
+    bomb = f"trap '' TERM; while :; do setsid sleep {marker} & done"
+    failed = run.exec(container, "sh", "-c", bomb)
+    assert failed.code != 0
+    assert "fork" in failed.err
+    assert 150 < len(running(marker)) <= 200
+    run.engine.containers.stop(container, 1)
+    assert running(marker) == []

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import EngineError, InvalidInput, InvalidSpec, NotFound, WrongState
+from core.errors import EngineError, InvalidInput, InvalidSpec, NotFound, SandboxFailed, WrongState
+from core.linux import procfs
 from core.model.isolation import Namespaces
+from core.monitor import birth, steps
 from tests.conftest import Runner, wait_until
 
 KINDS = ("mnt", "pid", "net", "uts", "ipc", "cgroup")
@@ -141,3 +143,44 @@ def test_a_private_ipc_namespace_is_not_for_others(run: Runner) -> None:
     donor = run.background("sleep", "100")
     with pytest.raises(InvalidSpec, match="non-shareable"):
         run("true", namespaces=Namespaces(ipc=f"container:{donor}"))
+
+
+def test_SE3_SN1_a_donor_s_false_shared_memory_is_refused(run: Runner) -> None:
+    """A donor that may mount puts a proc file system in /dev/shm's place; a guest would have it without its masks."""
+    donor = run.background("sleep", "100", namespaces=Namespaces(ipc="shareable"), cap_add=("CAP_SYS_ADMIN",))
+    guest = Namespaces(ipc=f"container:{donor}")
+    assert run.sh("ls /dev/shm", namespaces=guest).code == 0
+    assert run.exec(donor, "sh", "-c", "umount /dev/shm; mount -t proc p /dev/shm").code == 0
+    with pytest.raises(SandboxFailed, match="no memory file system"):
+        run.sh("ls /dev/shm", namespaces=guest)
+
+
+def test_SN1_a_process_that_has_only_the_donor_s_number_is_none(run: Runner) -> None:
+    ticks = procfs.read_start_ticks(os.getpid())
+    assert ticks
+    os.close(birth._open_process({"pid": os.getpid(), "start_ticks": ticks}))
+    with pytest.raises(OSError, match="has ended"):
+        birth._open_process({"pid": os.getpid(), "start_ticks": ticks - 1})
+
+
+def test_SE3_SN7_a_node_that_became_another_device_is_not_bound(tmp_path: Path) -> None:
+    place = steps.Place(str(tmp_path))
+    place.trees["/dev/null"] = os.open("/dev/null", os.O_PATH)
+    directory = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
+    with pytest.raises(OSError, match="another device"):
+        steps._bind_node(place, "/dev/null", directory, "sda", os.makedev(8, 0))
+    assert os.listdir(tmp_path) == []
+    os.close(place.trees["/dev/null"])
+    os.close(directory)
+
+
+def test_SE4_CVE_2025_52881_a_parameter_is_written_to_a_proc_file_system_only(tmp_path: Path) -> None:
+    false = tmp_path / "proc/sys/net/x"
+    false.parent.mkdir(parents=True)
+    false.write_text("before")
+    place = steps.Place(str(tmp_path))
+    place.root = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
+    with pytest.raises(OSError, match="no proc file system"):
+        steps.Sysctl("net/x", "after").run(place)
+    assert false.read_text() == "before"
+    os.close(place.root)
