@@ -33,7 +33,7 @@ GLOBAL = (
     Key("theme", "ctrl+t", "app.next_theme", "next theme"),
     Key("cancel", "X", "app.cancel_job", "cancel the newest job"),
     Key("dismiss", "x", "app.dismiss", "dismiss the problem line"),
-    Key("why", "exclamation_mark", "app.why", "why: what the problem line says"),
+    Key("why", "exclamation_mark", "app.why", "why: the problem line"),
     Key("repaint", "ctrl+l", "app.repaint", "repaint the screen"),
     Key("back", "escape", "back", "back, out of here"),
     Key("last", "minus", "app.last_place", "last place"),
@@ -67,7 +67,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("commit", "c", "commit", "commit", True),
         Key("limits", "U", "limits", "limits"),
         Key("rename", "R", "rename", "rename"),
-        Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or of the host"),
+        Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or host"),
         *_LIST,
     ),
     "container": (
@@ -130,7 +130,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("why", "W", "why", "why", True),
         *_LIST,
     ),
-    "host": (Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or of the host", True),),
+    "host": (Key("cpu_base", "b", "app.cpu_base", "CPU % of a core or host", True),),
 }
 
 LOG_KEYS = (

@@ -193,6 +193,7 @@ class EngineContainers:
             "stdin": spec.attach_stdin,
             "privileged": spec.privileged,
             "detach": spec.detach,
+            "hangs_up": spec.hangs_up,
         }
         if wish:
             request |= {"rows": wish.rows, "columns": wish.columns, "stdout": wish.stdout, "stderr": wish.stderr}

@@ -249,6 +249,9 @@ class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
     working_dir: str = ""
     user: str = ""
     privileged: bool = False
+    hangs_up: bool = False
+    """When nobody is attached any more its first process gets SIGHUP, as a shell does whose terminal is closed;
+    docker's goes on."""
 
 
 class ProcessTable(msgspec.Struct, frozen=True):

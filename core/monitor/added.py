@@ -36,6 +36,8 @@ class _Added:
         self.stdin = stdin
         self.is_attended = False
         """Somebody was attached from the start, and is expected back after a takeover."""
+        self.hangs_up = False
+        """It does not outlive those attached to it."""
         self.code: int | None = None
         self.on_end: Callable[[int], None] | None = None
 
@@ -46,6 +48,7 @@ class _Added:
             "start_ticks": self.start_ticks,
             "stdin": self.stdin,
             "attended": self.is_attended,
+            "hangs_up": self.hangs_up,
         }
 
 
@@ -80,6 +83,7 @@ class AddedProcesses:
             return
         added = _Added(key, pid, os.pidfd_open(pid), session, is_child=True, stdin=bool(request.get("stdin")))
         added.is_attended = not request.get("detach")
+        self._hang_up_when_left(added, bool(request.get("hangs_up")))
         self._running[key] = added
         _put_mark(self._mark(key))
         self._keep(key)
@@ -171,6 +175,7 @@ class AddedProcesses:
         )
         added.start_ticks = facts["start_ticks"]
         added.is_attended = bool(facts["attended"])
+        self._hang_up_when_left(added, bool(facts.get("hangs_up")))
         self._running[key] = added
         _put_mark(self._mark(key))
         if added.is_attended:
@@ -221,6 +226,20 @@ class AddedProcesses:
             added.session.hold(False)
             if added.code is not None:
                 self._part(added, added.code)
+            elif added.session.on_left:
+                added.session.on_left()
+
+    def _hang_up_when_left(self, added: _Added, wanted: bool) -> None:
+        added.hangs_up = wanted
+        if wanted:
+            added.session.on_left = functools.partial(self._hang_up, added)
+
+    def _hang_up(self, added: _Added) -> None:
+        if added.code is None and added.pidfd >= 0:
+            try:
+                signal.pidfd_send_signal(added.pidfd, signal.SIGHUP)
+            except ProcessLookupError:
+                pass  # it has ended, and its end is about to be noticed
 
     def _part(self, added: _Added, code: int) -> None:
         added.session.drain()

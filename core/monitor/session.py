@@ -20,6 +20,8 @@ class Session:
     Args: note: told the events "detach" and "resize", with their attributes.
         on_change: called when descriptors() has become less: a stream has ended.
         on_wait: told why the log takes nothing just now, and "" when it does again.
+
+    Whoever sets `on_left` is told when the last of those attached has gone, in whatever way.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Session:
         self._outputs: list[Output] = []
         self._input: Input | None = None
         self.clients: list[Client] = []
+        self.on_left: Callable[[], None] | None = None
 
     def use_pipes(self, stdin: int | None, stdout: int | None, stderr: int | None, *, count: int | None = None) -> None:
         """Take our ends of the pipes; None where there is none (any more)."""
@@ -202,6 +205,8 @@ class Session:
         if client in self.clients:
             self.clients.remove(client)
         was_last = client.wants_stdin and not any(other.wants_stdin for other in self.clients)
+        if self.on_left and not self.clients:
+            self.on_left()
         if was_last and not client.is_detaching and self._stdin_once and self._input and self._terminal < 0:
             self._input.close()
 

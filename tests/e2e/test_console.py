@@ -300,6 +300,29 @@ def test_two_consoles_doing_the_same_thing_get_one_clear_answer(engine: Engine, 
     assert "Traceback" not in two.raw.decode("utf-8", "replace")
 
 
+def shells_in(engine: Engine, name: str) -> int:
+    return sum(row[-1] in ("sh", "bash") for row in engine.containers.top(name).rows)
+
+
+@pytest.mark.parametrize("leave", ["the place", "the console", "a kill -9"])
+def test_a_shell_whose_pane_is_gone_is_hung_up(engine: Engine, console: Open, leave: str) -> None:
+    start(engine, "visited", "sleep 600")
+    screen = console()
+    screen.shows("● visited")
+    screen.press("e")
+    screen.shows("/ #")
+    assert shells_in(engine, "visited") == 1
+    if leave == "a kill -9":
+        screen.kill(signal.SIGKILL)
+    else:
+        screen.press("leave", "escape", *(["q"] if leave == "the console" else []))
+    deadline = time.monotonic() + 20
+    while shells_in(engine, "visited"):
+        assert time.monotonic() < deadline, "the shell goes on with nobody at it"
+        time.sleep(0.1)
+    assert status(engine, "visited") == "running"
+
+
 def test_kill_9_of_a_console_leaves_containers_and_their_logs_alone(engine: Engine, console: Open) -> None:
     key = start(engine, "survivor", COUNTER)
     screen = console()

@@ -80,6 +80,9 @@ class Dialog(Overlay[Answer]):
     Dialog #error { height: auto; min-height: 1; color: $error; }
     Dialog #buttons { height: 1; }
     Dialog #buttons Button { margin: 0 2 0 0; min-width: 10; height: 1; border: none; }
+    Dialog #do, Dialog #do:hover, Dialog #do:focus { color: $background; background: $accent; }
+    Dialog.dangerous #do, Dialog.dangerous #do:hover, Dialog.dangerous #do:focus { background: $error; }
+    Dialog #buttons Button:focus { text-style: bold underline; }
     """
 
     @property

@@ -47,7 +47,7 @@ class RunDialog(Dialog[str]):
         yield Field("Directory", "workdir", hint="the image's own")
         with_ticks = Box(
             Tick("terminal (-it)", True, id="tty"),
-            Tick("remove when it ends (--rm)", id="rm"),
+            Tick("remove at end (--rm)", id="rm"),
             Tick("read-only root", id="readonly"),
             Tick("privileged ⚠", id="privileged"),
             classes="ticks",

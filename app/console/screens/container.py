@@ -183,7 +183,9 @@ class ContainerPlace(Place):
         return pane
 
     def _exec(self, rows: int, columns: int) -> Attachment:
-        spec = ExecSpec(argv=("/bin/sh", "-c", _SHELL), tty=True, attach_stdin=True, env=("TERM=xterm-256color",))
+        spec = ExecSpec(
+            argv=("/bin/sh", "-c", _SHELL), tty=True, attach_stdin=True, env=("TERM=xterm-256color",), hangs_up=True
+        )
         wish = AttachWish(stdin=True, rows=rows, columns=columns)
         attachment = self.seat.actions.backend.containers.exec(self._key, spec, wish)
         if attachment is None:
