@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 
 def read_file(path: str) -> bytes:
@@ -18,14 +19,29 @@ def read_file(path: str) -> bytes:
 
 def write_file(path: str, data: bytes) -> None:
     """One write. Raises OSError that names the file and the value."""
+    write_lines(path, (data,))
+
+
+def write_lines(path: str, lines: Iterable[bytes]) -> None:
+    """Several, each by a write of its own, as the kernel reads them. Raises OSError that names file and value."""
+    line = b""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, data)
+            for line in lines:
+                os.write(descriptor, line)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise OSError(error.errno, f"{os.strerror(error.errno or 0)} (writing {data.decode()!r})", path) from None
+        raise OSError(error.errno, f"{os.strerror(error.errno or 0)} (writing {line.decode()!r})", path) from None
+
+
+def _children(directory: str) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
 
 
 def remove_group(directory: str) -> None:
@@ -33,16 +49,15 @@ def remove_group(directory: str) -> None:
     deadline = time.monotonic() + 5
     while True:
         try:
-            for entry in os.scandir(directory):
-                if entry.is_dir(follow_symlinks=False):
-                    remove_group(entry.path)
-            os.rmdir(directory)
+            os.rmdir(directory)  # nearly always it is empty already
             return
         except FileNotFoundError:
             return
         except OSError:
             if time.monotonic() > deadline:
                 raise
+        for child in _children(directory):
+            remove_group(child)
         for pid in _members(directory):
             try:
                 os.kill(pid, signal.SIGKILL)

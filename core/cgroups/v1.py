@@ -5,13 +5,14 @@ Source: the kernel's Documentation/admin-guide/cgroup-v1.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from core.cgroups.driver import Counters, disk_lines, parse_table
-from core.cgroups.files import read_file, remove_group, write_file
+from core.cgroups.files import read_file, remove_group, write_file, write_lines
 from core.linux.bpf import DeviceRule
 
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
@@ -123,8 +124,9 @@ class V1Cgroup:
         if directory is None:
             raise OSError(2, "this host has no devices cgroup, and devices must be filtered", "/sys/fs/cgroup/devices")
         write_file(f"{directory}/devices.deny", b"a")
-        for rule in rules:
-            write_file(f"{directory}/devices.{'allow' if rule.allow else 'deny'}", str(rule).encode())
+        for is_allowed, group in itertools.groupby(rules, lambda rule: rule.allow):
+            lines = [str(rule).encode() for rule in group]
+            write_lines(f"{directory}/devices.{'allow' if is_allowed else 'deny'}", lines)
 
     def open_for_clone(self) -> int | None:
         """v1 has no clone into a group."""
