@@ -32,6 +32,10 @@ class Done(NamedTuple):
     err: str
 
 
+_AT_ONCE = 50
+"""Containers to remove by one command: docker takes a minute for some hundreds."""
+
+
 class Terminal:
     """A command on a terminal of its own, as a person at a keyboard has it."""
 
@@ -180,9 +184,10 @@ class Cli:
         """Remove every container, volume and image that a test has made."""
         self.end_processes()
         containers = self.ok("ps", "-aq").split()
-        if containers:
-            self("unpause", *containers)
-            self("rm", "-f", "-v", *containers)
+        for first in range(0, len(containers), _AT_ONCE):
+            some = containers[first : first + _AT_ONCE]
+            self("unpause", *some)
+            self("rm", "-f", "-v", *some)
         volumes = self.ok("volume", "ls", "-q").split()
         if volumes:
             self("volume", "rm", *volumes)
