@@ -19,6 +19,8 @@ from core.monitor import proto
 
 _SUCCESSOR_S = 15.0
 _POLL_S = 0.02
+_LEAVE_S = 10.0
+"""How long somebody waits for a container to be taken away after its end; then its monitor hangs."""
 
 
 class Successor:
@@ -90,6 +92,8 @@ class LocalAttachment:
             message = proto.parse(packet)
             if message.get("event") == "exit":
                 self._code = int(message["code"])
+                if message.get("leaving"):
+                    await_leave(self._connection)
                 return None
             if message.get("event") == "taken":
                 with self._finding:
@@ -238,6 +242,16 @@ class LocalAttachment:
         except OSError:
             pass
         self._connection.close()
+
+
+def await_leave(connection: proto.Socket) -> None:
+    """The exit code is told; wait until the container is taken away as well, or its monitor is killed before."""
+    try:
+        connection.settimeout(_LEAVE_S)
+        while proto.receive(connection):
+            pass
+    except OSError:
+        pass  # stopped by somebody, or the connection closed by ourselves: the code is known all the same
 
 
 class MonitorGone(WrongState):

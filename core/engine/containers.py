@@ -17,7 +17,7 @@ import msgspec
 
 from core.backend import AttachWish, CreateResult, LogView, PathStat, UpdateWish
 from core.engine import launch
-from core.engine.attachments import LocalAttachment, MonitorGone, Successor, ask
+from core.engine.attachments import LocalAttachment, MonitorGone, Successor, ask, await_leave
 from core.engine.image_users import HeldContainer
 from core.engine.images import EngineImages
 from core.engine.records import ContainerRecords
@@ -310,6 +310,8 @@ class EngineContainers:
                 {"op": "wait"},
                 timeout_s=None if timeout_s is None else max(timeout_s, 0.001),
             )
+            if answer.get("leaving"):
+                await_leave(connection)
             connection.close()
             return int(answer["code"])
         except WrongState:
@@ -320,6 +322,8 @@ class EngineContainers:
             try:
                 state = self._records.load(container.id).state
             except NotFound:
+                if self._records.is_managed(container.id):
+                    continue  # its name and its run root are about to go
                 return 0
             if not isinstance(state, (Running, Restarting)):
                 return state.exit_code if isinstance(state, Exited) else 0

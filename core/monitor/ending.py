@@ -79,14 +79,26 @@ def note_end(life: Life, end: End) -> None:
     records.volumes_unmounted(life.spec)
 
 
-def tell_everybody(life: Life, code: int) -> None:
-    """Whoever waits or is attached learns the code."""
+def tell_everybody(life: Life, code: int, *, leaving: bool = False) -> None:
+    """Whoever waits or is attached learns the code.
+
+    Args: leaving: they stay until let_everybody_go(): the container is about to be taken away.
+    """
     for connection in life.waiting:
-        proto.answer(connection, {"event": "exit", "code": code})
+        proto.answer(connection, {"event": "exit", "code": code, "leaving": leaving})
+    if life.session:
+        life.session.finish(code, leaving=leaving)
+    if not leaving:
+        let_everybody_go(life)
+
+
+def let_everybody_go(life: Life) -> None:
+    """All is done that anybody waits for."""
+    for connection in life.waiting:
         connection.close()
     life.waiting.clear()
     if life.session:
-        life.session.finish(code)
+        life.session.let_go()
 
 
 def write_exited(life: Life, end: End) -> None:

@@ -289,7 +289,7 @@ class Monitor:
         life = self._life
         if not life.is_over:
             life.is_over = True
-            ending.tell_everybody(life, code)
+            ending.tell_everybody(life, code, leaving=life.spec["auto_remove"])
         if life.added and life.added.are_awaited:
             life.loop.after(_FLUSH_POLL_S, functools.partial(self._leave, code))
             return
@@ -297,6 +297,7 @@ class Monitor:
         checkpoint("end:removed")
         self._desk.close()
         ending.clear_runtime(life)
+        ending.let_everybody_go(life)
         checkpoint("end:cleared")
         ending.delete(life, trash)
         checkpoint("end:told")

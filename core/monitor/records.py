@@ -13,7 +13,7 @@ from core.monitor import journal
 
 
 def write_state(container_dir: str, kind: str, fields: dict[str, Any]) -> None:
-    """Replace state.json; `kind` is created, running or exited. Raises: OSError."""
+    """Replace state.json; `kind` is created, running, restarting or exited. Raises: OSError."""
     document = {"schema": 1, "kind": "container.state", "type": kind, **fields}
     write_atomic(f"{container_dir}/state.json", json.dumps(document).encode(), durable=kind != "running")
 

@@ -160,10 +160,10 @@ class Desk:
 
     def _signal(self, number: int, *, drops_rest: bool) -> dict[str, Any]:
         life = self._life
+        life.drops_rest = life.drops_rest or drops_rest  # even if it is just over, unnoticed as yet
         if life.is_waiting_for_room:
             if not drops_rest:
                 return _refusal("the container has ended, and its last output waits for room in the log", 3)
-            life.drops_rest = True
             return {"event": "ok"}
         if life.process is None:
             return _refusal("the container is not running", 3)

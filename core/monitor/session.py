@@ -223,14 +223,25 @@ class Session:
         """Bytes of output that are still in the pipes."""
         return sum(output.unread() for output in self._outputs)
 
-    def finish(self, code: int) -> None:
-        """Tell everybody the exit code; they are let go as soon as they have read everything."""
+    def finish(self, code: int, *, leaving: bool = False) -> None:
+        """Tell everybody the exit code, and let them go as soon as they have read everything.
+
+        Args: leaving: they are to wait for let_go(), which says that the container is gone as well.
+        """
         for output in self._outputs:
             output.close()
         if self._input:
             self._input.close()
+        last = json.dumps({"event": "exit", "code": code, "leaving": leaving}).encode()
         for client in list(self.clients):
-            client.finish({"event": "exit", "code": code})
+            client.put(last)
+        if not leaving:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Close everybody's connection once they have read everything."""
+        for client in list(self.clients):
+            client.let_go()
 
 
 def _unheard(_reason: str) -> None:

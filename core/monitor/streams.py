@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import functools
-import json
 import os
 import struct
 import sys
@@ -110,9 +109,8 @@ class Client:
         for callback in waiting:
             callback()
 
-    def finish(self, message: dict[str, Any]) -> None:
-        """Send a last message and close once everything has gone out."""
-        self.put(json.dumps(message).encode())
+    def let_go(self) -> None:
+        """Close once everything has gone out."""
         self._closing = True
         if not self._pending:
             self._drop()

@@ -7,8 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Open
-from fake_backend import identity
 from textual.events import Key
 from textual.widgets import Input
 
@@ -16,6 +14,8 @@ from app.console.actions import Actions
 from core.backend import CommitWish
 from core.errors import AlreadyExists
 from core.model.limits import Limits
+from tests.tui.conftest import Open
+from tests.tui.fake_backend import identity
 
 
 async def test_run_by_keyboard(console: Open) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from fake_backend import seeded
 from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
@@ -15,6 +14,7 @@ from app.console.console import Console
 from app.console.vt.grid import Row
 from app.console.vt.terminal import Terminal
 from core.model.ink import REVERSE, STRIKE, UNDERLINE, Ink
+from tests.tui.fake_backend import seeded
 
 
 class BothWays(Console):

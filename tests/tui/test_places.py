@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import Open
-from fake_backend import FakeBackend, identity, make_container
 from textual import events
 
 from app.console.widgets.log_view import LogLines
 from app.console.widgets.resource_table import ResourceTable
 from app.console.widgets.terminal import TerminalPane
 from core.errors import AlreadyExists
+from tests.tui.conftest import Open
+from tests.tui.fake_backend import FakeBackend, identity, make_container, make_image
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 
@@ -58,7 +58,7 @@ async def test_first_run_by_mouse(console: Open) -> None:
 
 async def test_images_but_no_containers_says_what_to_press(console: Open) -> None:
     backend = FakeBackend()
-    backend.all_images = [__import__("fake_backend").make_image("a:1")]
+    backend.all_images = [make_image("a:1")]
     async with console((80, 24), backend) as screen:
         await screen.shows("No containers yet.", "n runs one")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from conftest import Open
-from fake_backend import FakeBackend, make_container
-
 from app import short
 from app.console.widgets.resource_table import ResourceTable
+from tests.tui.conftest import Open
+from tests.tui.fake_backend import FakeBackend, make_container
 
 
 async def test_20000_rows_draw_only_what_is_visible(console: Open, monkeypatch: object) -> None:

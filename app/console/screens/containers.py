@@ -42,6 +42,7 @@ class ContainersPlace(ListPlace):
 
     PLACE = "containers"
     TAB = "containers"
+    TOPICS = frozenset({"containers", "images", "stats"})
 
     def body(self) -> Iterable[Widget]:
         with Horizontal(classes="body"):
@@ -51,17 +52,9 @@ class ContainersPlace(ListPlace):
         yield self.filter_prompt()
 
     def on_mount(self) -> None:
-        self.seat.store.listen(self, {"containers", "images", "stats"}, self._changed)
         self.query_one(FirstRun).display = False
-        self._changed()
-        self.table.focus()
 
-    def on_unmount(self) -> None:
-        self.seat.store.forget(self)
-
-    def _changed(self) -> None:
-        if not self.is_current or not self.query(ResourceTable):
-            return  # not shown, or about to go: then its children go first
+    def fill(self) -> None:
         store, table, first_run = self.seat.store, self.table, self.query_one(FirstRun)
         nothing = {"containers", "images"} <= store.loaded and not store.containers and not store.images
         if first_run.display != nothing:
@@ -73,10 +66,6 @@ class ContainersPlace(ListPlace):
                 "nothing fits the filter" if table.filter_text else "No containers yet.  n runs one, : takes commands."
             )
         table.set_items(store.containers.values())
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        self._changed()
 
     def on_resource_table_highlighted(self, event: ResourceTable.Highlighted) -> None:
         self.query_one(ContainerSide).show(event.key)

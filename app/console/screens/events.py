@@ -24,6 +24,7 @@ class EventsPlace(ListPlace):
 
     PLACE = "events"
     TAB = "events"
+    TOPICS = frozenset({"events"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,21 +39,7 @@ class EventsPlace(ListPlace):
             yield ResourceTable(_columns(), lambda kept: str(kept.number))
         yield self.filter_prompt()
 
-    def on_mount(self) -> None:
-        self.seat.store.listen(self, {"events"}, self._changed)
-        self._changed()
-        self.table.focus()
-
-    def on_unmount(self) -> None:
-        self.seat.store.forget(self)
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        self._changed()
-
-    def _changed(self) -> None:
-        if not self.is_current or not self.query(ResourceTable):
-            return
+    def fill(self) -> None:
         store, table = self.seat.store, self.table
         if "events" in store.loaded:
             table.empty_words = "nothing fits the filter" if table.filter_text else "Nothing has happened yet."

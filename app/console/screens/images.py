@@ -30,6 +30,7 @@ class ImagesPlace(ListPlace):
 
     PLACE = "images"
     TAB = "images"
+    TOPICS = frozenset({"images"})
 
     def body(self) -> Iterable[Widget]:
         with Horizontal(classes="body"):
@@ -42,21 +43,9 @@ class ImagesPlace(ListPlace):
         yield self.filter_prompt()
 
     def on_mount(self) -> None:
-        self.seat.store.listen(self, {"images"}, self._changed)
         self.query_one(FirstRun).display = False
-        self._changed()
-        self.table.focus()
 
-    def on_unmount(self) -> None:
-        self.seat.store.forget(self)
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        self._changed()
-
-    def _changed(self) -> None:
-        if not self.is_current or not self.query(ResourceTable):
-            return  # not shown, or about to go: then its children go first
+    def fill(self) -> None:
         store, first_run = self.seat.store, self.query_one(FirstRun)
         nothing = "images" in store.loaded and not store.images
         if first_run.display != nothing:

@@ -14,7 +14,31 @@ from app.console.widgets.tabs import TabBar
 
 
 class ListPlace(Place):
-    """A table with the keys that every table has. The body must hold one ResourceTable and one Prompt."""
+    """A table with the keys that every table has. The body must hold one ResourceTable and one Prompt.
+
+    A subclass names the TOPICS it shows, and fill() puts what is known of them into the table.
+    """
+
+    TOPICS: frozenset[str] = frozenset()
+
+    def on_mount(self) -> None:
+        self.seat.store.listen(self, set(self.TOPICS), self._changed)
+        self._changed()
+        self.table.focus()
+
+    def on_unmount(self) -> None:
+        self.seat.store.forget(self)
+
+    def on_screen_resume(self) -> None:
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.is_current and self.query(ResourceTable):  # else not shown, or about to go: then its children go first
+            self.fill()
+
+    def fill(self) -> None:
+        """Show what is known by now; called on every news while the place is shown."""
+        raise NotImplementedError
 
     @property
     def table(self) -> ResourceTable[Any]:

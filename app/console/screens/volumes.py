@@ -27,6 +27,7 @@ class VolumesPlace(ListPlace):
 
     PLACE = "volumes"
     TAB = "volumes"
+    TOPICS = frozenset({"volumes"})
 
     def body(self) -> Iterable[Widget]:
         with Horizontal(classes="body"):
@@ -37,23 +38,10 @@ class VolumesPlace(ListPlace):
             yield side
         yield self.filter_prompt()
 
-    def on_mount(self) -> None:
-        self.seat.store.listen(self, {"volumes"}, self._changed)
-        self._changed()
-        self.table.focus()
-
-    def on_unmount(self) -> None:
-        self.seat.store.forget(self)
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        self._changed()
-
-    def _changed(self) -> None:
-        if self.is_current and self.query(ResourceTable):
-            if "volumes" in self.seat.store.loaded:
-                self.table.empty_words = "No volumes yet.  n makes one, and so does -v NAME:/inside of a run."
-            self.table.set_items(self.seat.store.volumes)
+    def fill(self) -> None:
+        if "volumes" in self.seat.store.loaded:
+            self.table.empty_words = "No volumes yet.  n makes one, and so does -v NAME:/inside of a run."
+        self.table.set_items(self.seat.store.volumes)
 
     def _columns(self) -> list[Column[Volume]]:
         return [

@@ -12,10 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tui"))
-
-from fake_backend import FakeAttachment, FakeBackend, make_container, seeded
-
 from app.console import first_frame, keymap, settings, theme_file, theme_glance
 from app.console.container_columns import SHAPES, share_width
 from app.console.log_levels import LevelCounter, LevelCounts
@@ -32,6 +28,7 @@ from core.model.container import Container
 from core.model.glance import Glance, Glimpse
 from core.model.ink import BOLD, REVERSE, Ink, apply_sgr, rgb
 from core.model.logs import LogLine
+from tests.tui.fake_backend import FakeAttachment, FakeBackend, make_container, seeded
 
 # ---------------------------------------------------------------------- graphs and strips
 

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tui"))
-
-from fake_backend import MIB, SECOND, make_container
 
 from app import short
 from app.console import inspection
@@ -25,6 +19,7 @@ from core.model.container import Created, Damaged, Exited, ProcessTable, Running
 from core.model.limits import Limits
 from core.model.progress import Progress
 from core.model.stats import HostSample, StatsSample
+from tests.tui.fake_backend import MIB, SECOND, make_container
 
 NOW = 1_000_000 * SECOND
 

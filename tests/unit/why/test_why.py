@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tui"))
-
-from fake_backend import MIB, SECOND, make_container
 
 from app.why.codes import meaning, spelled
 from app.why.endings import telling_line
@@ -23,6 +17,7 @@ from core.model.limits import Limits
 from core.model.log_drivers import LogConfig
 from core.model.logs import LogLine
 from core.model.stats import StatsSample
+from tests.tui.fake_backend import MIB, SECOND, make_container
 
 NOW = 1_000_000 * SECOND
 AFTER = {"started_ns": NOW - 90 * SECOND, "finished_ns": NOW - 30 * SECOND}
