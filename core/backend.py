@@ -20,6 +20,7 @@ from core.model.host_report import HostFeature
 from core.model.image import HistoryEntry, Image, Loaded, Removed
 from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
+from core.model.network import EndpointWish, Network, NetworkSpec, PathStep
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.restart import RestartPolicy, Restored
@@ -291,6 +292,34 @@ class Volumes(Protocol):
         """Part of a file inside it."""
 
 
+class Networks(Protocol):
+    """Everything that can be done to networks."""
+
+    def create(self, spec: NetworkSpec) -> Network:
+        """Make one; what the wish leaves open is chosen."""
+
+    def list(self) -> Sequence[Network]:
+        """All, the predefined ones too, sorted by name; with the members of each."""
+
+    def inspect(self, key: str) -> Network:
+        """One, by name, id or unambiguous id prefix."""
+
+    def remove(self, key: str) -> None:
+        """Remove it, unless a running container is on it."""
+
+    def connect(self, key: str, container: str, wish: EndpointWish) -> None:
+        """Put a container on it, now where it runs, and whenever it is started."""
+
+    def disconnect(self, key: str, container: str, *, force: bool = False) -> None:
+        """Take a container off it."""
+
+    def prune(self, which: PruneFilter = EVERYTHING) -> Sequence[str]:
+        """Remove all that no container is on; their names."""
+
+    def trace(self, container: str, port: int, protocol: str = "tcp") -> Sequence[PathStep]:
+        """Why can't I reach it: each step of the way to a container's port, tried, in order."""
+
+
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What `info` and `version` show of the engine and its host."""
 
@@ -373,6 +402,10 @@ class Backend(Protocol):
     @property
     def volumes(self) -> Volumes:
         """Volumes."""
+
+    @property
+    def networks(self) -> Networks:
+        """Networks."""
 
     @property
     def system(self) -> System:

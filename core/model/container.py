@@ -17,6 +17,8 @@ from core.model.isolation import Namespaces
 from core.model.limits import Limits
 from core.model.log_drivers import LogConfig
 from core.model.mounts import Mount, MountSpec
+from core.model.network import DnsWish, Endpoint, EndpointWish
+from core.model.ports import PortWish, PublishedPort
 from core.model.protection import Protection
 from core.model.restart import RestartPolicy
 from core.model.ulimits import Ulimit
@@ -44,6 +46,16 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     attach_stderr: bool = False
     auto_remove: bool = False
     network: str = "none"
+    """bridge, none, host, `container:KEY` or a network's name: docker's NetworkMode."""
+    endpoints: tuple[EndpointWish, ...] = ()
+    """Networks that something is wished of, the mode's first; the mode's own may be left out."""
+    ports: tuple[PortWish, ...] = ()
+    publish_all: bool = False
+    expose: tuple[str, ...] = ()
+    """`80/tcp`"""
+    dns: DnsWish = DnsWish()
+    extra_hosts: tuple[str, ...] = ()
+    """`name:address`, or `name:host-gateway`."""
     mounts: tuple[MountSpec, ...] = ()
     limits: Limits = Limits()
     privileged: bool = False
@@ -85,6 +97,8 @@ class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     name: str
     limits: Limits
     restart: RestartPolicy = RestartPolicy()
+    endpoints: tuple[EndpointWish, ...] | None = None
+    """Networks it is on whenever it runs, once connect or disconnect has changed them; None: as created."""
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -141,6 +155,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running"):
     cgroup: str = ""
     restart_count: int = 0
     """How often its policy has started it again since a person did."""
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
     held_up: str = ""
     """Why its output can't be logged just now; its monitor tells it outside the state document."""
 

@@ -10,6 +10,8 @@ import msgspec
 
 from core.model.limits import Limits
 from core.model.log_drivers import SandboxLog
+from core.model.network import Endpoint
+from core.model.ports import PortWish
 from core.model.restart import RestartPolicy
 from core.model.ulimits import Ulimit
 
@@ -99,6 +101,46 @@ class SandboxHealth(msgspec.Struct, frozen=True, kw_only=True):
     retries: int
 
 
+class SandboxEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One network interface to be made, and who learns of it. Addresses are as text with their prefix length."""
+
+    endpoint: Endpoint
+    """As state.json tells it once it is there."""
+    driver: str
+    """bridge or macvlan"""
+    link: str
+    """The host's interface it hangs on: the bridge, or macvlan's parent."""
+    mode: str = ""
+    """Of a macvlan: bridge, private, vepa, passthru."""
+    mtu: int
+    is_default_route: bool = False
+    is_internal: bool = False
+    claims: tuple[str, ...] = ()
+    """Files to be unlinked when the container is off the network: its addresses, its endpoint."""
+
+
+class SandboxResolver(msgspec.Struct, frozen=True, kw_only=True):
+    """The answerer at 127.0.0.11 of a container on networks with names."""
+
+    networks: tuple[str, ...]
+    """Directories of the networks whose names count, in order."""
+    servers: tuple[str, ...]
+    """Asked for all other names; empty: nobody is."""
+    links: dict[str, str] = {}
+    """Alias to container id, of --link."""
+
+
+class SandboxNetwork(msgspec.Struct, frozen=True, kw_only=True):
+    """The networks of a container with a network namespace of its own."""
+
+    endpoints: tuple[SandboxEndpoint, ...] = ()
+    ports: tuple[PortWish, ...] = ()
+    """To be published; every family that an endpoint has an address of."""
+    resolver: SandboxResolver | None = None
+    table: str = ""
+    """The firewall's table, the engine's tag; empty: no nftables here, ports are passed on by the monitor."""
+
+
 class SandboxVolume(msgspec.Struct, frozen=True, kw_only=True):
     """A volume in use, as its events tell."""
 
@@ -131,6 +173,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     open_stdin: bool
     stdin_once: bool
     own_network: bool
+    network: SandboxNetwork | None = None
     lowers: tuple[str, ...]
     """Layer directories, top first."""
     upper: str

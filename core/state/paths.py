@@ -11,6 +11,10 @@ data root (durable)
                    hostname, hosts, resolv.conf, logs/, health.json, stats.ring, <id>-json.log}
   names/<name>  ->  ../containers/<id>     symlink: a name is taken atomically
   volumes/<name>/{volume.json, lock, _data/}
+  networks/<id>/{network.json, lock}
+  networks/<id>/addresses/<ip>  ->  container id     symlink: an address is taken atomically
+  networks/<id>/endpoints/<container id>.json        what its names and addresses are; what DNS answers are made from
+  networks/names/<name>  ->  ../<id>
   leases/<uuid>                       flock held by the operation; unlocked = it died
   journal/<n>.jsonl                   events, one O_APPEND write each
   trash/<uuid>/                       renamed here first, deleted then
@@ -45,6 +49,7 @@ DIRECTORIES = (
     "containers",
     "names",
     "volumes",
+    "networks/names",
     "leases",
     "journal",
     "trash",
@@ -69,6 +74,7 @@ class Roots:
         self.containers = data / "containers"
         self.names = data / "names"
         self.volumes = data / "volumes"
+        self.networks = data / "networks"
         self.leases = data / "leases"
         self.journal = data / "journal"
         self.trash = data / "trash"
@@ -106,6 +112,10 @@ class Roots:
     def volume(self, name: str) -> Path:
         """The directory of a volume; the caller has checked the name's grammar."""
         return self.volumes / name
+
+    def network(self, network_id: str) -> Path:
+        """The directory of a network."""
+        return self.networks / network_id
 
     def runtime(self, container_id: str) -> Path:
         """This boot's directory of a container."""
