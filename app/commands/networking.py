@@ -9,7 +9,7 @@ import msgspec
 
 from app.commands.flags import Flag, Values, flag, refused
 from core.errors import InvalidInput, InvalidSpec
-from core.model.network import NONE, DnsWish, EndpointWish
+from core.model.network import BRIDGE, DnsWish, EndpointWish
 from core.model.networking import (
     parse_alias,
     parse_dns_option,
@@ -63,7 +63,7 @@ def read_networking(flags: Values) -> dict[str, Any]:
     Raises: InvalidInput, InvalidSpec: with docker's words.
     """
     wishes = [parse_network(text) for text in (*flags.many("net"), *flags.many("network"))]
-    first = _with_plain_flags(wishes[0] if wishes else EndpointWish(network=NONE), flags)
+    first = _with_plain_flags(wishes[0] if wishes else EndpointWish(network=BRIDGE), flags)
     others = wishes[1:]
     mode = first.network
     says_more = first != EndpointWish(network=mode)

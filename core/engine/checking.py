@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.errors import InvalidInput, InvalidSpec, NotFound, Unsupported
+from core.errors import InvalidInput, InvalidSpec, NotFound
 from core.model.container import Container, ContainerSpec
 from core.model.health import check_health
 from core.model.isolation import check_namespaces, joined_container
@@ -29,13 +29,8 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
     """The wish with what it takes from other containers written out, and warnings.
 
     Args: find: gives another container by its key.
-    Raises: InvalidSpec, InvalidInput, Unsupported, NotFound: with docker's words where it has some.
+    Raises: InvalidSpec, InvalidInput, NotFound: with docker's words where it has some.
     """
-    if spec.network not in ("none", "host"):
-        raise Unsupported(
-            f"network {spec.network} is not available: this version has the networks none and host only",
-            hint="leave --network out for none, or use --network host",
-        )
     network_warnings = check_networking(spec)
     _check_names(spec)
     for entry in spec.env:

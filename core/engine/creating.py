@@ -8,8 +8,9 @@ import time
 from core.backend import CreateResult
 from core.engine.checking import checked
 from core.engine.images import EngineImages
+from core.engine.name_files import write_own_files
+from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
-from core.engine.sandboxes import write_own_files
 from core.engine.volumes import EngineVolumes
 from core.model.container import ContainerConfig, ContainerSettings, ContainerSpec
 from core.model.log_drivers import LogConfig, check_log
@@ -26,11 +27,13 @@ def create(
     records: ContainerRecords,
     images: EngineImages,
     volumes: EngineVolumes,
+    networks: EngineNetworks,
     spec: ContainerSpec,
     log_defaults: LogConfig,
 ) -> CreateResult:
     """Make a container and leave it stopped; see core.backend.Containers.create."""
     spec, warnings = checked(spec, records.get)
+    spec = networks.settled(spec)
     log = _log_config(spec, log_defaults)
     if spec.restart.name != "no":
         from core.engine.restoring import missing_unit
@@ -72,7 +75,7 @@ def create(
                     settings=ContainerSettings(name=name, limits=spec.limits, restart=spec.restart),
                 )
                 prepare_upper(roots, image.layers, hidden)
-                write_own_files(hidden, hostname, spec.network)
+                write_own_files(hidden, hostname, spec.network, dns=spec.dns, extra_hosts=spec.extra_hosts)
                 records.publish(hidden, config, name)
         except BaseException:
             for volume in made:

@@ -42,7 +42,7 @@ def isolation_fields(container: Container, bounding: int, find: Find) -> dict[st
         for node in _nodes(device):
             devices.append(node)
             accesses.append(DeviceAccess(kind=node.kind, major=node.major, minor=node.minor, access=device.access))
-    own_network = spec.network != "host"
+    own_network = spec.network != "host" and not joined_container(spec.network)
     sysctls = effective_sysctls(spec.sysctls, own_network=own_network, remapped=modes.user == REMAP)
     return {
         "pid_namespace": _kept(modes.pid),

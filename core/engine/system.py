@@ -11,6 +11,7 @@ from core.backend import EngineInfo
 from core.cgroups import driver
 from core.engine.containers import EngineContainers
 from core.engine.images import EngineImages
+from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
 from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, wrapped
@@ -36,10 +37,12 @@ class EngineSystem:
         containers: EngineContainers,
         images: EngineImages,
         volumes: EngineVolumes,
+        networks: EngineNetworks,
     ) -> None:
         self._roots = roots
         self._records = records
         self._volumes = volumes
+        self._networks = networks
         self._containers = containers
         self._images = images
 
@@ -120,6 +123,7 @@ class EngineSystem:
 
         for container in self._containers.all():
             self._containers.remove(container.id, force=True)
+        self._networks.remove_all()
         try:
             connection = proto.connect(self._roots.spawner_socket)
             proto.send(connection, {"op": "quit", "protocol": proto.PROTOCOL})

@@ -47,7 +47,7 @@ def merge(image: ImageConfig, spec: ContainerSpec) -> Merged:
         entrypoint, command = spec.entrypoint, spec.command
     if not entrypoint and not command:
         raise InvalidSpec("no command specified", hint=f"the image {spec.image} has none: write one after its name")
-    published = {f"{wish.container_port}/{wish.protocol}" for wish in spec.ports}
+    published = (f"{port.container_port}/{port.protocol}" for port in spec.ports)
     return Merged(
         entrypoint=entrypoint,
         command=command,

@@ -71,6 +71,8 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
         position=position,
         is_child=False,
     )
+    if life.network and life.process.pidfd >= 0:
+        life.network.resume(life.process.pidfd)
     life.is_paused = bool(state["paused"])
     life.warnings = list(state["warnings"])
     life.session = life.new_session()

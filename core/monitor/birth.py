@@ -52,7 +52,7 @@ def bear(
     spec: dict[str, Any],
     steps: tuple[Step, ...],
     cgroup: Cgroup,
-    channel: proto.Socket,
+    channels: tuple[proto.Socket, proto.Socket],
     stdio: tuple[int, int, int] | None,
     *,
     confinement: Confinement,
@@ -60,10 +60,12 @@ def bear(
 ) -> tuple[int, int]:
     """Start the first process: (its pid, 0), or (0, the go-between's), and the pid is told on the channel.
 
-    Args: see init.run(). Raises: OSError: no process could be made.
+    Args: channels: our end, and theirs; for the others see init.run(). Raises: OSError: no process could be made.
     """
+    ours, channel = channels
 
     def start(place: Place) -> NoReturn:
+        os.close(ours.fileno())  # so that it learns of its monitor's death
         init.run(spec, steps, place, channel, stdio, confinement=confinement, window=window)
 
     flags = new_namespaces(spec)

@@ -62,6 +62,8 @@ def end_run(life: Life, code: int, error: str = "") -> End:
     if is_oom_killed:
         life.note("oom")
     life.remove_group()
+    if life.network:
+        life.network.leave()
     return End(code, started_ns, finished_ns, is_oom_killed, error, ran_s)
 
 
@@ -76,6 +78,8 @@ def without_rest(life: Life, end: End) -> End:
 def note_end(life: Life, end: End) -> None:
     """Append the event."""
     life.note("die", exitCode=str(end.code), execDuration=str(int(end.ran_s)))
+    if life.network:
+        life.network.note_left()
     records.volumes_unmounted(life.spec)
 
 

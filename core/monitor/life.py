@@ -15,6 +15,7 @@ from core.monitor.deposit import Deposit
 from core.monitor.health import HealthChecks
 from core.monitor.log import LogWriter, NoLog
 from core.monitor.loop import Loop
+from core.monitor.network import Network
 from core.monitor.restarting import Restarts
 from core.monitor.session import Session
 
@@ -78,6 +79,7 @@ class Life:
         self.added: AddedProcesses | None = None
         self.confinement: Confinement | None = None
         self.health: HealthChecks | None = None
+        self.network = Network(spec) if spec.get("network") else None
         self.is_paused = False
         self.is_over = False
         """It has ended for good; only the last people are still told."""
@@ -116,6 +118,11 @@ class Life:
                 os.unlink(path)
         except OSError:
             pass  # a full run root as well: then it waits without a word
+
+    def release_networks(self) -> None:
+        """Its addresses and ports are anybody's again."""
+        if self.network:
+            self.network.release()
 
     def remove_group(self) -> None:
         """End what is left in its group, and the group; one that does not go is tried again when it is removed."""
@@ -165,6 +172,7 @@ class Life:
             "warnings": self.warnings,
             "cgroup": self.cgroup.path,
             "restart_count": self.restarts.count,
+            **(self.network.fields() if self.network else {}),
         }
         records.write_state(self.spec["container_dir"], "running", fields)
 

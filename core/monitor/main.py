@@ -153,6 +153,7 @@ class Monitor:
         """It had ended, and was not yet cleared away."""
         life = self._life
         life.remove_group()
+        life.release_networks()
         if not records.has_event(life.spec["journal_dir"], "die", life.spec["id"], end.finished_ns):
             ending.note_end(life, end)
         self._leave(end.code)
@@ -161,6 +162,7 @@ class Monitor:
     def _leave_nothing(self) -> None:
         """The container is gone: what the kernel, or the run root, may still hold of it goes as well."""
         self._life.remove_group()
+        self._life.release_networks()
         ending.clear_runtime(self._life, gone=True)
         self._life.deposit.finish()
 
@@ -273,6 +275,8 @@ class Monitor:
     def _end_for_good(self, end: End, *, again: bool = True) -> None:
         """Args: again: False when the end itself was told already, and only the waiting for a start is over."""
         life = self._life
+        life.release_networks()
+        checkpoint("end:released")
         if life.log:
             life.log.close(durable=not life.spec["auto_remove"])
             life.log = None

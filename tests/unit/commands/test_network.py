@@ -56,6 +56,7 @@ def test_E1_E2_every_flag_reaches_the_wish():
 @pytest.mark.parametrize(
     ("words", "network", "endpoints"),
     [
+        ([], "bridge", ()),
         (["--network", "host"], "host", ()),
         (["--net", "appnet"], "appnet", ()),
         (["--network", "default"], "bridge", ()),
