@@ -28,6 +28,7 @@ def after_boot(roots: Roots, records: ContainerRecords) -> None:
 
 def sweep(roots: Roots, records: ContainerRecords) -> None:
     """Half-made containers, names that lead nowhere, the trash, leftovers in the run root and the control groups."""
+    records.sweep_temporary()
     records.sweep()
     _sweep_groups(roots, records)
     trash.empty(roots)
