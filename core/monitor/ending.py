@@ -107,7 +107,7 @@ def let_everybody_go(life: Life) -> None:
 
 def write_exited(life: Life, end: End) -> None:
     """State "exited"."""
-    fields = {**end.fields(life), "stopped_by_hand": life.restarts.is_stopped_by_hand}
+    fields = {**end.fields(life), "stopped_by_hand": life.restarts.stopped_by == "hand"}
     try:
         records.write_state(life.spec["container_dir"], "exited", fields)
     except OSError as error:

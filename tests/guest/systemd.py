@@ -15,6 +15,7 @@ IMAGE = "wharf/starter:latest"
 PROGRAM = Path("/usr/local/bin/wharf")
 UNIT = "wharf-restore.service"
 BOOT_S = 120.0
+_SAYS_GOODBYE = ("sh", "-c", "trap 'echo asked to go; exit' TERM; while :; do sleep 1; done")
 
 
 def wharf(*words: str) -> str:
@@ -28,7 +29,8 @@ def before() -> None:
     # the project's drive is mounted by the script that runs us, which at the next boot comes after the unit
     installed = Path("/opt/installed")
     subprocess.run(["cp", "-a", "/project", installed], check=True)
-    PROGRAM.write_text(f'#!/bin/sh\nPYTHONPATH=/opt/wharf:{installed} exec python3 -m app "$@"\n')
+    begin = f"import sys; sys.path[:0] = ['/opt/wharf', '{installed}']; from app.main import main"
+    PROGRAM.write_text(f"#!/usr/bin/python3\n{begin}; sys.exit(main())\n")
     PROGRAM.chmod(0o755)
     open_engine().images.starter(IMAGE, silent, CancelToken())
     done = subprocess.run(
@@ -38,7 +40,7 @@ def before() -> None:
         check=True,
     )
     assert f"the unit {UNIT} is not installed" in done.stderr, done
-    line = f"wharf restore --print-unit > /etc/systemd/system/{UNIT} && systemctl enable wharf-restore"
+    line = f"wharf restore --print-unit > /etc/systemd/system/{UNIT} && systemctl enable --now wharf-restore"
     subprocess.run(["sh", "-c", line], check=True)
     done = subprocess.run(
         [PROGRAM, "run", "-d", "--name", "up", "--restart", "always", IMAGE, "sleep", "100000"],
@@ -47,6 +49,7 @@ def before() -> None:
         check=True,
     )
     assert done.stderr == "", done
+    wharf("run", "-d", "--name", "unless", "--restart", "unless-stopped", "--stop-timeout", "1", IMAGE, *_SAYS_GOODBYE)
     wharf("run", "-d", "--name", "stopped", "--restart", "unless-stopped", IMAGE, "sleep", "100000")
     wharf("stop", "-t", "0", "stopped")
     wharf("run", "-d", "--name", "once", IMAGE, "sleep", "100000")
@@ -68,11 +71,12 @@ def after() -> None:
         assert time.monotonic() < deadline, "the boot does not come to its end"
         time.sleep(1)
     shown = subprocess.run(["systemctl", "status", "--no-pager", UNIT], capture_output=True, text=True, check=False)
-    for name, is_up in (("up", True), ("unwatched", True), ("stopped", False), ("once", False)):
+    for name, is_up in (("up", True), ("unwatched", True), ("unless", True), ("stopped", False), ("once", False)):
         state = engine.containers.inspect(name).state
         assert isinstance(state, Running if is_up else Exited), (name, state, shown.stdout)
+    assert "asked to go" in wharf("logs", "unless")
     assert wharf("exec", "up", "echo", "well").strip() == "well"
-    for name in ("up", "unwatched", "stopped", "once"):
+    for name in ("up", "unwatched", "unless", "stopped", "once"):
         engine.containers.remove(name, force=True)
     assert engine.system.fsck() == []
 
