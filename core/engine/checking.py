@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,11 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
     Raises: InvalidSpec, InvalidInput, NotFound: with docker's words where it has some.
     """
     _check_names(spec)
+    if spec.network != "none":
+        from core.engine.network_wishes import check_mode
+
+        check_mode(spec)
+    _check_hosts(spec.extra_hosts)
     for entry in spec.env:
         if not entry or entry.startswith("=") or "\0" in entry:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")
@@ -62,6 +67,24 @@ def _check_names(spec: ContainerSpec) -> None:
     parent = spec.cgroup_parent
     if parent and (".." in parent.split("/") or "\0" in parent or not parent.strip("/")):
         raise InvalidSpec(f"invalid cgroup parent: {parent!r}", hint="write a path such as /mine, without ..")
+
+
+def _check_hosts(extra_hosts: Sequence[str]) -> None:
+    """--add-host's values: nothing that would write more than one row of /etc/hosts."""
+    from core.network.ipam import parse_address
+
+    for each in extra_hosts:
+        name, colon, address = each.partition(":")
+        if not (name and colon and address) or any(c.isspace() or not c.isprintable() for c in each) or "#" in each:
+            raise InvalidInput(f'bad format for add-host: "{each}"', hint="write name:address, on one line")
+        if address == "host-gateway":
+            continue
+        try:
+            parse_address(address.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            raise InvalidInput(
+                f'invalid IP address in add-host: "{address}"', hint="write name:address, or name:host-gateway"
+            ) from None
 
 
 def _check_mount(mount: MountSpec) -> None:
@@ -167,6 +190,8 @@ def _settled(spec: ContainerSpec, find: Find) -> ContainerSpec:
             fields[field] = f"container:{find(key).id}"
     if fields:
         spec = msgspec.structs.replace(spec, namespaces=msgspec.structs.replace(modes, **fields))
+    if key := joined_container(spec.network):
+        spec = msgspec.structs.replace(spec, network=f"container:{find(key).id}")
     if not spec.volumes_from:
         return spec
     targets = {mount.target for mount in spec.mounts}

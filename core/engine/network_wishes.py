@@ -9,8 +9,10 @@ import msgspec
 
 from core.errors import Conflict, InvalidInput, NotFound, Unsupported
 from core.linux.netlink import LONGEST_NAME, MACVLAN_MODES
+from core.model.container import ContainerSpec
 from core.model.ids import NAME_RULE, is_name
-from core.model.network import EndpointWish, Network, NetworkSpec, Subnet
+from core.model.isolation import joined_container
+from core.model.network import HOST, DnsWish, EndpointWish, Network, NetworkSpec, Subnet
 from core.network import ipam
 from core.network.ipam import Range
 
@@ -138,6 +140,43 @@ def chosen_subnets(spec: NetworkSpec, networks: Sequence[Network], identity: str
     if spec.internal and spec.driver == "macvlan":
         return tuple(chosen)
     return tuple(ipam.completed(subnet) for subnet in chosen)
+
+
+def check_mode(spec: ContainerSpec) -> None:
+    """Refuse what a container can't have without a network namespace of its own, or what is no line of a file.
+
+    Raises: InvalidInput: with docker's words.
+    """
+    for what, words in (("server", spec.dns.servers), ("search domain", spec.dns.search), ("option", spec.dns.options)):
+        for word in words:
+            if not word or any(character.isspace() or not character.isprintable() for character in word):
+                raise InvalidInput(f"invalid DNS {what}: {word!r}", hint="one word for each")
+    for server in spec.dns.servers:
+        try:
+            ipam.parse_address(server)
+        except ValueError:
+            raise InvalidInput(f"invalid IP address: {server}", hint="a name server is named by its address") from None
+    links = any(wish.links for wish in spec.endpoints)
+    if spec.network == HOST and links:
+        raise InvalidInput(
+            "conflicting options: host type networking can't be used with links."
+            " This would result in undefined behavior"
+        )
+    if not joined_container(spec.network):
+        return
+    conflicts = (
+        (spec.hostname, "hostname and the network mode"),
+        (links, "container type network can't be used with links. This would result in undefined behavior"),
+        (spec.dns != DnsWish(), "dns and the network mode"),
+        (spec.extra_hosts, "custom host-to-IP mapping and the network mode"),
+        (any(wish.mac for wish in spec.endpoints), "mac-address and the network mode"),
+        (spec.ports or spec.publish_all, "port publishing and the container type network mode"),
+        (spec.expose, "port exposing and the container type network mode"),
+        (spec.endpoints, "networks and the container type network mode"),
+    )
+    for is_asked, what in conflicts:
+        if is_asked:
+            raise InvalidInput(f"conflicting options: {what}", hint="that is the other container's to say")
 
 
 def check_endpoint(wish: EndpointWish, network: Network) -> None:

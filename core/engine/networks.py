@@ -344,7 +344,7 @@ class EngineNetworks:
             self.release(container)
             raise
         network = SandboxNetwork(
-            endpoints=tuple(claimed), ports=_ports(container), resolver=resolver, table=self._roots.tag
+            endpoints=_with_default_route(claimed), ports=_ports(container), resolver=resolver, table=self._roots.tag
         )
         return network, warnings
 
@@ -405,6 +405,12 @@ def _refuse_shared(container: Container, network: Network) -> None:
             "container sharing network namespace with another container or host cannot be connected to any"
             " other network"
         )
+
+
+def _with_default_route(endpoints: Sequence[SandboxEndpoint]) -> tuple[SandboxEndpoint, ...]:
+    """The first network with a way out has it."""
+    first = next((each for each in endpoints if not each.is_internal and each.endpoint.ipv4_gateway), None)
+    return tuple(msgspec.structs.replace(each, is_default_route=each is first) for each in endpoints)
 
 
 def _ports(container: Container) -> tuple[PortWish, ...]:

@@ -203,7 +203,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     uts_namespace: str = "own"
     cgroup_namespace: str = "own"
     joined: dict[str, Joined] = {}
-    """By kind: pid, ipc."""
+    """By kind: pid, ipc, network."""
     user_map: UserMap | None = None
     devices: tuple[SandboxDevice, ...] = ()
     device_accesses: tuple[DeviceAccess, ...] = ()

@@ -40,14 +40,6 @@ class Host(NamedTuple):
     spawner_socket: str
 
 
-class StartFailed(Exception):
-    """The container did not start; `report` is what the engine is told."""
-
-    def __init__(self, report: dict[str, Any]) -> None:
-        super().__init__(report["text"])
-        self.report = report
-
-
 class Process(NamedTuple):
     """The container's first process while it runs."""
 

@@ -193,7 +193,7 @@ class Network:
         endpoint = each["endpoint"]
         name, step = endpoint["interface"], "an interface"
         try:
-            step = f"interface {endpoint['host_interface'] or name} on {each['link']}"
+            step = f"interface {endpoint.get('host_interface') or name} on {each['link']}"
             self._make_link(each)
             step = f"{name} inside"
             link = self._inside.link(name)
@@ -243,7 +243,7 @@ class Network:
                 self._host.ask(request)
                 return
             except OSError as error:
-                if error.errno != errno.EEXIST or not endpoint["host_interface"] or time.monotonic() > deadline:
+                if error.errno != errno.EEXIST or not endpoint.get("host_interface") or time.monotonic() > deadline:
                     raise
             self._delete(endpoint["host_interface"])  # an earlier run's, whose namespace is not cleared away yet
 
@@ -281,7 +281,7 @@ class Network:
         if each in self._endpoints:
             self._endpoints.remove(each)
         try:
-            if endpoint["host_interface"]:
+            if endpoint.get("host_interface"):
                 self._delete(endpoint["host_interface"])
             elif (link := self._inside.link(endpoint["interface"])) and link.mac == endpoint["mac"]:
                 self._inside.ask(netlink.delete_link(link.name))

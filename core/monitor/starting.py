@@ -15,9 +15,10 @@ from core.linux import procfs
 from core.linux.checkpoints import checkpoint
 from core.monitor import birth, ending, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
-from core.monitor.life import FIRST, Life, Process, StartFailed
+from core.monitor.life import FIRST, Life, Process
 from core.monitor.log_driver import open_log
 from core.monitor.network import NetworkFailed
+from core.monitor.outcome import StartFailed
 from core.monitor.pipes import Pipes, channel_pair
 
 
