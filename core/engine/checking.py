@@ -14,6 +14,7 @@ from core.model.health import check_health
 from core.model.isolation import check_namespaces, joined_container
 from core.model.limits import Limits, check_limits, limit_warnings, parse_cpuset
 from core.model.mounts import Mount, MountSpec
+from core.model.networking import check_networking
 from core.model.protection import Protection, read_protection
 from core.model.security import parse_capability
 from core.model.signals import parse_signal
@@ -30,6 +31,7 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
     Args: find: gives another container by its key.
     Raises: InvalidSpec, InvalidInput, NotFound: with docker's words where it has some.
     """
+    network_warnings = check_networking(spec)
     _check_names(spec)
     if spec.network != "none":
         from core.engine.network_wishes import check_mode
@@ -49,7 +51,7 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
         check_health(spec.health)
     for mount in spec.mounts:
         _check_mount(mount)
-    warnings = (*check_host_limits(spec.limits), *_check_protection(spec))
+    warnings = (*network_warnings, *check_host_limits(spec.limits), *_check_protection(spec))
     return _settled(spec, find), warnings
 
 
