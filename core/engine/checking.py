@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,13 @@ from core.model.health import check_health
 from core.model.isolation import check_namespaces, joined_container
 from core.model.limits import Limits, check_limits, limit_warnings, parse_cpuset
 from core.model.mounts import Mount, MountSpec
-from core.model.networking import check_networking
+from core.model.networking import (
+    check_networking,
+    parse_dns_option,
+    parse_dns_search,
+    parse_dns_server,
+    parse_extra_host,
+)
 from core.model.protection import Protection, read_protection
 from core.model.security import parse_capability
 from core.model.signals import parse_signal
@@ -33,11 +39,7 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
     """
     network_warnings = check_networking(spec)
     _check_names(spec)
-    if spec.network != "none":
-        from core.engine.network_wishes import check_mode
-
-        check_mode(spec)
-    _check_hosts(spec.extra_hosts)
+    _check_lines(spec)
     for entry in spec.env:
         if not entry or entry.startswith("=") or "\0" in entry:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")
@@ -71,22 +73,16 @@ def _check_names(spec: ContainerSpec) -> None:
         raise InvalidSpec(f"invalid cgroup parent: {parent!r}", hint="write a path such as /mine, without ..")
 
 
-def _check_hosts(extra_hosts: Sequence[str]) -> None:
-    """--add-host's values: nothing that would write more than one row of /etc/hosts."""
-    from core.network.ipam import parse_address
-
-    for each in extra_hosts:
-        name, colon, address = each.partition(":")
-        if not (name and colon and address) or any(c.isspace() or not c.isprintable() for c in each) or "#" in each:
-            raise InvalidInput(f'bad format for add-host: "{each}"', hint="write name:address, on one line")
-        if address == "host-gateway":
-            continue
-        try:
-            parse_address(address.removeprefix("[").removesuffix("]"))
-        except ValueError:
-            raise InvalidInput(
-                f'invalid IP address in add-host: "{address}"', hint="write name:address, or name:host-gateway"
-            ) from None
+def _check_lines(spec: ContainerSpec) -> None:
+    """What becomes rows of /etc/hosts and /etc/resolv.conf: one row each. Who reads flags has done so already."""
+    for values, parse in (
+        (spec.extra_hosts, parse_extra_host),
+        (spec.dns.servers, parse_dns_server),
+        (spec.dns.search, parse_dns_search),
+        (spec.dns.options, parse_dns_option),
+    ):
+        for value in values:
+            parse(value)
 
 
 def _check_mount(mount: MountSpec) -> None:
