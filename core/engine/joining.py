@@ -149,10 +149,11 @@ class Joining:
                 self._drop(network.id, container_id)
                 continue
             with attempted(directory / "lock") as is_ours:
-                if is_ours and not self._is_on(container_id, network.id):
+                if is_ours and not self.is_on(container_id, network.id):
                     self._drop(network.id, container_id)
 
-    def _is_on(self, container_id: str, network_id: str) -> bool:
+    def is_on(self, container_id: str, network_id: str) -> bool:
+        """Whether a container runs there, or will be started there again by its policy."""
         try:
             state = self._records.load(container_id).state
         except NotFound:

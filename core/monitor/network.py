@@ -21,6 +21,7 @@ from typing import Any
 
 from core.linux import inside, netlink
 from core.linux.checkpoints import checkpoint
+from core.linux.files import write_atomic
 from core.linux.netlink import Netlink
 from core.monitor import journal
 
@@ -56,6 +57,35 @@ class Network:
     def fields(self) -> dict[str, Any]:
         """What a running state tells of it."""
         return {"endpoints": [each["endpoint"] for each in self._endpoints]}
+
+    # ── claims ─────────────────────────────────────────────────────────────────────────────────
+
+    def reserve(self) -> None:
+        """Hold what the engine claimed for us, also where a killed start's successor has given it back meanwhile.
+
+        Raises: NetworkFailed: somebody else has it by now.
+        """
+        for each in self._endpoints:
+            for path in each["claims"]:
+                try:
+                    if _owner(path) == self._spec["id"]:
+                        continue
+                    raise NetworkFailed("Address already in use")
+                except FileNotFoundError:
+                    pass
+                except (OSError, ValueError, KeyError) as error:
+                    raise NetworkFailed(f"{path}: {error}") from error
+                try:
+                    self._claim(path, each["endpoint"])
+                except OSError as error:
+                    raise NetworkFailed(f"{path}: {(error.strerror or str(error)).lower()}") from error
+
+    def _claim(self, path: str, endpoint: dict[str, Any]) -> None:
+        if path.endswith(".json"):
+            document = {"schema": 1, "kind": "network.endpoint", **endpoint}
+            write_atomic(path, json.dumps(document).encode(), durable=False)
+        else:
+            os.symlink(self._spec["id"], path)
 
     # ── a run ──────────────────────────────────────────────────────────────────────────────────
 

@@ -42,6 +42,8 @@ def start(life: Life, window: tuple[int, int]) -> None:
         position = life.log.position
         life.session = life.new_session()
         life.warnings += life.confine()
+        if life.network:
+            life.network.reserve()
         is_own = spec["cgroup_namespace"] != "host"
         controllers = plan.v1_controllers(host.hierarchies.v1, own=is_own) if host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
@@ -66,6 +68,9 @@ def start(life: Life, window: tuple[int, int]) -> None:
     except StartFailed:
         attempt.give_up(life)
         raise
+    except NetworkFailed as error:
+        attempt.give_up(life)
+        raise StartFailed(outcome.failure("network", str(error))) from error
     except OSError as error:
         attempt.give_up(life)
         raise StartFailed(_report(error)) from error
@@ -118,10 +123,7 @@ class _Attempt:
         checkpoint("start:born")
         if life.network is None:
             return
-        try:
-            life.network.join(self.pidfd)
-        except NetworkFailed as error:
-            raise StartFailed(outcome.failure("network", str(error))) from error
+        life.network.join(self.pidfd)
         proto.answer(channel, {"event": "network"})  # one that has failed meanwhile tells so itself
 
     def await_exec(self, life: Life, channel: proto.Socket) -> None:
