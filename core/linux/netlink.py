@@ -31,6 +31,7 @@ _IFLA_IFALIAS, _IFLA_STATS64, _IFLA_NET_NS_FD = 20, 23, 28
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
 _MACVLAN_MODE = 1
+_IFLA_PROTINFO, _IFLA_BRPORT_ISOLATED, _AF_BRIDGE = 12, 33, 7
 _NESTED = 0x8000
 
 # of addresses and routes
@@ -127,6 +128,13 @@ def set_up(index: int) -> bytes:
 def set_alias(index: int, alias: str) -> bytes:
     """A line of text for people, and for who looks whose it is."""
     return _link_message(_SETLINK, 0, _text(_IFLA_IFALIAS, alias), index=index)
+
+
+def isolate_port(number: int) -> bytes:
+    """A bridge's port that reaches no other such port of it."""
+    body = _LINK.pack(_AF_BRIDGE, 0, number, 0, 0)
+    body += attribute(_IFLA_PROTINFO | _NESTED, attribute(_IFLA_BRPORT_ISOLATED, b"\1"))
+    return message(_SETLINK, _REQUEST | _ACK, body)
 
 
 def delete_link(name: str) -> bytes:

@@ -71,7 +71,7 @@ class Life:
         self.added: AddedProcesses | None = None
         self.confinement: Confinement | None = None
         self.health: HealthChecks | None = None
-        self.network = Network(spec) if spec.get("network") else None
+        self.network = Network(spec, self.loop) if spec.get("network") else None
         self.is_paused = False
         self.is_over = False
         """It has ended for good; only the last people are still told."""

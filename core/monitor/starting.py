@@ -44,6 +44,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
         life.warnings += life.confine()
         if life.network:
             life.network.reserve()
+            life.warnings += life.network.warnings
         is_own = spec["cgroup_namespace"] != "host"
         controllers = plan.v1_controllers(host.hierarchies.v1, own=is_own) if host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)

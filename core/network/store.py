@@ -197,6 +197,17 @@ class NetworkStore:
                     found.add(os.readlink(directory / "addresses" / name))
         return {name for name in found if is_full_id(name)}
 
+    def held(self, network_id: str, container_id: str) -> list[str]:
+        """Addresses that a container holds of it; and, if it has a place on it, an empty one more."""
+        directory = self._roots.network(network_id)
+        found = []
+        with suppress(OSError):
+            for name in os.listdir(directory / "addresses"):
+                with suppress(OSError):
+                    if os.readlink(directory / "addresses" / name) == container_id:
+                        found.append(name)
+        return [*found, ""] if self.has_endpoint(network_id, container_id) else found
+
     def release(self, network_id: str, container_id: str) -> None:
         """Give back what a container holds of it; for who holds the container's lock, or when it is gone."""
         directory = self._roots.network(network_id)
