@@ -160,6 +160,8 @@ def _go_between(
             inside.setns(joined["ipc"], inside.CLONE_NEWIPC)
         if "pid" in joined:
             inside.setns(joined["pid"], inside.CLONE_NEWPID)
+        if "network" in joined:
+            inside.setns(joined["network"], inside.CLONE_NEWNET)
         if user >= 0:
             inside.setns(user, inside.CLONE_NEWUSER)
         pid = inside.clone(flags | inside.CLONE_PARENT)

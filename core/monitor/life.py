@@ -42,14 +42,6 @@ class Host(NamedTuple):
     """An empty directory: what each container's root is mounted over, in its own mount namespace."""
 
 
-class StartFailed(Exception):
-    """The container did not start; `report` is what the engine is told."""
-
-    def __init__(self, report: dict[str, Any]) -> None:
-        super().__init__(report["text"])
-        self.report = report
-
-
 class Process(NamedTuple):
     """The container's first process while it runs."""
 
@@ -84,7 +76,7 @@ class Life:
         self.added: AddedProcesses | None = None
         self.confinement: Confinement | None = None
         self.health: HealthChecks | None = None
-        self.network = Network(spec) if spec.get("network") else None
+        self.network = Network(spec, self.loop) if spec.get("network") else None
         self.is_paused = False
         self.is_over = False
         """It has ended for good; only the last people are still told."""

@@ -23,8 +23,9 @@ from typing import Any
 from core.linux.checkpoints import checkpoint
 from core.monitor import adopting, birth, ending, outcome, proto, records, starting, status
 from core.monitor.ending import End
-from core.monitor.life import FIRST, Host, Life, StartFailed
+from core.monitor.life import FIRST, Host, Life
 from core.monitor.loop import READ
+from core.monitor.outcome import StartFailed
 from core.monitor.serving import Desk
 from core.monitor.streams import window_of
 from core.monitor.vault import Kept

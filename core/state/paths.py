@@ -161,6 +161,9 @@ def open_roots(
     named_run = run or os.environ.get(about.RUN_ROOT_VARIABLE) or (None if named else configured_run)
     try:
         identity = _read_identity(data) or _make_data_root(data)
+        (data / "networks" / "names").mkdir(
+            mode=0o711, parents=True, exist_ok=True
+        )  # roots of earlier versions lack it
         if named_run:
             run = Path(named_run).absolute()
         elif data == Path(about.DATA_ROOT):
