@@ -20,8 +20,8 @@ from typing import Any
 from core.linux.nftables import INET, Nftables, Table
 from core.monitor import outcome, port_maps
 from core.monitor.forwarding import DatagramForwarder, StreamForwarder, Target
-from core.monitor.life import StartFailed
 from core.monitor.loop import Loop
+from core.monitor.outcome import StartFailed
 from core.monitor.port_maps import EVERYWHERE, Mapping
 
 _IPPROTO_SCTP = 132
