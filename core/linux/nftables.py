@@ -14,6 +14,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from core.linux.netlink import attribute
+
 INET, IPV4, IPV6 = 1, 2, 10
 """Families of tables: both kinds of addresses, or one of them (NFPROTO_*)."""
 
@@ -63,11 +65,6 @@ class Kind(NamedTuple):
 
 IPV4_ADDRESS, IPV6_ADDRESS = Kind(7, 4), Kind(8, 16)
 PROTOCOL, PORT, INTERFACE = Kind(12, 1), Kind(13, 2), Kind(41, 16)
-
-
-def attribute(kind: int, data: bytes) -> bytes:
-    """One attribute, padded to four bytes."""
-    return struct.pack("=HH", len(data) + 4, kind) + data + b"\0" * (-len(data) % 4)
 
 
 def _nested(kind: int, *parts: bytes) -> bytes:
