@@ -75,7 +75,7 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
         upper=str(directory / "upper"),
         work=str(directory / "work"),
         read_only=spec.read_only,
-        mounts=(*_own_mounts(directory), *(_sandbox_mount(mount) for mount in config.mounts)),
+        mounts=(*_own_mounts(directory), *(_sandbox_mount(roots, mount) for mount in config.mounts)),
         privileged=spec.privileged,
         bounding=bounding,
         masked_paths=() if is_open else (*MASKED_PATHS, *map(str, throttles)),
@@ -127,9 +127,13 @@ def _own_mounts(directory: Path) -> tuple[SandboxMount, ...]:
     )
 
 
-def _sandbox_mount(mount: Mount) -> SandboxMount:
+def _sandbox_mount(roots: Roots, mount: Mount) -> SandboxMount:
     if mount.kind == "bind":
         _require_source(mount)
+    if mount.device is not None or mount.kind == "image" or mount.propagation:
+        from core.engine.special_mounts import special_mount
+
+        return special_mount(roots, mount)
     return SandboxMount(
         kind="tmpfs" if mount.kind == "tmpfs" else "bind",
         source=mount.source,
@@ -139,6 +143,7 @@ def _sandbox_mount(mount: Mount) -> SandboxMount:
         propagation=mount.propagation,
         recursive=mount.recursive,
         is_ours=mount.kind == "volume",
+        subpath=mount.subpath,
     )
 
 

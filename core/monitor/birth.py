@@ -21,6 +21,7 @@ from core.cgroups.driver import Cgroup
 from core.linux import inroot, inside, mounts, procfs
 from core.monitor import init, process, proto, users
 from core.monitor.confinement import Confinement
+from core.monitor.detached import in_mounts_of
 from core.monitor.process import StageError
 from core.monitor.steps import Place, Step
 
@@ -57,10 +58,12 @@ def bear(
     *,
     confinement: Confinement,
     window: tuple[int, int],
+    trees: dict[str, int],
 ) -> tuple[int, int]:
     """Start the first process: (its pid, 0), or (0, the go-between's), and the pid is told on the channel.
 
-    Args: see init.run(). Raises: OSError: no process could be made.
+    Args: see init.run(). trees: detached mounts that are ready, by their places inside.
+    Raises: OSError: no process could be made.
     """
 
     def start(place: Place) -> NoReturn:
@@ -71,7 +74,7 @@ def bear(
         cgroup.prepare_entry()
         between = os.fork()
         if between == 0:
-            _go_between(spec, cgroup, channel, flags, confinement, start)
+            _go_between(spec, cgroup, channel, flags, confinement, start, trees)
         cgroup.close_entry()
         return 0, between
     group = cgroup.open_for_clone()
@@ -83,7 +86,7 @@ def bear(
     if pid == 0:
         _attempt(channel, "cgroup", cgroup.enter if group is None else lambda: None)
         _attempt(channel, "protection", lambda: process.take_marks(confinement))
-        start(Place(f"{spec['runtime_dir']}/rootfs"))
+        start(Place(f"{spec['runtime_dir']}/rootfs", trees))
     if group is None:
         cgroup.close_entry()
     else:
@@ -106,11 +109,12 @@ def _go_between(
     flags: int,
     confinement: Confinement,
     start: Start,
+    trees: dict[str, int],
 ) -> NoReturn:
     try:
         cgroup.enter()
         process.take_marks(confinement)
-        place = Place(f"{spec['runtime_dir']}/rootfs")
+        place = Place(f"{spec['runtime_dir']}/rootfs", trees)
         joined = {kind: _open_process(donor) for kind, donor in spec["joined"].items()}
         user = -1
         if spec["user_map"]:
@@ -154,11 +158,14 @@ def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]
     inside.unshare(inside.CLONE_NEWNS)
     mounts.mount(None, "/", None, mounts.MS_REC | mounts.MS_SLAVE)
     for mount in spec["mounts"]:
-        if mount["kind"] == "bind" and mount["is_ours"]:
-            place.trees[mount["source"]] = users.mapped_tree(mount["source"], user)
-        elif mount["kind"] == "bind":
-            recursive = mount["recursive"] != "disabled"
-            place.trees[mount["source"]] = mounts.open_tree(mount["source"], recursive=recursive)
+        match mount["kind"]:
+            case "bind":
+                place.trees[mount["target"]] = users.tree_to_bind(mount, user)
+            case "device":
+                users.map_tree(place.trees[mount["target"]], mount["source"], user)
+            case "image":
+                lowers = tuple(mount["lowers"])
+                place.trees[mount["target"]] = ids.mount_image(place.rootfs, lowers, mount["subpath"], user)
     root = ids.mount_root(place.rootfs, tuple(spec["lowers"]), spec["upper"], spec["work"], user)
     mounts.umount(place.rootfs)
     mounts.umount(place.rootfs)
@@ -169,18 +176,8 @@ def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]
 
 def _tree_of(process_descriptor: int, path: str) -> int:
     """A detached copy of a tmpfs of another container's, which must be one."""
-    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    home = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        inside.setns(process_descriptor, inside.CLONE_NEWNS)
-        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    with in_mounts_of(process_descriptor) as root:
         place = inroot.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY, resolve=inroot.RESOLVE_NO_SYMLINKS)
         if inroot.filesystem_magic(place) != _TMPFS_MAGIC:
             raise OSError(22, "it is no memory file system there", path)
         return mounts.open_tree("", at=place)
-    finally:
-        inside.setns(own, inside.CLONE_NEWNS)
-        os.fchdir(home)
-        os.chroot(".")  # setns() ends at the namespace's root, and we may have come from a chroot
-        os.close(own)
-        os.close(home)

@@ -17,6 +17,7 @@ from core.monitor.log import LogWriter, NoLog
 from core.monitor.loop import Loop
 from core.monitor.restarting import Restarts
 from core.monitor.session import Session
+from core.monitor.volume_mounts import VolumeMounts
 
 HELD_UP = "held-up"
 """A file of the run root: why the output waits."""
@@ -69,6 +70,7 @@ class Life:
         self.loop = Loop()
         self.cgroup = driver.choose(host.hierarchies, spec["cgroup"])
         self.deposit = Deposit(self.loop, spec, host.spawner_socket, channel)
+        self.volumes = VolumeMounts(spec, self.deposit)
         self.restarts = Restarts(spec.get("restart") or {})
         self.process: Process | None = None
         """None before the first start and between two."""

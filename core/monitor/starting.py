@@ -45,7 +45,12 @@ def start(life: Life, window: tuple[int, int]) -> None:
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
-        attempt.bear(life, steps, theirs, pipes, window)
+        trees = _mount_volumes(life)
+        try:
+            attempt.bear(life, steps, theirs, pipes, window, trees)
+        finally:
+            for tree in trees.values():
+                os.close(tree)
         checkpoint("start:cloned")
         theirs.close()
         if pipes:
@@ -73,6 +78,13 @@ def start(life: Life, window: tuple[int, int]) -> None:
     life.begin_health_checks()
 
 
+def _mount_volumes(life: Life) -> dict[str, int]:
+    try:
+        return life.volumes.open()
+    except OSError as error:
+        raise StartFailed(outcome.failure("volumes", error.strerror or str(error))) from error
+
+
 def _report(error: OSError) -> dict[str, Any]:
     reason = (error.strerror or str(error)).lower()
     path = error.filename if isinstance(error.filename, str) else None
@@ -89,13 +101,19 @@ class _Attempt:
         self._between = 0
 
     def bear(
-        self, life: Life, steps: tuple[Any, ...], channel: proto.Socket, pipes: Pipes | None, window: tuple[int, int]
+        self,
+        life: Life,
+        steps: tuple[Any, ...],
+        channel: proto.Socket,
+        pipes: Pipes | None,
+        window: tuple[int, int],
+        trees: dict[str, int],
     ) -> None:
         """Make the first process, in namespaces of its own; or a go-between that makes it."""
         assert life.confinement
         stdio = pipes.theirs if pipes else None
         pid, self._between = birth.bear(
-            life.spec, steps, life.cgroup, channel, stdio, confinement=life.confinement, window=window
+            life.spec, steps, life.cgroup, channel, stdio, confinement=life.confinement, window=window, trees=trees
         )
         if pid:
             self._know(pid)
@@ -128,6 +146,7 @@ class _Attempt:
     def give_up(self, life: Life) -> None:
         """Kill what was made of it."""
         life.process = None
+        life.volumes.release()
         life.deposit.release(FIRST)
         if self.pid <= 0:
             return
