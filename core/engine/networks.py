@@ -35,13 +35,13 @@ _PARENT, _MTU, _BRIDGE_NAME = "parent", "com.docker.network.driver.mtu", "com.do
 
 
 class EngineNetworks:
-    """core.backend.Networks over one data root."""
+    """core.backend.Networks over one data root. Args: firewall: the kind that is wanted; empty: the best there is."""
 
-    def __init__(self, roots: Roots, records: ContainerRecords) -> None:
+    def __init__(self, roots: Roots, records: ContainerRecords, firewall: str = "") -> None:
         self._roots = roots
         self._records = records
         self._store = NetworkStore(roots)
-        self._joining = Joining(roots, self._store, records)
+        self._joining = Joining(roots, self._store, records, firewall)
         self.tell: Callable[[Container, dict[str, Any]], None]
         """Asks a container's monitor."""
 
