@@ -296,7 +296,7 @@ class Network:
         if link is None:
             raise OSError(errno.ENODEV, f"{each['link']} is not there")
         if each["driver"] == "macvlan":
-            request = netlink.new_macvlan(
+            macvlan = netlink.new_macvlan(
                 endpoint["interface"],
                 parent=link.number,
                 namespace=self._namespace,
@@ -304,22 +304,23 @@ class Network:
                 mtu=each["mtu"],
                 mac=endpoint["mac"],
             )
-        else:
-            request = netlink.new_veth(
-                endpoint["host_interface"],
-                endpoint["interface"],
-                namespace=self._namespace,
-                master=link.number,
-                mtu=each["mtu"],
-                mac=endpoint["mac"],
-            )
+            self._host.ask(macvlan)
+            return
+        veth = netlink.new_veth(
+            endpoint["host_interface"],
+            endpoint["interface"],
+            namespace=self._namespace,
+            master=link.number,
+            mtu=each["mtu"],
+            mac=endpoint["mac"],
+        )
         deadline = time.monotonic() + _GONE_S
         while True:
             try:
-                self._host.ask(request)
+                self._host.ask(veth, netlink.set_alias(endpoint["host_interface"], self._spec["id"]))
                 break
             except OSError as error:
-                if error.errno != errno.EEXIST or not endpoint.get("host_interface") or time.monotonic() > deadline:
+                if error.errno != errno.EEXIST or time.monotonic() > deadline:
                     raise
             self._delete(endpoint["host_interface"])  # an earlier run's, whose namespace is not cleared away yet
         if each.get("is_isolated") and (end := self._host.link(endpoint["host_interface"])):

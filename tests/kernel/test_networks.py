@@ -368,3 +368,20 @@ def test_the_ip_tool_sees_what_is_there(networks: Engine) -> None:
     said = subprocess.run(["ip", "addr", "show", network.interface], capture_output=True, text=True, check=True).stdout
     assert "inet 10.89.0.1/24" in said
     assert f"{networks.roots.tag} one" in host_links().values()
+
+
+def test_I2_traffic_is_counted_from_the_containers_side(networks: Engine) -> None:
+    start(networks, "aa")
+    start(networks, "bb")
+    assert inside(networks, "aa", "ping", "-c3", "-i0.01", "-s1000", endpoints(networks, "bb")["bridge"].ipv4).code == 0
+    wait_until(
+        lambda: networks.containers.stats(["aa"])[networks.containers.inspect("aa").id].sent_packets >= 3, "a sample"
+    )
+    sample = networks.containers.stats(["aa"])[networks.containers.inspect("aa").id]
+    assert 3000 <= sample.sent_bytes <= 10_000
+    assert 3000 <= sample.received_bytes <= 10_000
+    (interface,) = sample.interfaces
+    assert interface.name == "eth0"
+    assert interface.sent_bytes >= sample.sent_bytes
+    counted = inside(networks, "aa", "cat", "/proc/net/dev").out.split("eth0:")[1].split()
+    assert (sample.received_bytes, sample.sent_bytes) <= (int(counted[0]), int(counted[8]))
