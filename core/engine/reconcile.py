@@ -32,6 +32,7 @@ def sweep(roots: Roots, records: ContainerRecords) -> None:
     """Half-made containers and networks, names that lead nowhere, addresses of containers that don't run, the trash,
     leftovers in the run root and the control groups.
     """
+    records.sweep_temporary()
     records.sweep()
     _sweep_networks(roots, records)
     _sweep_groups(roots, records)

@@ -31,7 +31,6 @@ def start(life: Life, window: tuple[int, int]) -> None:
     spec, host = life.spec, life.host
     attempt = _Attempt()
     try:
-        os.makedirs(f"{spec['runtime_dir']}/rootfs", mode=0o711, exist_ok=True)
         ending.forget_exit(life)
         life.is_paused = False
         life.cgroup.create()
@@ -113,7 +112,15 @@ class _Attempt:
         assert life.confinement
         stdio = pipes.theirs if pipes else None
         pid, self._between = birth.bear(
-            life.spec, steps, life.cgroup, channel, stdio, confinement=life.confinement, window=window
+            life.spec,
+            steps,
+            life.cgroup,
+            channel,
+            stdio,
+            confinement=life.confinement,
+            window=window,
+            root_place=life.host.root_place,
+            ahead=life.take_network_ahead(),
         )
         if pid:
             self._know(pid, life, channel[0])
