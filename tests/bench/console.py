@@ -34,7 +34,7 @@ def measure(machines: Machines) -> Iterator[Row]:
     _until(console, "flood")
     console.press("enter")
     _until(console, "of a log")
-    moved = _paints(console, FOLLOWING, "up", shows=False, back="end")
+    moved = _paints(console, FOLLOWING, "up", shows=False, back="G")
     yield Row("console: key to paint under a log flood, median", "ms", statistics.median(moved), {}, "<= 5 ms")
     opened = _paints(console, HELP, "?", shows=True, back="escape")
     yield Row("console: the same, a key that opens a dialog", "ms", statistics.median(opened), {})
