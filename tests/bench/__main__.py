@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--json FILE] [starts|crowd|recovery|logs|drivers|archives|lists|console …]`."""
+"""`python -m tests.bench [--quick] [--json FILE] [QUESTION …]`; the questions are in QUESTIONS."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import platform
 import sys
 from collections.abc import Iterator
 
-from tests.bench import archives, console, crowd, drivers, lists, logs, recovery, starts
+from tests.bench import archives, console, crowd, drivers, files, lists, logs, recovery, starts
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
 
-QUESTIONS = ("starts", "crowd", "recovery", "logs", "drivers", "archives", "lists", "console")
+QUESTIONS = ("starts", "crowd", "recovery", "logs", "drivers", "archives", "files", "lists", "console")
 
 
 def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
@@ -30,6 +30,8 @@ def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
             yield from drivers.measure(machines, 1 if quick else 3)
         case "archives":
             yield from archives.measure(machines, 1 if quick else 2)
+        case "files":
+            yield from files.measure(machines, 1 if quick else 3)
         case "lists":
             yield from lists.measure(200 if quick else 2000, 5 if quick else 20)
         case _:
