@@ -93,6 +93,13 @@ def local_stamp(at_ns: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(at_ns // SECOND_NS))
 
 
+def utc_stamp(at_ns: int) -> str:
+    """A moment as `network ls --format '{{.CreatedAt}}'` prints it: `2026-11-21 04:36:46.6766 +0000 UTC`."""
+    seconds, rest = divmod(at_ns, SECOND_NS)
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    return time.strftime(f"%Y-%m-%d %H:%M:%S{fraction} +0000 UTC", time.gmtime(seconds))
+
+
 def parse_moment(text: str, now_ns: int) -> int | None:
     """Read a moment as --since takes it, in nanoseconds since 1970; None if it is none.
 

@@ -13,7 +13,7 @@ from core.about import NAME, ROOT_VARIABLE, RUN_ROOT_VARIABLE, VERSION
 from core.errors import Denied, EngineError, InvalidInput
 
 if TYPE_CHECKING:
-    from core.backend import Backend, Containers, Images, System, Volumes
+    from core.backend import Backend, Containers, Images, Networks, System, Volumes
     from core.model.glance import Glance
     from core.model.host_report import HostFeature
 
@@ -61,6 +61,10 @@ class EngineOnDemand:
     @property
     def volumes(self) -> Volumes:
         return self.open().volumes
+
+    @property
+    def networks(self) -> Networks:
+        return self.open().networks
 
     @property
     def system(self) -> System:

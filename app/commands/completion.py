@@ -14,10 +14,9 @@ from core.backend import Backend
 from core.errors import EngineError
 
 FLAG_VALUES = {
-    "network": ("none", "host"),
     "signal": ("HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"),
     "stop-signal": ("HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"),
-    "type": ("container", "image", "volume"),
+    "type": ("container", "image", "network", "volume"),
 }
 _FILE_FLAGS = ("cidfile", "env-file", "input", "label-file", "output")
 
@@ -66,12 +65,12 @@ def _words_after(path: str, before: list[str]) -> list[str]:
 def _after_command(command: Command, rest: list[str], typed: str, backend: Backend) -> list[str]:
     waiting = _flag_waiting(command, rest)
     if waiting is not None:
-        return _flag_values(waiting, typed)
+        return _flag_values(waiting, typed, backend)
     if typed.startswith("--") and "=" in typed:
         name, _, value = typed[2:].partition("=")
         for flag in shown_flags(command):
             if flag.name == name:
-                return [f"--{name}={choice}" for choice in _flag_values(flag, value)]
+                return [f"--{name}={choice}" for choice in _flag_values(flag, value, backend)]
         return []
     position = _position(command, rest)
     if typed.startswith("-") and (command.interspersed or position == 0):
@@ -112,7 +111,10 @@ def _position(command: Command, rest: list[str]) -> int:
     return count
 
 
-def _flag_values(flag: Flag, typed: str) -> list[str]:
+def _flag_values(flag: Flag, typed: str, backend: Backend) -> list[str]:
+    if flag.kind == "network":
+        names = [f"container:{name}" for name in _objects("container", typed, backend)]
+        return _objects("network", typed, backend) + (names if typed.startswith("c") else [])
     if flag.name in FLAG_VALUES:
         return list(FLAG_VALUES[flag.name])
     return _files(typed) if flag.name in _FILE_FLAGS else []
@@ -144,10 +146,12 @@ def _objects(kind: str, typed: str, backend: Backend) -> list[str]:
                 return known_names(backend.containers, running=False)
             case "image":
                 return [tag for image in backend.images.list() for tag in image.tags]
+            case "network":
+                return [network.name for network in backend.networks.list()]
             case "volume":
                 return [volume.name for volume in backend.volumes.list()]
             case "object":
-                kinds = ("container", "image", "volume")
+                kinds = ("container", "image", "network", "volume")
                 return [name for each in kinds for name in _objects(each, typed, backend)]
             case "file":
                 names = [f"{name}:" for name in known_names(backend.containers)]

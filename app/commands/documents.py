@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from app.commands.go_values import NIL, Omitting, OpenMap
 from app.commands.host_config import host_config
+from app.commands.network_documents import network_settings
 from app.format import rfc3339_nano
 from core.model.container import Container, ContainerSpec, Created, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck
@@ -86,7 +87,7 @@ def container_document(container: Container) -> Document:
             **({} if spec.stop_timeout_s is None else {"StopTimeout": spec.stop_timeout_s}),
         },
     )
-    document["NetworkSettings"] = _network_settings(container)
+    document["NetworkSettings"] = network_settings(container)
     return document
 
 
@@ -191,39 +192,6 @@ def _mount(mount: Mount) -> Document:
         "Propagation": mount.propagation or ("rprivate" if mount.kind == "bind" else ""),
     }
     return Omitting(document, {} if is_volume else {"Name": "", "Driver": ""})
-
-
-def _network_settings(container: Container) -> Document:
-    network, state = container.config.spec.network, container.state
-    own = isinstance(state, Running) and network != "host"
-    addresses: Document = {
-        "EndpointID": "",
-        "Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": "",
-        "IPPrefixLen": 0,
-        "IPv6Gateway": "",
-        "MacAddress": "",
-    }
-    endpoint = {
-        **{"IPAMConfig": None, "Links": None, "Aliases": None, "NetworkID": "", "EndpointID": "", "Gateway": ""},
-        **{"IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0},
-        **{"MacAddress": "", "DriverOpts": None},
-    }
-    return {
-        "Bridge": "",
-        "SandboxID": "",
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "Ports": OpenMap(),
-        "SandboxKey": f"/proc/{state.pid}/ns/net" if own and isinstance(state, Running) else "",
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        **addresses,
-        "Networks": OpenMap({network: endpoint}),
-    }
 
 
 def image_document(image: Image) -> Document:

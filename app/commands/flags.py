@@ -15,7 +15,7 @@ from core.errors import InvalidInput
 from core.model.durations import parse_duration
 from core.model.limits import parse_bytes, parse_cpus
 
-REPEATED = ("list", "map", "filter", "mount", "ulimit", "strings")
+REPEATED = ("list", "map", "filter", "mount", "network", "ulimit", "strings")
 """Kinds that may be given more than once and collect."""
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.commands.go_values import NIL, Omitting, OpenMap, Struct
+from app.commands.network_documents import default_links, port_bindings
 from core.model.container import Container, ContainerSpec
 from core.model.limits import DeviceRate, Limits, parse_bytes
 from core.model.mounts import MountSpec
@@ -26,7 +27,7 @@ def host_config(container: Container) -> Document:
         "ContainerIDFile": "",
         "LogConfig": Struct(Type=container.config.log.driver, Config=OpenMap(container.config.log.options)),
         "NetworkMode": spec.network,
-        "PortBindings": OpenMap(),
+        "PortBindings": port_bindings(spec.ports),
         "RestartPolicy": Struct(Name=restart.name, MaximumRetryCount=restart.most_retries),
         "AutoRemove": spec.auto_remove,
         "VolumeDriver": "",
@@ -35,18 +36,18 @@ def host_config(container: Container) -> Document:
         "CapAdd": list(spec.cap_add) or None,
         "CapDrop": list(spec.cap_drop) or None,
         "CgroupnsMode": modes.cgroup or "private",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": None,
+        "Dns": list(spec.dns.servers),
+        "DnsOptions": list(spec.dns.options),
+        "DnsSearch": list(spec.dns.search),
+        "ExtraHosts": list(spec.extra_hosts) or None,
         "GroupAdd": list(spec.group_add) or None,
         "IpcMode": modes.ipc or "private",
         "Cgroup": "",
-        "Links": None,
+        "Links": default_links(container),
         "OomScoreAdj": spec.oom_score_adj,
         "PidMode": modes.pid,
         "Privileged": spec.privileged,
-        "PublishAllPorts": False,
+        "PublishAllPorts": spec.publish_all,
         "ReadonlyRootfs": spec.read_only,
         "SecurityOpt": list(spec.protection.words) or None,
         **({"Tmpfs": OpenMap(tmpfs)} if tmpfs else {}),

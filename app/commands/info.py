@@ -13,6 +13,7 @@ from core.about import NAME, VERSION
 from core.backend import EngineInfo
 
 _Document = dict[str, object]
+_NETWORK_DRIVERS = ("bridge", "host", "macvlan", "null")
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -96,7 +97,7 @@ def info_document(info: EngineInfo) -> _Document:
         "DriverStatus": [list(pair) for pair in info.storage_status],
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["host", "null"],
+            "Network": list(_NETWORK_DRIVERS),
             "Authorization": None,
             "Log": list(info.log_drivers),
         },
@@ -168,7 +169,7 @@ def _info(invocation: Invocation) -> int:
         f" Cgroup Version: {document['CgroupVersion']}",
         " Plugins:",
         "  Volume: local",
-        "  Network: host null",
+        f"  Network: {' '.join(_NETWORK_DRIVERS)}",
         f"  Log: {' '.join(info.log_drivers)}",
         " Swarm: inactive",
         f" Runtimes: {NAME}",

@@ -9,20 +9,21 @@ from app.commands.definition import Command, Invocation
 from app.commands.documents import Document, container_document, image_document, volume_document
 from app.commands.flags import flag, refused
 from app.commands.language import explain
+from app.commands.network_documents import network_document
 from app.commands.template import Template, TemplateError
 from app.commands.template_functions import go_json
 from core.errors import EngineError, InvalidInput, NotFound
 
-_KINDS = ("container", "image", "volume")
+_KINDS = ("container", "image", "network", "volume")
 
 
 def _readers(invocation: Invocation) -> dict[str, Callable[[str], Document]]:
     backend = invocation.backend
-    size = invocation.path != "image inspect" and invocation.path != "volume inspect"
-    size = size and invocation.flags.truth("size")
+    size = invocation.flags.has("size") and invocation.flags.truth("size")
     return {
         "container": lambda name: container_document(backend.containers.inspect(name, size=size)),
         "image": lambda name: image_document(backend.images.inspect(name)),
+        "network": lambda name: network_document(backend.networks.inspect(name)),
         "volume": lambda name: volume_document(backend.volumes.inspect(name)),
     }
 
@@ -74,7 +75,10 @@ def _find(name: str, kinds: Sequence[str], readers: dict[str, Callable[[str], Do
             if len(kinds) == 1:
                 raise
     raise NotFound(
-        f"no such object: {name}", kind="object", key=name, hint="ps -a, images and volume ls list what there is"
+        f"no such object: {name}",
+        kind="object",
+        key=name,
+        hint="ps -a, images, network ls and volume ls list what there is",
     )
 
 
@@ -83,7 +87,7 @@ _SIZE = flag("-s, --size", "Display total file sizes if the type is container")
 
 INSPECT = Command(
     run=_any,
-    summary="Return low-level information on containers, images and volumes",
+    summary="Return low-level information on containers, images, networks and volumes",
     usage=("NAME|ID [NAME|ID...]",),
     flags=(_FORMAT, _SIZE, flag("--type string", "Only inspect objects of the given type")),
     least=1,
@@ -107,6 +111,15 @@ IMAGE_INSPECT = Command(
     least=1,
     most=None,
     completes=("image",),
+)
+NETWORK_INSPECT = Command(
+    run=lambda invocation: _show(invocation, ("network",)),
+    summary="Display detailed information on one or more networks",
+    usage=("NETWORK [NETWORK...]",),
+    flags=(_FORMAT, flag("-v, --verbose", "Verbose output for diagnostics (swarm networks have some)")),
+    least=1,
+    most=None,
+    completes=("network",),
 )
 VOLUME_INSPECT = Command(
     run=lambda invocation: _show(invocation, ("volume",)),

@@ -154,7 +154,7 @@ RM = Command(
     flags=(
         flag("-f, --force", "Force the removal of a running container (uses SIGKILL)"),
         flag("-v, --volumes", "Remove anonymous volumes associated with the container"),
-        refused("-l, --link", "links come with networks, in a later version"),
+        refused("-l, --link", "a container keeps its links as long as it lives: remove it and make it again without"),
     ),
     least=1,
     most=None,

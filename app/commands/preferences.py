@@ -1,7 +1,8 @@
 """A person's own defaults for lists: docker's keys in a JSON file.
 
     $XDG_CONFIG_HOME/wharf/config.json, or else $DOCKER_CONFIG/config.json (~/.docker/config.json)
-    {"psFormat": "table {{.Names}}\\t{{.Status}}", "imagesFormat": …, "volumesFormat": …, "statsFormat": …}
+    {"psFormat": "table {{.Names}}\\t{{.Status}}", "imagesFormat": …, "networksFormat": …, "statsFormat": …,
+     "volumesFormat": …}
 
 Other keys in it belong to others. A broken file is named and left out: a list must still be shown.
 """

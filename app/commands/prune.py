@@ -1,4 +1,4 @@
-"""`container prune`, `image prune`, `volume prune` and `system prune`: one path for all four.
+"""`container prune`, `image prune`, `network prune`, `volume prune` and `system prune`: one path for all.
 
 Each kind knows what its warning says, which filters it takes, and what it prints of what went; asking,
 filtering and adding up are the same for all.
@@ -38,6 +38,10 @@ def _containers(invocation: Invocation, which: PruneFilter) -> _Pruned:
     return _Pruned("Deleted Containers:", ids, freed_bytes)
 
 
+def _networks(invocation: Invocation, which: PruneFilter) -> _Pruned:
+    return _Pruned("Deleted Networks:", invocation.backend.networks.prune(which), 0)
+
+
 def _images(invocation: Invocation, which: PruneFilter, *, all: bool) -> _Pruned:
     removed, freed_bytes = invocation.backend.images.prune(which, all=all)
     lines = [line[0].lower() + line[1:] for one in removed for line in removed_lines(one)]
@@ -64,7 +68,14 @@ def _read_filter(filters: dict[str, list[str]]) -> PruneFilter:
     )
 
 
-def _carry_out(invocation: Invocation, warning: str, filters: dict[str, list[str]], deeds: Sequence[_Deed]) -> int:
+def _carry_out(
+    invocation: Invocation,
+    warning: str,
+    filters: dict[str, list[str]],
+    deeds: Sequence[_Deed],
+    *,
+    makes_room: bool = True,
+) -> int:
     """Ask unless -f was given, do it, and say what went and how much room that made."""
     which = _read_filter(filters)
     io = invocation.io
@@ -80,7 +91,8 @@ def _carry_out(invocation: Invocation, warning: str, filters: dict[str, list[str
             for line in pruned.lines:
                 io.line(line)
             io.line()
-    io.line(f"Total reclaimed space: {human_size(freed_bytes, 4)}")
+    if makes_room:
+        io.line(f"Total reclaimed space: {human_size(freed_bytes, 4)}")
     return 0
 
 
@@ -96,6 +108,12 @@ def _prune_images(invocation: Invocation) -> int:
     return _carry_out(
         invocation, f"This will remove all {kind}.", filters, [lambda call, which: _images(call, which, all=everything)]
     )
+
+
+def _prune_networks(invocation: Invocation) -> int:
+    filters = read_filters(invocation.flags.many("filter"), (*_LABELS, "until"))
+    warning = "This will remove all custom networks not used by at least one container."
+    return _carry_out(invocation, warning, filters, [_networks], makes_room=False)
 
 
 def _prune_volumes(invocation: Invocation) -> int:
@@ -116,8 +134,8 @@ def _prune_system(invocation: Invocation) -> int:
     filters = read_filters(flags.many("filter"), (*_LABELS, "until"))
     if volumes and "until" in filters:
         raise InvalidInput('the "until" filter is not supported with "--volumes"', hint="leave one of the two out")
-    items = ["all stopped containers"]
-    deeds: list[_Deed] = [_containers]
+    items = ["all stopped containers", "all networks not used by at least one container"]
+    deeds: list[_Deed] = [_containers, _networks]
     if volumes:
         items.append("all anonymous volumes not used by at least one container")
         deeds.append(lambda call, which: _volumes(call, which, all=False))
@@ -150,6 +168,7 @@ IMAGES = Command(
         _FORCE,
     ),
 )
+NETWORKS = Command(run=_prune_networks, summary="Remove all unused networks", flags=(_filter("until=24h"), _FORCE))
 VOLUMES = Command(
     run=_prune_volumes,
     summary="Remove unused local volumes",

@@ -94,6 +94,14 @@ def _mounts(container: Container, _now_ns: int, truncate: bool) -> str:
     return ",".join(ellipsis(name, 15) if truncate else name for name in names)
 
 
+def _ports_column(container: Container, _now_ns: int, _truncate: bool) -> str:
+    if not isinstance(container.state, Running) or not container.state.endpoints:
+        return ""
+    from app.commands.ports import ports_text  # most containers of a list have none
+
+    return ports_text(container)
+
+
 _FIELDS: dict[str, Callable[[Container, int, bool], object]] = {
     "ID": _id,
     "Names": lambda container, now_ns, truncate: container.name,
@@ -101,7 +109,7 @@ _FIELDS: dict[str, Callable[[Container, int, bool], object]] = {
     "Command": _command,
     "CreatedAt": lambda container, now_ns, truncate: local_stamp(container.config.created_ns),
     "RunningFor": lambda container, now_ns, truncate: ago(container.config.created_ns, now_ns),
-    "Ports": lambda container, now_ns, truncate: "",
+    "Ports": _ports_column,
     "State": lambda container, now_ns, truncate: container.status,
     "Status": lambda container, now_ns, truncate: status_text(container, now_ns),
     "Size": _size,
@@ -110,7 +118,7 @@ _FIELDS: dict[str, Callable[[Container, int, bool], object]] = {
     "LocalVolumes": lambda container, now_ns, truncate: str(
         sum(mount.kind == "volume" for mount in container.config.mounts)
     ),
-    "Networks": lambda container, now_ns, truncate: container.config.spec.network,
+    "Networks": lambda container, now_ns, truncate: ",".join(wish.network for wish in container.networks),
     "Platform": lambda container, now_ns, truncate: NIL,
 }
 
@@ -172,7 +180,7 @@ class _Wanted:
         _check_values("health", filters.get("health", ()), _HEALTH)
         self._codes = [_exit_code(text) for text in filters.get("exited", ())]
         self._exposed = _ports("expose", filters)
-        _ports("publish", filters)
+        self._published = _ports("publish", filters)
         self._is_task = read_truth("is-task", filters.get("is-task", ()))
         self._ancestors = _with_descendants(filters.get("ancestor", ()), backend)
 
@@ -198,19 +206,33 @@ class _Wanted:
             case "ancestor":
                 return config.image_id in self._ancestors
             case "network":
-                return config.spec.network in values
+                return any(_is_on(container, value) for value in values)
             case "volume":
                 places = {place for mount in config.mounts for place in (mount.name, mount.target)}
                 return any(value in places for value in values)
-            case "expose":
-                return not self._exposed.isdisjoint(config.exposed_ports)
-            case "publish":
-                return False  # no network publishes anything yet
+            case "expose" | "publish":  # docker has them as alternatives
+                return self._has_port(container)
             case "is-task":
                 return self._is_task is False  # tasks are swarm's
             case "isolation":
                 return any(value in ("", "default") for value in values)
         return True  # before and since have chosen already
+
+    def _has_port(self, container: Container) -> bool:
+        state = container.state
+        ports = state.ports if isinstance(state, Running) else ()
+        outside = {f"{port.host_port}/{port.protocol}" for port in ports}
+        return not (self._published.isdisjoint(outside) and self._exposed.isdisjoint(container.config.exposed_ports))
+
+
+def _is_on(container: Container, network: str) -> bool:
+    """Whether it is on a network, named so or with an id that begins so."""
+    ids = [wish.network_id for wish in container.networks]
+    if isinstance(container.state, Running):
+        ids += [endpoint.network_id for endpoint in container.state.endpoints]
+    if any(wish.network == network for wish in container.networks):
+        return True
+    return bool(network) and any(one.startswith(network) for one in ids)
 
 
 def _check_values(name: str, values: Sequence[str], known: Sequence[str]) -> None:

@@ -116,6 +116,20 @@ GROUPS = {
             "tag": "images:TAG",
         },
     ),
+    "network": Group(
+        "Manage networks",
+        {
+            "connect": "network:CONNECT",
+            "create": "network:CREATE",
+            "disconnect": "network:DISCONNECT",
+            "inspect": "inspect:NETWORK_INSPECT",
+            "ls": "network:LS",
+            "list": "network:LS",
+            "prune": "prune:NETWORKS",
+            "rm": "network:RM",
+            "remove": "network:RM",
+        },
+    ),
     "system": Group(
         "Manage wharf",
         {
@@ -152,7 +166,6 @@ NOT_YET = {
     "login": "registries come in a later version",
     "logout": "registries come in a later version",
     "manifest": "registries come in a later version",
-    "network": "networks come in a later version; --network none and host work",
     "node": "swarm managers come in a later version",
     "pull": "registries come in a later version; use load, import or starter to get an image",
     "push": "registries come in a later version; use save to write an image to a file",

@@ -7,9 +7,10 @@ import platform
 from collections.abc import Iterable, Sequence
 
 from app.commands.definition import Invocation
-from app.commands.flags import Flag, Values, flag, refused
+from app.commands.flags import Flag, Values, flag
 from app.commands.isolation import ISOLATION_FLAGS, read_isolation
 from app.commands.limits import LIMIT_FLAGS, read_limits
+from app.commands.networking import NETWORKING_FLAGS, read_networking
 from core.errors import InvalidInput, InvalidSpec, wrapped
 from core.model.container import ContainerSpec
 from core.model.health import HealthCheck
@@ -19,18 +20,7 @@ from core.model.restart import RestartPolicy, parse_restart_policy
 from core.model.security import parse_capability
 from core.model.signals import parse_signal
 
-NETWORKS = ("none", "host")
-_NETWORKS_LATER = "networks come in a later version; --network none and host work"
 _STREAMS = ("stdin", "stdout", "stderr")
-
-
-def check_network(text: str) -> None:
-    """Refuse networks that are not built yet.
-
-    Raises: InvalidInput.
-    """
-    if text not in NETWORKS:
-        raise InvalidInput(f"network {text} is not available: networks are not built yet, only none and host are")
 
 
 def _check_stream(text: str) -> None:
@@ -93,13 +83,6 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     flag("--log-opt list", "Log driver options"),
     flag("--mount mount", "Attach a filesystem mount to the container", check=parse_mount),
     flag("--name string", "Assign a name to the container"),
-    flag(
-        "--network string",
-        "Connect a container to a network (none or host)",
-        default="none",
-        check=check_network,
-    ),
-    flag("--net string", "Connect a container to a network", check=check_network, hidden=True),
     flag("--no-healthcheck", "Disable any container-specified HEALTHCHECK"),
     flag("--platform string", "Refuse to run on another platform than this", check=_check_platform),
     flag("--privileged", "Give extended privileges to this container"),
@@ -118,21 +101,6 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     flag("-w, --workdir string", "Working directory inside the container"),
     flag("--disable-content-trust", "Skip image verification", default="true", hidden=True),
     flag("-q, --quiet", "Suppress the pull output", hidden=True),
-    refused("--add-host list", _NETWORKS_LATER),
-    refused("--dns list", _NETWORKS_LATER),
-    refused("--dns-opt list", _NETWORKS_LATER),
-    refused("--dns-option list", _NETWORKS_LATER),
-    refused("--dns-search list", _NETWORKS_LATER),
-    refused("--expose list", _NETWORKS_LATER),
-    refused("--ip string", _NETWORKS_LATER),
-    refused("--ip6 string", _NETWORKS_LATER),
-    refused("--link list", _NETWORKS_LATER),
-    refused("--link-local-ip list", _NETWORKS_LATER),
-    refused("--mac-address string", _NETWORKS_LATER),
-    refused("--network-alias list", _NETWORKS_LATER),
-    refused("--net-alias list", _NETWORKS_LATER),
-    refused("-p, --publish list", _NETWORKS_LATER),
-    refused("-P, --publish-all", _NETWORKS_LATER, allowed=("false",)),
     flag(
         "--restart string",
         "Restart policy to apply when a container exits",
@@ -141,7 +109,7 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     ),
 )
 CREATE_FLAGS: tuple[Flag, ...] = tuple(
-    sorted((*_OWN_FLAGS, *LIMIT_FLAGS, *ISOLATION_FLAGS), key=lambda each: each.name)
+    sorted((*_OWN_FLAGS, *LIMIT_FLAGS, *ISOLATION_FLAGS, *NETWORKING_FLAGS), key=lambda each: each.name)
 )
 
 
@@ -177,7 +145,7 @@ def read_wish(invocation: Invocation, *, detach: bool) -> ContainerSpec:
         attach_stdout="stdout" in attach,
         attach_stderr="stderr" in attach,
         auto_remove=flags.truth("rm"),
-        network=flags.text("net") or flags.text("network"),
+        **read_networking(flags),
         mounts=_read_mounts(flags.many("volume"), flags.many("mount"), flags.many("tmpfs")),
         limits=limits,
         privileged=flags.truth("privileged"),

@@ -20,6 +20,7 @@ from core.engine import launch
 from core.engine.attachments import LocalAttachment, MonitorGone, Successor, ask, await_leave
 from core.engine.image_users import HeldContainer
 from core.engine.images import EngineImages
+from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
 from core.engine.tree import Tree
 from core.engine.volumes import EngineVolumes
@@ -68,6 +69,7 @@ class EngineContainers:
         self.log_defaults = LogConfig()
         """For containers that are made without a wish of their own."""
         self.images: EngineImages
+        self.networks: EngineNetworks
         self.volumes: EngineVolumes
 
     # ── making ─────────────────────────────────────────────────────────────────────────────────
@@ -76,7 +78,9 @@ class EngineContainers:
         """Make a container; nothing is left behind if that fails."""
         from core.engine import creating
 
-        return creating.create(self._roots, self._records, self.images, self.volumes, spec, self.log_defaults)
+        return creating.create(
+            self._roots, self._records, self.images, self.volumes, self.networks, spec, self.log_defaults
+        )
 
     def start(self, key: str, attach: AttachWish | None = None) -> LocalAttachment | None:
         """Start it; with a wish, every byte from the first on comes through the attachment."""
@@ -95,7 +99,7 @@ class EngineContainers:
                 case Running():
                     pass
                 case Restarting():
-                    self._tell(container, {"op": "go"})
+                    self.tell(container, {"op": "go"})
                     if attach is None:
                         return None
                 case _:
@@ -109,7 +113,8 @@ class EngineContainers:
         from core.engine.sandboxes import build_sandbox
 
         try:
-            sandbox = build_sandbox(self._roots, container, self._records.get)
+            network, warnings = self.networks.claim(container)
+            sandbox = build_sandbox(self._roots, container, self._records.get, network, warnings)
             wish = msgspec.to_builtins(attach) if attach else None
             places = {name: str(getattr(sandbox, name)) for name in launch.PLACES}
             connection, answer = launch.request_start(self._roots, msgspec.json.encode(sandbox), places, wish)
@@ -156,6 +161,7 @@ class EngineContainers:
         """A monitor notes its own failures; what failed before it, is noted (or removed) here."""
         if isinstance(error, SandboxFailed):
             return
+        self.networks.release(container)
         if container.config.spec.auto_remove:
             self._erase(container)
         else:
@@ -229,31 +235,35 @@ class EngineContainers:
                     raise WrongState(f"container {container.id} is not running") from error
                 time.sleep(_POLL_S / 10)
 
-    def _tell(self, container: Container, request: dict[str, Any]) -> None:
+    def tell(self, container: Container, request: dict[str, Any]) -> None:
+        """Ask its monitor for something that has no answer but done. Raises: WrongState: it refuses, or is gone."""
         connection, _ = self._ask(container, request)
         connection.close()
 
     # ── ending ─────────────────────────────────────────────────────────────────────────────────
 
-    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
-        """Its stop signal, then SIGKILL after timeout_s."""
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "", *, by: str = "hand") -> None:
+        """Its stop signal, then SIGKILL after timeout_s.
+
+        Args: by: hand, or shutdown, after which its policy starts it again at the next boot.
+        """
         container = self._records.get(key)
         if isinstance(container.state, Restarting):
-            self._stay_ended(container)  # from here on it is ended, or was a little faster and runs
+            self._stay_ended(container, by)  # from here on it is ended, or was a little faster and runs
             container = self._records.load(container.id)
             if not isinstance(container.state, Running):
                 self._note(container, "stop")
         if not isinstance(container.state, Running):
             return
-        self._stay_ended(container)
+        self._stay_ended(container, by)
         checkpoint("stop:asked")
         own_s = container.config.spec.stop_timeout_s
         grace_s = timeout_s if timeout_s is not None else _GRACE_S if own_s is None else own_s
         number = parse_signal(signal or container.config.stop_signal or "TERM")
         try:
             if container.state.paused:
-                self._tell(container, {"op": "unpause"})
-            self._tell(container, {"op": "signal", "number": number})
+                self.tell(container, {"op": "unpause"})
+            self.tell(container, {"op": "signal", "number": number})
             checkpoint("stop:signalled")
             if self._await_exit(container, None if grace_s < 0 else float(grace_s)) is None:
                 self._kill_hard(container)
@@ -261,10 +271,10 @@ class EngineContainers:
             self._kill_hard(container)
         self._note(container, "stop")
 
-    def _stay_ended(self, container: Container) -> None:
+    def _stay_ended(self, container: Container, by: str = "hand") -> None:
         """Tell the monitor that its policy counts no more; one that is gone starts nothing anyway."""
         try:
-            self._tell(container, {"op": "stop"})
+            self.tell(container, {"op": "stop", "by": by})
         except EngineError:
             pass  # what follows ends the process by other means
 
@@ -276,8 +286,8 @@ class EngineContainers:
         from core.linux import pidfd
 
         try:
-            self._tell(container, {"op": "stop"})
-            self._tell(container, {"op": "signal", "number": 9, "drops_rest": drops_rest})
+            self.tell(container, {"op": "stop"})
+            self.tell(container, {"op": "signal", "number": 9, "drops_rest": drops_rest})
         except EngineError:
             state = container.state
             if isinstance(state, Running):
@@ -346,7 +356,7 @@ class EngineContainers:
         container = self._running(key, "kill")
         if number in (9, parse_signal(container.config.stop_signal or "TERM")):
             self._stay_ended(container)
-        self._tell(container, {"op": "signal", "number": number, "drops_rest": number == 9})
+        self.tell(container, {"op": "signal", "number": number, "drops_rest": number == 9})
         if number == 9:
             self._await_exit(container, _KILL_S)
 
@@ -355,14 +365,14 @@ class EngineContainers:
         container = self._running(key, "pause")
         if container.status == "paused":
             raise WrongState(f"container {container.id} is already paused")
-        self._tell(container, {"op": "pause"})
+        self.tell(container, {"op": "pause"})
 
     def unpause(self, key: str) -> None:
         """Thaw them."""
         container = self._records.get(key)
         if container.status != "paused":
             raise WrongState(f"container {container.id} is not paused")
-        self._tell(container, {"op": "unpause"})
+        self.tell(container, {"op": "unpause"})
 
     def remove(self, key: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove it; running only by force."""
@@ -399,6 +409,7 @@ class EngineContainers:
         if isinstance(container.state, (Running, Restarting)):
             raise WrongState(f"container {container.name} was started meanwhile", hint="try again")
         self._remove_group(container)
+        self.networks.release(container)
         self._records.erase(container)
         self._note(container, "destroy")
 
@@ -455,7 +466,8 @@ class EngineContainers:
             settings = self._records.rename(container, name)
             if isinstance(container.state, (Running, Restarting)):
                 link = str(self._roots.names / settings.name)
-                self._tell(container, {"op": "rename", "name": settings.name, "name_link": link})
+                self.tell(container, {"op": "rename", "name": settings.name, "name_link": link})
+                self.networks.rename(msgspec.structs.replace(container, settings=settings), container.name)
         self._note(container, "rename", name=settings.name, oldName=f"/{container.name}")
 
     def update(self, key: str, wish: UpdateWish) -> Sequence[str]:
@@ -478,7 +490,7 @@ class EngineContainers:
                     warnings += self._limit_live(container, limits)
                 if restart != container.settings.restart:
                     policy = {"op": "policy", "name": restart.name, "most_retries": restart.most_retries}
-                    self._tell(container, policy)
+                    self.tell(container, policy)
             settings = msgspec.structs.replace(container.settings, limits=limits, restart=restart)
             self._records.write_settings(container_id, settings)
         self._note(container, "update")

@@ -8,10 +8,12 @@ import time
 from core.backend import CreateResult
 from core.engine.checking import checked
 from core.engine.images import EngineImages
+from core.engine.name_files import write_own_files
+from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
-from core.engine.sandboxes import write_own_files
 from core.engine.volumes import EngineVolumes
 from core.model.container import ContainerConfig, ContainerSettings, ContainerSpec
+from core.model.isolation import joined_container
 from core.model.log_drivers import LogConfig, check_log
 from core.model.merge import merge
 from core.model.mounts import Mount, MountSpec
@@ -27,11 +29,13 @@ def create(
     records: ContainerRecords,
     images: EngineImages,
     volumes: EngineVolumes,
+    networks: EngineNetworks,
     spec: ContainerSpec,
     log_defaults: LogConfig,
 ) -> CreateResult:
     """Make a container and leave it stopped; see core.backend.Containers.create."""
     spec, warnings = checked(spec, records.get)
+    spec = networks.settled(spec)
     log = _log_config(spec, log_defaults)
     if spec.restart.name != "no":
         from core.engine.restoring import missing_unit
@@ -45,6 +49,8 @@ def create(
         container_id = os.urandom(32).hex()
         shares_name = spec.network == "host" or spec.namespaces.uts == "host"
         hostname = spec.hostname or (os.uname().nodename if shares_name else container_id[:12])
+        if key := joined_container(spec.network):
+            hostname = records.get(key).config.hostname
         made: list[str] = []
         try:
             with records.building(container_id) as hidden:
@@ -78,7 +84,7 @@ def create(
                     settings=ContainerSettings(name=name, limits=spec.limits, restart=spec.restart),
                 )
                 prepare_upper(roots, image.layers, hidden)
-                write_own_files(hidden, hostname, spec.network)
+                write_own_files(hidden, hostname, spec.network, dns=spec.dns, extra_hosts=spec.extra_hosts)
                 records.publish(hidden, config, name)
         except BaseException:
             for volume in made:

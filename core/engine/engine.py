@@ -8,6 +8,7 @@ from pathlib import Path
 from core.engine import reconcile
 from core.engine.containers import EngineContainers
 from core.engine.images import EngineImages
+from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
 from core.engine.system import EngineSystem
 from core.engine.volumes import EngineVolumes
@@ -26,10 +27,13 @@ class Engine:
         self.containers = EngineContainers(roots, records)
         self.images = EngineImages(roots, self.containers)
         self.volumes = EngineVolumes(roots, self.containers)
+        self.networks = EngineNetworks(roots, records)
+        self.networks.tell = self.containers.tell
+        self.containers.networks = self.networks
         self.containers.log_defaults = log_defaults or LogConfig()
         self.containers.images = self.images
         self.containers.volumes = self.volumes
-        self.system = EngineSystem(roots, records, self.containers, self.images, self.volumes)
+        self.system = EngineSystem(roots, records, self.containers, self.images, self.volumes, self.networks)
         reconcile.after_boot(roots, records)
 
     def doctor(self) -> Sequence[HostFeature]:

@@ -7,25 +7,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.engine.isolation import isolation_fields
+from core.engine.name_files import OWN_FILES
 from core.errors import InvalidSpec, NotFound, wrapped
 from core.linux import caps
 from core.model import health
 from core.model.container import Container, ContainerConfig
 from core.model.durations import duration_text
 from core.model.ids import short_id
+from core.model.isolation import joined_container
 from core.model.log_drivers import LogSubject, work_out
 from core.model.merge import process_environment
 from core.model.mounts import Mount
-from core.model.sandbox import MASKED_PATHS, READ_ONLY_PATHS, SandboxHealth, SandboxMount, SandboxSpec, SandboxVolume
+from core.model.sandbox import (
+    MASKED_PATHS,
+    READ_ONLY_PATHS,
+    SandboxHealth,
+    SandboxMount,
+    SandboxNetwork,
+    SandboxSpec,
+    SandboxVolume,
+)
 from core.model.security import ALL
 from core.state.paths import Roots
 from core.storage.overlay import ensure_init_layer, overlay_lowers
-
-_HOSTS = (
-    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
-    "ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
-)
-_OWN_FILES = ("resolv.conf", "hostname", "hosts")
 
 
 def group_path(roots: Roots, container: Container) -> str:
@@ -33,10 +37,16 @@ def group_path(roots: Roots, container: Container) -> str:
     return f"{container.config.spec.cgroup_parent.strip('/') or roots.tag}/{container.id}"
 
 
-def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Container]) -> SandboxSpec:
+def build_sandbox(
+    roots: Roots,
+    container: Container,
+    find: Callable[[str], Container],
+    network: SandboxNetwork | None = None,
+    warnings: Sequence[str] = (),
+) -> SandboxSpec:
     """Resolve everything a start needs.
 
-    Args: find: gives another container by its key.
+    Args: find: gives another container by its key. network: its networks, claimed. warnings: of theirs.
     Raises: NotFound: a layer, a device or a bind's source is gone. NoSpace, Denied: the host refused a file.
         WrongState: a container whose namespace is shared does not run.
     """
@@ -52,6 +62,8 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
             )
     ensure_init_layer(roots, config.layers)
     bounding = bounding_mask(spec.privileged, spec.cap_add, spec.cap_drop)
+    joined = joined_container(spec.network)
+    names_directory = Path(find(joined).directory) if joined else directory
     is_open = spec.privileged or spec.protection.system_paths_unconfined
     throttles = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle"))
     return SandboxSpec(
@@ -70,12 +82,13 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
         tty=spec.tty,
         open_stdin=spec.open_stdin,
         stdin_once=spec.attach_stdin,
-        own_network=spec.network != "host",
+        own_network=spec.network != "host" and not joined,
+        network=network,
         lowers=tuple(str(path) for path in overlay_lowers(roots, config.layers)),
         upper=str(directory / "upper"),
         work=str(directory / "work"),
         read_only=spec.read_only,
-        mounts=(*_own_mounts(directory), *(_sandbox_mount(roots, mount) for mount in config.mounts)),
+        mounts=(*_own_mounts(names_directory), *(_sandbox_mount(roots, mount) for mount in config.mounts)),
         privileged=spec.privileged,
         bounding=bounding,
         masked_paths=() if is_open else (*MASKED_PATHS, *map(str, throttles)),
@@ -94,7 +107,7 @@ def build_sandbox(roots: Roots, container: Container, find: Callable[[str], Cont
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
-        warnings=config.warnings,
+        warnings=(*config.warnings, *warnings),
         restart=container.settings.restart,
         **isolation_fields(container, bounding, find),
     )
@@ -123,7 +136,7 @@ def _mask(names: tuple[str, ...]) -> int:
 def _own_mounts(directory: Path) -> tuple[SandboxMount, ...]:
     return tuple(
         SandboxMount(kind="bind", source=str(directory / name), target=f"/etc/{name}", read_only=False, is_ours=True)
-        for name in _OWN_FILES
+        for name in OWN_FILES
     )
 
 
@@ -190,39 +203,3 @@ def _require_source(mount: Mount) -> None:
         os.makedirs(mount.source, 0o755)
     except OSError as error:
         raise wrapped(error, "make bind source", mount.source) from error
-
-
-def write_own_files(directory: Path, hostname: str, network: str, *, names: Sequence[str] = _OWN_FILES) -> None:
-    """The files that are bound over /etc/hostname, /etc/hosts and /etc/resolv.conf; none of them is there yet."""
-    hosts, resolver = _HOSTS, _resolver_of_host()
-    if network == "host":
-        hosts = _read_text("/etc/hosts") or _HOSTS
-        resolver = _read_text("/etc/resolv.conf")
-    for name, text in (("hostname", f"{hostname}\n"), ("hosts", hosts), ("resolv.conf", resolver)):
-        if name not in names:
-            continue
-        try:
-            descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-        except OSError as error:
-            raise wrapped(error, "write", directory / name) from error
-
-
-def _resolver_of_host() -> str:
-    """The host's resolv.conf without name servers that only the host's own loopback has."""
-    lines = []
-    for line in _read_text("/etc/resolv.conf").splitlines():
-        words = line.split()
-        if words[:1] == ["nameserver"] and len(words) > 1 and words[1].startswith(("127.", "::1")):
-            continue
-        lines.append(line)
-    return "\n".join(lines) + "\n"
-
-
-def _read_text(path: str) -> str:
-    try:
-        with open(path, errors="replace") as file:
-            return file.read(1 << 20)
-    except OSError:
-        return ""

@@ -11,6 +11,7 @@ from core.backend import EngineInfo
 from core.cgroups import driver
 from core.engine.containers import EngineContainers
 from core.engine.images import EngineImages
+from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
 from core.engine.volumes import EngineVolumes
 from core.errors import EngineError, wrapped
@@ -36,10 +37,12 @@ class EngineSystem:
         containers: EngineContainers,
         images: EngineImages,
         volumes: EngineVolumes,
+        networks: EngineNetworks,
     ) -> None:
         self._roots = roots
         self._records = records
         self._volumes = volumes
+        self._networks = networks
         self._containers = containers
         self._images = images
 
@@ -106,6 +109,12 @@ class EngineSystem:
 
         return restoring.restore(self._containers)
 
+    def stop_all(self) -> Sequence[Restored]:
+        """The host shuts down: stop everything that runs, so that its policy still counts after the boot."""
+        from core.engine import restoring
+
+        return restoring.stop_all(self._containers)
+
     def restore_unit(self, program: str) -> tuple[str, str]:
         """A systemd unit that has restore() done at boot: its file's name and its text."""
         from core.engine import restoring
@@ -120,6 +129,7 @@ class EngineSystem:
 
         for container in self._containers.all():
             self._containers.remove(container.id, force=True)
+        self._networks.remove_all()
         try:
             connection = proto.connect(self._roots.spawner_socket)
             proto.send(connection, {"op": "quit", "protocol": proto.PROTOCOL})

@@ -17,7 +17,7 @@ from core.model.isolation import Namespaces
 from core.model.limits import Limits
 from core.model.log_drivers import LogConfig
 from core.model.mounts import Mount, MountSpec
-from core.model.network import DnsWish, Endpoint, EndpointWish
+from core.model.network import DnsWish, Endpoint, EndpointWish, wished_networks
 from core.model.ports import PortWish, PublishedPort
 from core.model.protection import Protection
 from core.model.restart import RestartPolicy
@@ -225,6 +225,13 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """Without a leading slash."""
         return self.settings.name
+
+    @property
+    def networks(self) -> tuple[EndpointWish, ...]:
+        """What it is on whenever it runs; nothing where it shares another container's networks."""
+        if self.settings.endpoints is not None:
+            return self.settings.endpoints
+        return wished_networks(self.config.spec.network, self.config.spec.endpoints)
 
     @property
     def restart_count(self) -> int:

@@ -47,6 +47,7 @@ def merge(image: ImageConfig, spec: ContainerSpec) -> Merged:
         entrypoint, command = spec.entrypoint, spec.command
     if not entrypoint and not command:
         raise InvalidSpec("no command specified", hint=f"the image {spec.image} has none: write one after its name")
+    published = (f"{port.container_port}/{port.protocol}" for port in spec.ports)
     return Merged(
         entrypoint=entrypoint,
         command=command,
@@ -55,7 +56,7 @@ def merge(image: ImageConfig, spec: ContainerSpec) -> Merged:
         user=spec.user or image.user,
         labels={**image.labels, **spec.labels},
         stop_signal=spec.stop_signal or image.stop_signal,
-        exposed_ports=tuple(sorted(set(image.exposed_ports))),
+        exposed_ports=tuple(sorted({*image.exposed_ports, *spec.expose, *published})),
         health=merge_health(image.health, spec.health),
         mounts=_merge_mounts(spec.mounts, image.volumes),
     )

@@ -85,6 +85,15 @@ class EndpointWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """`driver-opt`."""
 
 
+def wished_networks(mode: str, wishes: tuple[EndpointWish, ...]) -> tuple[EndpointWish, ...]:
+    """Every network that a container is to be on, its mode's first; none where it shares another container's."""
+    if mode.startswith(CONTAINER_PREFIX):
+        return ()
+    if any(wish.network == mode for wish in wishes):
+        return wishes
+    return (EndpointWish(network=mode), *wishes)
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A running container's place on one network; also what lies in the network's `endpoints/`."""
 

@@ -2,6 +2,7 @@
 
 monitor                              init
   │ clone(new namespaces) ──────────▶ │ cgroup, plan (mounts … pivot)
+  │──────── "network" ──────────────▶ │ only with networks: its interfaces stand
   │◀──────── terminal's master ────── │ only with a terminal
   │                                   │ seal, close, user, directory, filter, capabilities
   │◀──── {stage, errno, path} ─────── │ or exec: the channel closes by itself
@@ -50,6 +51,8 @@ def run(
             except OSError as error:
                 text = f"{step.describe()}: {(error.strerror or str(error)).lower()}"
                 raise StageError(type(step).__name__, error, text, 125) from None
+        if spec.get("network"):
+            _await_network(channel)
         process.seal_imports()
         if place.terminal_slave >= 0:
             proto.send(channel, {"event": "terminal"}, (place.terminal_master,))
@@ -72,6 +75,12 @@ def run(
     except BaseException as error:
         # the boundary of this process: whatever else went wrong is told to the monitor
         fail(StageError("start", OSError(0, ""), f"{type(error).__name__}: {error}", 125), report_to)
+
+
+def _await_network(channel: proto.Socket) -> None:
+    """Nothing of the command may find its interfaces half made. Raises: StageError: the monitor was killed."""
+    if not proto.receive(channel):
+        raise StageError("network", OSError(0, ""), "its monitor was killed while it made its networks", 125)
 
 
 def fail(error: StageError, report_to: int) -> NoReturn:

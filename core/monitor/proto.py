@@ -19,7 +19,8 @@ byte tells its kind:
 
     to the spawner    start, look (for orphans), monitor (one whose spawner was killed), quit
     to a monitor      attach, wait, signal, stop (no more restarts), go (do not wait for the next), pause,
-                      unpause, freeze, rename, limit, policy, exec, resume-exec (after a takeover)
+                      unpause, freeze, rename, limit, policy, connect and disconnect (networks), exec,
+                      resume-exec (after a takeover)
     on an attachment  resize, close-stdin, detach; taken (input that the process was given), exit
     answers           started, running, failed, ok, error, exit
 

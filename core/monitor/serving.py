@@ -11,8 +11,9 @@ from core.linux.checkpoints import checkpoint
 from core.monitor import proto
 from core.monitor.life import Life
 from core.monitor.loop import READ
+from core.monitor.network import NetworkFailed
 
-_FOR_A_PROCESS = ("attach", "pause", "unpause", "freeze", "exec", "resume-exec")
+_FOR_A_PROCESS = ("attach", "pause", "unpause", "freeze", "exec", "resume-exec", "connect", "disconnect")
 """Requests that make no sense between two runs."""
 
 
@@ -80,7 +81,7 @@ class Desk:
             case "signal":
                 return self._signal(int(request["number"]), drops_rest=bool(request.get("drops_rest")))
             case "stop":
-                return self._stop()
+                return self._stop(str(request.get("by") or "hand"))
             case "go":
                 self._on_go()
                 return {"event": "ok"}
@@ -94,6 +95,10 @@ class Desk:
             case "rename":
                 life.spec["attributes"]["name"] = str(request["name"])
                 life.spec["name_link"] = str(request["name_link"])
+                if life.network:
+                    life.network.rename(life.name)
+                    if life.process:
+                        life.write_running()
             case "limit":
                 warnings = self._limit(request["limits"])
                 life.write_handover()
@@ -101,6 +106,10 @@ class Desk:
             case "policy":
                 life.restarts.set_policy(request)
                 life.spec["restart"] = {"name": request["name"], "most_retries": request["most_retries"]}
+            case "connect":
+                return self._connect(request)
+            case "disconnect":
+                return self._disconnect(request)
             case "exec":
                 return self._exec(connection, request)
             case "resume-exec":
@@ -149,9 +158,29 @@ class Desk:
             life.write_running()
         return warnings
 
-    def _stop(self) -> dict[str, Any]:
+    def _connect(self, request: dict[str, Any]) -> dict[str, Any]:
+        life = self._life
+        if life.network is None:
+            return _refusal("the container has no network namespace of its own", 22)
+        try:
+            life.network.connect(request["endpoint"], request["resolver"])
+        except NetworkFailed as error:
+            return _refusal(str(error))
+        checkpoint("connect:joined")
+        life.write_running()
+        life.write_handover()
+        return {"event": "ok"}
+
+    def _disconnect(self, request: dict[str, Any]) -> dict[str, Any]:
+        life = self._life
+        if life.network and life.network.disconnect(str(request["network_id"]), request["resolver"]):
+            life.write_running()
+            life.write_handover()
+        return {"event": "ok"}
+
+    def _stop(self, by: str) -> dict[str, Any]:
         """Whatever ends it from now on, it stays ended."""
-        self._life.restarts.is_stopped_by_hand = True
+        self._life.restarts.stopped_by = self._life.restarts.stopped_by or by
         self._life.write_handover()
         checkpoint("stop:noted")
         if self._life.process is None:

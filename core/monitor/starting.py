@@ -15,9 +15,12 @@ from core.linux import procfs
 from core.linux.checkpoints import checkpoint
 from core.monitor import birth, ending, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
-from core.monitor.life import FIRST, Life, Process, StartFailed
+from core.monitor.life import FIRST, Life, Process
 from core.monitor.log_driver import open_log
+from core.monitor.network import NetworkFailed
+from core.monitor.outcome import StartFailed
 from core.monitor.pipes import Pipes, channel_pair
+from core.monitor.steps import Place
 
 
 def start(life: Life, window: tuple[int, int]) -> None:
@@ -29,7 +32,6 @@ def start(life: Life, window: tuple[int, int]) -> None:
     spec, host = life.spec, life.host
     attempt = _Attempt()
     try:
-        os.makedirs(f"{spec['runtime_dir']}/rootfs", mode=0o711, exist_ok=True)
         ending.forget_exit(life)
         life.is_paused = False
         life.cgroup.create()
@@ -40,6 +42,9 @@ def start(life: Life, window: tuple[int, int]) -> None:
         position = life.log.position
         life.session = life.new_session()
         life.warnings += life.confine()
+        if life.network:
+            life.network.reserve()
+            life.warnings += life.network.warnings
         is_own = spec["cgroup_namespace"] != "host"
         controllers = plan.v1_controllers(host.hierarchies.v1, own=is_own) if host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
@@ -47,7 +52,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
         trees = _mount_volumes(life)
         try:
-            attempt.bear(life, steps, theirs, pipes, window, trees)
+            attempt.bear(life, steps, (ours, theirs), pipes, window, Place(life.host.root_place, trees))
         finally:
             for tree in trees.values():
                 os.close(tree)
@@ -69,9 +74,14 @@ def start(life: Life, window: tuple[int, int]) -> None:
     except StartFailed:
         attempt.give_up(life)
         raise
+    except NetworkFailed as error:
+        attempt.give_up(life)
+        raise StartFailed(outcome.failure("network", str(error))) from error
     except OSError as error:
         attempt.give_up(life)
         raise StartFailed(_report(error)) from error
+    if life.network:
+        life.network.note_joined()
     records.volumes_mounted(spec)
     life.note("start")
     life.added = AddedProcesses(life)
@@ -104,23 +114,39 @@ class _Attempt:
         self,
         life: Life,
         steps: tuple[Any, ...],
-        channel: proto.Socket,
+        channel: tuple[proto.Socket, proto.Socket],
         pipes: Pipes | None,
         window: tuple[int, int],
-        trees: dict[str, int],
+        place: Place,
     ) -> None:
-        """Make the first process, in namespaces of its own; or a go-between that makes it."""
+        """Make the first process, in namespaces of its own; or a go-between that makes it.
+
+        Args: channel: our end of it, and theirs.
+        """
         assert life.confinement
         stdio = pipes.theirs if pipes else None
         pid, self._between = birth.bear(
-            life.spec, steps, life.cgroup, channel, stdio, confinement=life.confinement, window=window, trees=trees
+            life.spec,
+            steps,
+            life.cgroup,
+            channel,
+            stdio,
+            confinement=life.confinement,
+            window=window,
+            place=place,
+            ahead=life.take_network_ahead(),
         )
         if pid:
-            self._know(pid)
+            self._know(pid, life, channel[0])
 
-    def _know(self, pid: int) -> None:
+    def _know(self, pid: int, life: Life, channel: proto.Socket) -> None:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
+        checkpoint("start:born")
+        if life.network is None:
+            return
+        life.network.join(self.pidfd)
+        proto.answer(channel, {"event": "network"})  # one that has failed meanwhile tells so itself
 
     def await_exec(self, life: Life, channel: proto.Socket) -> None:
         """Until the channel closes by exec; a failure, the pid or a terminal may come first."""
@@ -134,7 +160,7 @@ class _Attempt:
                 if message["event"] == "failed":
                     raise StartFailed(message)
                 if message["event"] == "pid":
-                    self._know(message["pid"])
+                    self._know(message["pid"], life, channel)
                 if descriptors and life.session:
                     life.session.use_terminal(descriptors[0], stdin=life.spec["open_stdin"])
         except TimeoutError:
@@ -148,6 +174,8 @@ class _Attempt:
         life.process = None
         life.volumes.release()
         life.deposit.release(FIRST)
+        if life.network:
+            life.network.leave()
         if self.pid <= 0:
             return
         try:
@@ -163,6 +191,7 @@ def undo(life: Life, report: dict[str, Any]) -> None:
     if life.log:
         life.log.close()
     life.remove_group()
+    life.release_networks()
     fields = {"error": report["text"], "exit_code": report.get("code", 125)}
     try:
         records.write_state(life.spec["container_dir"], "created", fields)

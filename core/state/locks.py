@@ -1,6 +1,6 @@
 """Locks that die with their holder: flock(2) on files that nobody ever deletes under a holder.
 
-Order, asserted at run time: store < lease < image reference < container (by id) < volume < journal.
+Order, asserted at run time: store < lease < image reference < container (by id) < volume < network < journal.
 A lock file's content names its holder for display and is never trusted for anything else.
 """
 
@@ -26,7 +26,8 @@ class Rank(IntEnum):
     REFERENCE = 3
     CONTAINER = 4
     VOLUME = 5
-    JOURNAL = 6
+    NETWORK = 6
+    JOURNAL = 7
 
 
 _held = threading.local()
@@ -88,3 +89,25 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def attempted(path: Path) -> Iterator[bool]:
+    """Hold a lock file for the length of a block if it is free just now; yields whether it was.
+
+    It never waits, so it may be tried in any order.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        yield False  # the object is gone, or about to be
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = _is_same_file(descriptor, path)
+    except BlockingIOError:
+        is_ours = False
+    try:
+        yield is_ours
+    finally:
+        os.close(descriptor)

@@ -12,8 +12,8 @@ import msgspec
 
 from core.engine.fsck.survey import Broken, Survey, read_or_note
 from core.engine.fsck.trouble import Trouble, damage, leftover, loss
+from core.engine.name_files import write_own_files
 from core.engine.records import BUILDING, ContainerRecords
-from core.engine.sandboxes import write_own_files
 from core.errors import wrapped
 from core.linux.files import is_locked
 from core.model.container import ContainerConfig, ContainerSettings, Exited
@@ -158,7 +158,14 @@ class ContainerCheck:
             def deed() -> None:
                 for name in own:
                     set_aside(self._roots, directory / name, "it was no plain file")
-                write_own_files(directory, config.hostname, config.spec.network, names=own)
+                write_own_files(
+                    directory,
+                    config.hostname,
+                    config.spec.network,
+                    dns=config.spec.dns,
+                    extra_hosts=config.spec.extra_hosts,
+                    names=own,
+                )
 
             yield damage("container", key, f"{', '.join(own)} missing", "write anew", self._locked(container_id, deed))
 

@@ -21,11 +21,14 @@ from core.model.image import HistoryEntry, Image, ImageConfig
 from core.model.limits import Limits
 from core.model.logs import LogLine
 from core.model.mounts import Mount
+from core.model.network import Endpoint, Network, Subnet
+from core.model.pruning import EVERYTHING
 from core.model.volume import Volume
 
 CREATED_NS = 1_795_235_806_274_879_097
 WEB_ID = "b59d323b9048" + "0" * 52
 OLD_ID = "9969d82c92a3" + "0" * 52
+NETWORK_ID = "9e3f7f573df9" + "0" * 52
 IMAGE_ID = "sha256:707ead6cc739" + "0" * 52
 
 
@@ -171,12 +174,81 @@ class FakeVolumes:
         raise NotFound(f"no such volume: {name}", kind="volume", key=name)
 
 
+class FakeNetworks:
+    def __init__(self, calls: list) -> None:
+        self.calls = calls
+        self.failure = None
+        member = Endpoint(
+            network="appnet",
+            network_id=NETWORK_ID,
+            endpoint_id="e" * 64,
+            container_id=WEB_ID,
+            container_name="web",
+            interface="eth0",
+            mac="02:42:ac:1e:05:07",
+            ipv4="172.30.5.7",
+            ipv4_prefix_length=16,
+            ipv4_gateway="172.30.0.9",
+            names=("web", WEB_ID[:12]),
+        )
+        subnet = Subnet(
+            subnet="172.30.0.0/16", ip_range="172.30.5.0/24", gateway="172.30.0.9", reserved={"x": "172.30.5.1"}
+        )
+        self.known = [
+            Network(
+                name="appnet",
+                id=NETWORK_ID,
+                created_ns=CREATED_NS,
+                driver="bridge",
+                subnets=(subnet,),
+                labels={"a": "b"},
+                options={"com.docker.network.bridge.name": "brx"},
+                members=(member,),
+            ),
+            Network(name="bridge", id="2" * 64, created_ns=CREATED_NS, driver="bridge"),
+            Network(name="empty", id="3" * 64, created_ns=CREATED_NS + 1, driver="macvlan", internal=True, ipv6=True),
+            Network(name="host", id="4" * 64, created_ns=CREATED_NS, driver="host"),
+            Network(name="none", id="5" * 64, created_ns=CREATED_NS, driver="null"),
+        ]
+
+    def list(self):
+        return self.known
+
+    def inspect(self, key):
+        for one in self.known:
+            if key == one.name or one.id.startswith(key):
+                return one
+        raise NotFound(f"network {key} not found", kind="network", key=key)
+
+    def create(self, spec):
+        self.calls.append(("create", spec))
+        if self.failure is not None:
+            raise self.failure
+        return self.known[0]
+
+    def remove(self, key):
+        self.calls.append(("remove", self.inspect(key).name))
+        if self.failure is not None:
+            raise self.failure
+
+    def connect(self, key, container, wish):
+        self.calls.append(("connect", key, container, wish))
+
+    def disconnect(self, key, container, *, force=False):
+        self.calls.append(("disconnect", key, container, force))
+
+    def prune(self, which=EVERYTHING):
+        self.calls.append(("prune networks", which))
+        return ["empty"]
+
+
 class FakeBackend:
     def __init__(self) -> None:
         self.calls = []
         self.containers = FakeContainers(self.calls)
         self.images = FakeImages(self.calls)
         self.volumes = FakeVolumes()
+        self.networks = FakeNetworks(self.calls)
 
     def close(self):
         pass

@@ -1,0 +1,430 @@
+"""Networks, as the seam offers them, and what a start needs of them.
+
+A network is a document; its bridge is made with it, and again by the first start after a boot.
+The default one is made when it is first needed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from core.engine import name_files
+from core.engine.joining import Joining, replaced, wishes_of
+from core.engine.records import ContainerRecords
+from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound, Unsupported, WrongState
+from core.linux.checkpoints import checkpoint
+from core.model.container import Container, ContainerSpec, Restarting, Running
+from core.model.isolation import joined_container
+from core.model.network import HOST, NONE, PREDEFINED, EndpointWish, Network, NetworkSpec, PathStep, Subnet
+from core.model.ports import PortWish
+from core.model.pruning import EVERYTHING, PruneFilter
+from core.model.sandbox import SandboxEndpoint, SandboxNetwork, SandboxResolver
+from core.network import bridge
+from core.network.store import NetworkStore
+from core.state import journal
+from core.state.paths import Roots
+
+_DRIVERS = ("bridge", "macvlan")
+_PARENT, _MTU, _BRIDGE_NAME = "parent", "com.docker.network.driver.mtu", "com.docker.network.bridge.name"
+
+
+class EngineNetworks:
+    """core.backend.Networks over one data root."""
+
+    def __init__(self, roots: Roots, records: ContainerRecords) -> None:
+        self._roots = roots
+        self._records = records
+        self._store = NetworkStore(roots)
+        self._joining = Joining(roots, self._store, records)
+        self.tell: Callable[[Container, dict[str, Any]], None]
+        """Asks a container's monitor."""
+
+    # ── networks ───────────────────────────────────────────────────────────────────────────────
+
+    def create(self, spec: NetworkSpec) -> Network:
+        """Make one; what the wish leaves open is chosen."""
+        from core.engine.network_wishes import check_network
+
+        if spec.name in PREDEFINED:
+            raise WrongState(f"operation is not permitted on predefined {spec.name} network")
+        check_network(spec)
+        return self._create(spec)
+
+    def _create(self, spec: NetworkSpec) -> Network:
+        network_id = os.urandom(32).hex()
+        with self._store.lock_pools():
+            with suppress(NotFound):
+                if self._store.find(spec.name).name == spec.name:
+                    raise AlreadyExists(f"network with name {spec.name} already exists")
+            network = self._chosen(spec, network_id)
+            self._store.publish(network)
+        if network.driver == "bridge":
+            try:
+                self._joining.raise_network(network)
+            except EngineError:
+                with suppress(EngineError, FileNotFoundError):
+                    self._erase(network)
+                raise
+        self._note(network, "create")
+        return network
+
+    def _chosen(self, spec: NetworkSpec, network_id: str) -> Network:
+        """The wish with subnets, gateways and an interface filled in. Under the lock of the choice."""
+        from core.engine.network_wishes import chosen_subnets
+
+        subnets: tuple[Subnet, ...] = ()
+        interface = ""
+        if spec.driver == "bridge":
+            interface = spec.options.get(_BRIDGE_NAME) or f"wh{network_id[:12]}"
+            if bridge.exists(interface):
+                raise AlreadyExists(
+                    f"interface {interface} is there already", hint="choose another name for the bridge"
+                )
+        elif spec.driver == "macvlan":
+            interface = spec.options.get(_PARENT) or ""
+            bridge.check_parent(interface)
+        if spec.driver in _DRIVERS:
+            subnets = chosen_subnets(spec, self._store.all(), self._roots.identity)
+        return Network(
+            name=spec.name,
+            id=network_id,
+            created_ns=time.time_ns(),
+            driver="null" if spec.driver == NONE else spec.driver,
+            subnets=subnets,
+            internal=spec.internal,
+            ipv6=any(":" in subnet.subnet for subnet in subnets),
+            attachable=spec.attachable,
+            options=spec.options,
+            labels=spec.labels,
+            interface=interface,
+            mtu=int(spec.options.get(_MTU) or 0),
+        )
+
+    def ensure(self, name: str) -> Network:
+        """One of the networks that are always there."""
+        try:
+            return self._store.find(name)
+        except NotFound:
+            pass
+        try:
+            return self._create(NetworkSpec(name=name, driver=name))
+        except AlreadyExists:
+            return self._store.find(name)  # somebody was faster
+
+    def find(self, key: str) -> Network:
+        """One by name, id or unambiguous id prefix, without members. Raises: NotFound, Conflict."""
+        if key in PREDEFINED:
+            return self.ensure(key)
+        return self._store.find(key)
+
+    def list(self) -> Sequence[Network]:
+        """All, the predefined ones too, sorted by name; with the members of each."""
+        for name in PREDEFINED:
+            self.ensure(name)
+        return [self._with_members(network) for network in self._store.all()]
+
+    def inspect(self, key: str) -> Network:
+        """One, by name, id or unambiguous id prefix."""
+        return self._with_members(self.find(key))
+
+    def _with_members(self, network: Network) -> Network:
+        self._joining.release_dead(network)
+        members = tuple(sorted(self._store.endpoints(network.id), key=lambda each: each.container_name))
+        return msgspec.structs.replace(network, members=members)
+
+    def remove(self, key: str) -> None:
+        """Remove it, unless a running container is on it."""
+        network = self.find(key)
+        if network.name in PREDEFINED:
+            raise WrongState(f"{network.name} is a pre-defined network and cannot be removed")
+        self._joining.release_dead(network)
+        try:
+            self._erase(network)
+        except FileNotFoundError:
+            raise NotFound(f"network {key} not found", kind="network", key=key) from None
+        self._note(network, "destroy")
+
+    def _erase(self, network: Network) -> None:
+        """Raises: InUse, EngineError, FileNotFoundError: somebody was faster."""
+        with self._store.lock(network, "remove"):
+            if members := self._store.endpoints(network.id):
+                names = ", ".join(f'name:"{each.container_name}" id:"{each.endpoint_id[:12]}"' for each in members)
+                raise InUse(
+                    f"error while removing network: network {network.name} has active endpoints ({names})",
+                    hint=f"stop them, or take them off it: network disconnect {network.name} NAME",
+                )
+            if network.driver == "bridge":
+                self._joining.remove_network(network)
+            self._store.erase(network)
+
+    def prune(self, which: PruneFilter = EVERYTHING) -> Sequence[str]:
+        """Remove all that no container is on; their names."""
+        wished = {
+            name
+            for container in self._records.all()
+            for wish in wishes_of(container)
+            for name in (wish.network_id, wish.network)
+        }
+        removed = []
+        for network in self._store.all():
+            if network.name in PREDEFINED or {network.id, network.name} & wished:
+                continue
+            if not which.admits(network.labels, network.created_ns):
+                continue
+            try:
+                self.remove(network.id)
+            except (InUse, NotFound):
+                continue  # somebody has joined it meanwhile, or removed it
+            removed.append(network.name)
+        journal.append(self._roots.journal, "network", "prune", "", {"reclaimed": "0"})
+        return removed
+
+    def remove_all(self) -> None:
+        """Every network and every bridge, for a reset: no container is left."""
+        for network in self._store.all():
+            self._joining.release_dead(network)
+            with suppress(FileNotFoundError):
+                self._erase(network)
+        with suppress(OSError):
+            self._joining.wall.remove_all(self._roots.tag)
+        for link in bridge.bridges_of(self._roots.tag):
+            bridge.remove_bridge(link.name)
+
+    def trace(self, container: str, port: int, protocol: str = "tcp") -> Sequence[PathStep]:
+        """Why can't I reach it: each step of the way to a container's port, tried, in order."""
+        raise Unsupported("tracing is not part of this version")
+
+    # ── containers on networks ─────────────────────────────────────────────────────────────────
+
+    def connect(self, key: str, container: str, wish: EndpointWish) -> None:
+        """Put a container on it, now where it runs, and whenever it is started."""
+        from core.engine.network_wishes import check_endpoint
+
+        network = self.find(key)
+        container_id = self._records.resolve(container)
+        with self._records.lock(container_id, "connect"):
+            found = self._records.load(container_id)
+            _refuse_shared(found, network)
+            wishes = wishes_of(found)
+            check_endpoint(wish, network)
+            is_private = found.config.spec.network == NONE and found.settings.endpoints is None
+            if network.name == NONE or is_private:
+                raise WrongState(
+                    "container cannot be connected to multiple networks with one of the networks in"
+                    " private (none) mode",
+                    hint=f"take it off first: network disconnect none {found.name}",
+                )
+            if any(each.network_id == network.id for each in wishes):
+                raise WrongState(f"endpoint with name {found.name} already exists in network {network.name}")
+            wish = msgspec.structs.replace(wish, network=network.name, network_id=network.id)
+            match found.state:
+                case Running():
+                    self._connect_live(found, found.state, network, wish)
+                case Restarting():
+                    raise WrongState(
+                        f"Container {found.id} is restarting, wait until the container is running",
+                        hint="try again then",
+                    )
+                case _:
+                    pass
+            checkpoint("connect:told")
+            settings = msgspec.structs.replace(found.settings, endpoints=replaced(wishes, network, wish))
+            self._records.write_settings(found.id, settings)
+
+    def _connect_live(self, container: Container, state: Running, network: Network, wish: EndpointWish) -> None:
+        taken = {each.interface for each in state.endpoints}
+        interface = next(name for number in range(1000) if (name := f"eth{number}") not in taken)
+        endpoint, _ = self._joining.claim(container, wish, interface)
+        checkpoint("connect:claimed")
+        try:
+            resolver = self._resolver(container, [*(each.network_id for each in state.endpoints), network.id])
+            request = {"op": "connect", "endpoint": msgspec.to_builtins(endpoint)}
+            self.tell(container, {**request, "resolver": msgspec.to_builtins(resolver)})
+        except EngineError:
+            self._joining.release(container.id, [network.id])
+            raise
+        config = container.config
+        path = self._roots.container(container.id) / "hosts"
+        rows = name_files.own_rows(endpoint.endpoint, config.hostname, config.spec.domainname)
+        name_files.rewrite(path, name_files.with_rows(path, rows))
+        self._write_resolver(container, is_answered=resolver is not None)
+
+    def disconnect(self, key: str, container: str, *, force: bool = False) -> None:
+        """Take a container off it."""
+        try:
+            container_id = self._records.resolve(container)
+        except NotFound:
+            if not force:
+                raise
+            network = self.find(key)
+            self._joining.release_dead(network)  # of a container that is gone
+            return
+        network = self.find(key)
+        with self._records.lock(container_id, "disconnect"):
+            found = self._records.load(container_id)
+            if found.config.spec.network == HOST or network.name == HOST:
+                raise WrongState("container cannot be disconnected from host network or connected to host network")
+            wishes = wishes_of(found)
+            running = found.state if isinstance(found.state, Running) else None
+            live = [each for each in running.endpoints if each.network_id == network.id] if running else []
+            is_private = network.name == NONE == found.config.spec.network and found.settings.endpoints is None
+            if not (live or is_private or any(each.network_id == network.id for each in wishes)):
+                raise WrongState(f"container {found.id} is not connected to network {network.name}")
+            if live and running:
+                others = [each.network_id for each in running.endpoints if each.network_id != network.id]
+                resolver = self._resolver(found, others)
+                request = {"op": "disconnect", "network_id": network.id}
+                self.tell(found, {**request, "resolver": msgspec.to_builtins(resolver)})
+                self._joining.release(found.id, [network.id])
+                path = self._roots.container(found.id) / "hosts"
+                addresses = [address for address in (live[0].ipv4, live[0].ipv6) if address]
+                name_files.rewrite(path, name_files.without_rows(path, addresses))
+                self._write_resolver(found, is_answered=resolver is not None)
+            checkpoint("disconnect:told")
+            settings = msgspec.structs.replace(found.settings, endpoints=replaced(wishes, network, None))
+            self._records.write_settings(found.id, settings)
+
+    def settled(self, spec: ContainerSpec) -> ContainerSpec:
+        """A container's wish with its networks looked up, the mode's own first.
+
+        Raises: NotFound: there is none of that name. InvalidInput: what is asked for can't be had there.
+        """
+        from core.engine.network_wishes import check_endpoint
+
+        mode = spec.network
+        if mode in (HOST, NONE) or joined_container(mode):
+            return spec
+        wishes = list(spec.endpoints)
+        main = self.find(mode)
+        if not any(self._means(wish, main) for wish in wishes):
+            wishes.insert(0, EndpointWish(network=mode))
+        settled: list[EndpointWish] = []
+        for wish in wishes:
+            network = self.find(wish.network)
+            if network.name in (HOST, NONE):
+                raise InvalidInput(f"a container can't be on {network.name} and on other networks")
+            if any(each.network_id == network.id for each in settled):
+                raise InvalidInput(
+                    f"network {network.name} is named twice", hint="name it once, with all that it is asked"
+                )
+            check_endpoint(wish, network)
+            settled.append(msgspec.structs.replace(wish, network=network.name, network_id=network.id))
+        settled.sort(key=lambda wish: wish.network_id != main.id)
+        return msgspec.structs.replace(spec, endpoints=tuple(settled))
+
+    @staticmethod
+    def _means(wish: EndpointWish, network: Network) -> bool:
+        return wish.network in (network.name, network.id) or (
+            len(wish.network) >= 12 and network.id.startswith(wish.network)
+        )
+
+    def claim(self, container: Container) -> tuple[SandboxNetwork | None, Sequence[str]]:
+        """All that a start needs of a container's networks, claimed; and what a person should know.
+
+        Its files of names are written. Under its lock. Raises: EngineError: nothing is held then.
+        """
+        wishes = wishes_of(container)
+        if not wishes:
+            return None, ()
+        claimed: list[SandboxEndpoint] = []
+        warnings: list[str] = []
+        try:
+            for number, wish in enumerate(wishes):
+                endpoint, more = self._joining.claim(container, wish, f"eth{number}")
+                claimed.append(endpoint)
+                warnings += more
+            resolver = self._resolver(container, [each.endpoint.network_id for each in claimed])
+            self._write_names(container, claimed, is_answered=resolver is not None)
+        except BaseException:
+            self.release(container)
+            raise
+        network = SandboxNetwork(
+            endpoints=_with_default_route(claimed),
+            ports=_ports(container),
+            resolver=resolver,
+            table=self._joining.wall.table(self._roots.tag),
+        )
+        return network, warnings
+
+    def _write_names(self, container: Container, claimed: Sequence[SandboxEndpoint], *, is_answered: bool) -> None:
+        config = container.config
+        hosts = name_files.hosts_file(
+            (each.endpoint for each in claimed), config.hostname, config.spec.domainname, config.spec.extra_hosts
+        )
+        name_files.rewrite(self._roots.container(container.id) / "hosts", hosts)
+        self._write_resolver(container, is_answered=is_answered)
+
+    def _write_resolver(self, container: Container, *, is_answered: bool) -> None:
+        dns = container.config.spec.dns
+        text = name_files.answered_file(dns) if is_answered else name_files.resolver_file(dns, reachable_only=True)
+        name_files.rewrite(self._roots.container(container.id) / "resolv.conf", text)
+
+    def _resolver(self, container: Container, network_ids: Sequence[str]) -> SandboxResolver | None:
+        """Who answers names, None where none of its networks has any."""
+        networks = [self._store.load(network_id) for network_id in network_ids]
+        if not any(network.has_names for network in networks):
+            return None
+        links = {}
+        for wish in wishes_of(container):
+            for link in wish.links:
+                name, _, alias = link.partition(":")
+                with suppress(NotFound):
+                    links[alias or name] = self._records.resolve(name)
+        is_closed = all(network.internal for network in networks)
+        return SandboxResolver(
+            networks=tuple(str(self._roots.network(each.id)) for each in networks if each.has_names),
+            servers=() if is_closed else name_files.forwarders(container.config.spec.dns),
+            links=links,
+        )
+
+    def release(self, container: Container) -> None:
+        """Give back what a container holds of any network. Under its lock, and it does not run."""
+        if wishes := wishes_of(container):
+            known = set(self._store.ids())
+            self._joining.release(container.id, [each.network_id for each in wishes if each.network_id in known])
+
+    def rename(self, container: Container, old: str) -> None:
+        """Let the others on its networks know its new name. Under its lock."""
+        from core.network.store import renamed
+
+        for wish in wishes_of(container):
+            for endpoint in self._store.endpoints(wish.network_id):
+                if endpoint.container_id == container.id:
+                    self._store.write_endpoint(renamed(endpoint, container.name, old))
+
+    def _note(self, network: Network, action: str) -> None:
+        attributes = {"name": network.name, "type": network.driver}
+        journal.append(self._roots.journal, "network", action, network.id, attributes)
+
+
+def _refuse_shared(container: Container, network: Network) -> None:
+    if joined_container(container.config.spec.network) or HOST in (container.config.spec.network, network.name):
+        raise WrongState(
+            "container sharing network namespace with another container or host cannot be connected to any"
+            " other network"
+        )
+
+
+def _with_default_route(endpoints: Sequence[SandboxEndpoint]) -> tuple[SandboxEndpoint, ...]:
+    """The first network with a way out has it."""
+    first = next((each for each in endpoints if not each.is_internal and each.endpoint.ipv4_gateway), None)
+    return tuple(msgspec.structs.replace(each, is_default_route=each is first) for each in endpoints)
+
+
+def _ports(container: Container) -> tuple[PortWish, ...]:
+    """What is to be published; with -P everything that is exposed, too."""
+    config = container.config
+    ports = list(config.spec.ports)
+    if config.spec.publish_all:
+        known = {f"{port.container_port}/{port.protocol}" for port in ports}
+        for each in config.exposed_ports:
+            if each not in known:
+                number, _, protocol = each.partition("/")
+                ports.append(PortWish(container_port=int(number), protocol=protocol or "tcp"))
+    return tuple(ports)

@@ -1,0 +1,1 @@
+"""Networks of the host's side: their documents, their addresses, their bridges."""

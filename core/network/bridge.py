@@ -1,0 +1,184 @@
+"""A network's bridge on the host: made when it is first needed in a boot, and taken away with its network.
+
+Its alias is set last of all, so that a bridge that carries it is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.errors import EngineError, NotFound
+from core.linux import netlink
+from core.linux.checkpoints import checkpoint
+from core.linux.netlink import Link, Netlink
+from core.model.network import Network
+from core.network.ipam import parse_range
+
+_LINKS = "/sys/class/net"
+_USUAL_MTU = 1500
+
+
+def stands(tag: str, network: Network) -> bool:
+    """Whether the bridge of a network is there and complete (15 µs)."""
+    return _read(f"{_LINKS}/{network.interface}/ifalias") == alias(tag, network)
+
+
+def alias(tag: str, network: Network) -> str:
+    """What `ip link` shows: whose bridge it is."""
+    return f"{tag} {network.name}"
+
+
+def exists(interface: str) -> bool:
+    """Whether the host has an interface of that name."""
+    return os.path.isdir(f"{_LINKS}/{interface}")
+
+
+def mtu_of(interface: str) -> int:
+    """An interface's; 1500 if it is not there."""
+    return int(_read(f"{_LINKS}/{interface}/mtu") or _USUAL_MTU)
+
+
+def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
+    """Make a network's bridge, or what is missing of it. Under the network's lock.
+
+    Returns: what a person should know. Raises: EngineError.
+    """
+    warnings = () if network.internal else _forward(ipv6=network.ipv6)
+    with _asking(f"make bridge {network.interface}") as kernel:
+        mac = "02:42:" + os.urandom(4).hex(":")
+        _forgiving(
+            errno.EEXIST, kernel, netlink.new_bridge(network.interface, mtu=network.mtu or uplink_mtu(), mac=mac)
+        )
+        checkpoint("bridge:made")
+        link = kernel.link(network.interface)
+        if link is None:
+            raise EngineError(f"bridge {network.interface} vanished while it was made", hint="try again")
+        if link.kind != "bridge":
+            raise EngineError(f"{network.interface} is no bridge", hint="it is another program's: rename it")
+        settings = f"/proc/sys/net/ipv6/conf/{network.interface}"
+        _write(f"{settings}/accept_ra", "0")  # no container may tell the host where its routes lead (CVE-2020-13401)
+        _write(f"{settings}/disable_ipv6", "0" if network.ipv6 else "1")
+        for subnet in network.subnets:
+            if subnet.gateway:
+                length = parse_range(subnet.subnet).length
+                _forgiving(errno.EEXIST, kernel, netlink.add_address(link.number, subnet.gateway, length))
+        kernel.ask(netlink.set_up(link.number))
+        checkpoint("bridge:up")
+        kernel.ask(netlink.set_alias(link.number, alias(tag, network)))
+    return warnings
+
+
+def remove_bridge(interface: str) -> None:
+    """Take a bridge away; gone is fine. Raises: EngineError."""
+    with _asking(f"remove bridge {interface}") as kernel:
+        _forgiving(errno.ENODEV, kernel, netlink.delete_link(interface))
+
+
+def remove_link(interface: str) -> None:
+    """Take a left over end of a container's interface away; gone is fine. Raises: EngineError."""
+    with _asking(f"remove interface {interface}") as kernel:
+        _forgiving(errno.ENODEV, kernel, netlink.delete_link(interface))
+
+
+def links() -> list[Link]:
+    """All interfaces of the host. Raises: EngineError."""
+    with _asking("look at the host's interfaces") as kernel:
+        return kernel.links()
+
+
+def bridges_of(tag: str) -> list[Link]:
+    """Bridges that an engine root has made, complete ones."""
+    return [link for link in links() if link.kind == "bridge" and link.alias.startswith(f"{tag} ")]
+
+
+def check_parent(interface: str) -> None:
+    """Refuse a macvlan's parent that is not there. Raises: NotFound."""
+    if not os.path.isdir(f"{_LINKS}/{interface}"):
+        raise NotFound(
+            f"parent interface {interface} was not found on this host",
+            kind="interface",
+            key=interface,
+            hint="ip link shows their names; choose one with --opt parent=NAME",
+        )
+
+
+def uplink() -> str:
+    """The interface of the host's default route; empty if there is none."""
+    try:
+        with open("/proc/net/route") as file:
+            rows = [line.split() for line in file.read().splitlines()[1:]]
+    except OSError:
+        return ""
+    ways = [(int(row[6]), row[0]) for row in rows if row[1] == row[7] == "00000000"]
+    return min(ways)[1] if ways else ""
+
+
+def uplink_mtu() -> int:
+    """As large as packets may be that leave the host."""
+    return mtu_of(uplink()) if uplink() else _USUAL_MTU
+
+
+def _forward(*, ipv6: bool) -> tuple[str, ...]:
+    """Let the host pass packets on between interfaces, which containers' way out needs."""
+    warnings = []
+    if _read("/proc/sys/net/ipv4/ip_forward") == "0":
+        _write("/proc/sys/net/ipv4/ip_forward", "1")
+        warnings.append("net.ipv4.ip_forward was 0 and is 1 now: containers on bridges need it")
+    if ipv6 and _read("/proc/sys/net/ipv6/conf/all/forwarding") == "0":
+        for name in os.listdir("/proc/sys/net/ipv6/conf"):
+            accepts = f"/proc/sys/net/ipv6/conf/{name}/accept_ra"
+            if name not in ("all", "default", "lo") and _read(accepts) == "1":
+                _write(accepts, "2")  # a router listens to other routers only if told so: the host keeps its way out
+        _write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
+        warnings.append("net.ipv6.conf.all.forwarding was 0 and is 1 now: containers on IPv6 networks need it")
+    return tuple(warnings)
+
+
+@contextmanager
+def _asking(doing: str) -> Iterator[Netlink]:
+    kernel = Netlink()
+    try:
+        yield kernel
+    except OSError as error:
+        raise EngineError(
+            f"cannot {doing}: {(error.strerror or str(error)).lower()}",
+            hint="doctor shows what this host's kernel can do",
+        ) from error
+    finally:
+        kernel.close()
+
+
+def _forgiving(number: int, kernel: Netlink, request: bytes) -> None:
+    try:
+        kernel.ask(request)
+    except OSError as error:
+        if error.errno != number:
+            raise
+
+
+def _read(path: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, 4096).decode(errors="replace").rstrip("\n")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, value: str) -> None:
+    """A kernel setting; one that this kernel has not is as good as set."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
