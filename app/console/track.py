@@ -30,6 +30,9 @@ class Point(msgspec.Struct, frozen=True):
     write_rate: float
     pressure: Pressure
     oom_kills: int
+    received_rate: float = 0.0
+    sent_rate: float = 0.0
+    """Of all its interfaces together."""
 
 
 class Track:
@@ -39,6 +42,8 @@ class Track:
         self.points: deque[Point] = deque(maxlen=KEPT_S)
         self.total = 0
         """Points there have ever been, those forgotten included."""
+        self.flows: dict[str, tuple[float, float]] = {}
+        """By interface: bytes a second received and sent, of the newest point."""
         self._before: StatsSample | None = None
 
     @property
@@ -54,7 +59,8 @@ class Track:
         self._before = sample
         if before is None or sample.cpu_ns < before.cpu_ns:  # first of all, or restarted
             return
-        self.points.append(_point(before, sample))
+        self.flows = _flows(before, sample)
+        self.points.append(_point(before, sample, self.flows))
         self.total += 1
 
     def seed(self, history: Iterable[StatsSample]) -> None:
@@ -66,12 +72,26 @@ class Track:
                 older.add(sample)
         mine, last = list(self.points), self._before
         self.points = older.points
+        self.flows = self.flows or older.flows
         self.points.extend(mine)
         self.total = older.total + len(mine)
         self._before = last or older._before
 
 
-def _point(before: StatsSample, after: StatsSample) -> Point:
+def _flows(before: StatsSample, after: StatsSample) -> dict[str, tuple[float, float]]:
+    """An interface that is new, or was made again, begins at its second sample."""
+    elapsed_s = (after.at_ns - before.at_ns) / 1e9
+    known = {interface.name: interface for interface in before.interfaces}
+    flows = {}
+    for interface in after.interfaces:
+        old = known.get(interface.name)
+        if old is not None:
+            received, sent = interface.received_bytes - old.received_bytes, interface.sent_bytes - old.sent_bytes
+            flows[interface.name] = (max(0.0, received / elapsed_s), max(0.0, sent / elapsed_s))
+    return flows
+
+
+def _point(before: StatsSample, after: StatsSample, flows: dict[str, tuple[float, float]]) -> Point:
     elapsed_s = (after.at_ns - before.at_ns) / 1e9
     return Point(
         at_ns=after.at_ns,
@@ -84,6 +104,8 @@ def _point(before: StatsSample, after: StatsSample) -> Point:
         write_rate=max(0.0, (after.write_bytes - before.write_bytes) / elapsed_s),
         pressure=after.pressure,
         oom_kills=after.oom_kills,
+        received_rate=sum(received for received, _sent in flows.values()),
+        sent_rate=sum(sent for _received, sent in flows.values()),
     )
 
 

@@ -13,6 +13,19 @@ class Pressure(msgspec.Struct, frozen=True):
     io: float | None = None
 
 
+class InterfaceCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What has gone through one interface of a container, seen from inside."""
+
+    name: str
+    """eth0 …"""
+    received_bytes: int
+    sent_bytes: int
+    received_packets: int = 0
+    sent_packets: int = 0
+    dropped_packets: int = 0
+    """Of both directions."""
+
+
 class StatsSample(msgspec.Struct, frozen=True, kw_only=True):
     """Counters of one container at one moment; totals since its start unless said otherwise."""
 
@@ -29,6 +42,8 @@ class StatsSample(msgspec.Struct, frozen=True, kw_only=True):
     write_bytes: int = 0
     pressure: Pressure = Pressure()
     oom_kills: int = 0
+    interfaces: tuple[InterfaceCounters, ...] = ()
+    """Of a container with networks of its own; without its loopback."""
 
 
 class HostSample(msgspec.Struct, frozen=True, kw_only=True):
