@@ -378,6 +378,9 @@ class System(Protocol):
     def restore(self) -> Sequence[Restored]:
         """After a boot: start the containers that their policy wants to run, oldest first."""
 
+    def stop_all(self) -> Sequence[Restored]:
+        """The host shuts down: stop everything that runs, so that its policy still counts after the boot."""
+
     def restore_unit(self, program: str) -> tuple[str, str]:
         """A systemd unit that has restore() done at boot: its file's name and its text.
 

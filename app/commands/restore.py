@@ -1,4 +1,4 @@
-"""`restore`: after a boot, start what its policy says."""
+"""`restore`: after a boot, start what its policy says; before one, stop what runs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ def _restore(invocation: Invocation) -> int:
         words = [*_program(), *_roots(info.data_root, info.run_root)]
         io.line(system.restore_unit(shlex.join(words))[1].rstrip())
         return 0
-    failed = 0
-    for restored in system.restore():
+    failed, is_stopping = 0, invocation.flags.truth("stop")
+    for restored in system.stop_all() if is_stopping else system.restore():
         if restored.error:
             failed += 1
-            io.complain(f"{NAME}: container {restored.name} could not be started: {restored.error}")
+            what = "stopped" if is_stopping else "started"
+            io.complain(f"{NAME}: container {restored.name} could not be {what}: {restored.error}")
         else:
             io.line(restored.name)
     return 1 if failed else 0
@@ -47,7 +48,10 @@ RESTORE = Command(
         "Start every container with the policy always, and with unless-stopped when it was not stopped by hand. "
         "Containers that run are left alone. There is no daemon that could do this when the machine has booted, so "
         f"systemd is asked to: {NAME} restore --print-unit > /etc/systemd/system/{NAME}-restore.service && "
-        f"systemctl enable {NAME}-restore.service"
+        f"systemctl enable --now {NAME}-restore.service"
     ),
-    flags=(flag("--print-unit", "Print a systemd unit that runs this at boot, and do nothing else"),),
+    flags=(
+        flag("--print-unit", "Print a systemd unit that runs this at boot, and do nothing else"),
+        flag("--stop", "Stop all containers instead, as the machine shuts down; their policies still count after it"),
+    ),
 )

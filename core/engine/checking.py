@@ -14,7 +14,13 @@ from core.model.health import check_health
 from core.model.isolation import check_namespaces, joined_container
 from core.model.limits import Limits, check_limits, limit_warnings, parse_cpuset
 from core.model.mounts import Mount, MountSpec
-from core.model.networking import check_networking
+from core.model.networking import (
+    check_networking,
+    parse_dns_option,
+    parse_dns_search,
+    parse_dns_server,
+    parse_extra_host,
+)
 from core.model.protection import Protection, read_protection
 from core.model.security import parse_capability
 from core.model.signals import parse_signal
@@ -33,6 +39,7 @@ def checked(spec: ContainerSpec, find: Find) -> tuple[ContainerSpec, tuple[str, 
     """
     network_warnings = check_networking(spec)
     _check_names(spec)
+    _check_lines(spec)
     for entry in spec.env:
         if not entry or entry.startswith("=") or "\0" in entry:
             raise InvalidInput(f"invalid environment variable: {entry!r}", hint="write NAME=value")
@@ -64,6 +71,18 @@ def _check_names(spec: ContainerSpec) -> None:
     parent = spec.cgroup_parent
     if parent and (".." in parent.split("/") or "\0" in parent or not parent.strip("/")):
         raise InvalidSpec(f"invalid cgroup parent: {parent!r}", hint="write a path such as /mine, without ..")
+
+
+def _check_lines(spec: ContainerSpec) -> None:
+    """What becomes rows of /etc/hosts and /etc/resolv.conf: one row each. Who reads flags has done so already."""
+    for values, parse in (
+        (spec.extra_hosts, parse_extra_host),
+        (spec.dns.servers, parse_dns_server),
+        (spec.dns.search, parse_dns_search),
+        (spec.dns.options, parse_dns_option),
+    ):
+        for value in values:
+            parse(value)
 
 
 def _check_mount(mount: MountSpec) -> None:
@@ -169,6 +188,8 @@ def _settled(spec: ContainerSpec, find: Find) -> ContainerSpec:
             fields[field] = f"container:{find(key).id}"
     if fields:
         spec = msgspec.structs.replace(spec, namespaces=msgspec.structs.replace(modes, **fields))
+    if key := joined_container(spec.network):
+        spec = msgspec.structs.replace(spec, network=f"container:{find(key).id}")
     if not spec.volumes_from:
         return spec
     targets = {mount.target for mount in spec.mounts}

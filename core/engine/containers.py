@@ -242,17 +242,20 @@ class EngineContainers:
 
     # ── ending ─────────────────────────────────────────────────────────────────────────────────
 
-    def stop(self, key: str, timeout_s: int | None = None, signal: str = "") -> None:
-        """Its stop signal, then SIGKILL after timeout_s."""
+    def stop(self, key: str, timeout_s: int | None = None, signal: str = "", *, by: str = "hand") -> None:
+        """Its stop signal, then SIGKILL after timeout_s.
+
+        Args: by: hand, or shutdown, after which its policy starts it again at the next boot.
+        """
         container = self._records.get(key)
         if isinstance(container.state, Restarting):
-            self._stay_ended(container)  # from here on it is ended, or was a little faster and runs
+            self._stay_ended(container, by)  # from here on it is ended, or was a little faster and runs
             container = self._records.load(container.id)
             if not isinstance(container.state, Running):
                 self._note(container, "stop")
         if not isinstance(container.state, Running):
             return
-        self._stay_ended(container)
+        self._stay_ended(container, by)
         checkpoint("stop:asked")
         own_s = container.config.spec.stop_timeout_s
         grace_s = timeout_s if timeout_s is not None else _GRACE_S if own_s is None else own_s
@@ -268,10 +271,10 @@ class EngineContainers:
             self._kill_hard(container)
         self._note(container, "stop")
 
-    def _stay_ended(self, container: Container) -> None:
+    def _stay_ended(self, container: Container, by: str = "hand") -> None:
         """Tell the monitor that its policy counts no more; one that is gone starts nothing anyway."""
         try:
-            self.tell(container, {"op": "stop"})
+            self.tell(container, {"op": "stop", "by": by})
         except EngineError:
             pass  # what follows ends the process by other means
 

@@ -13,6 +13,7 @@ from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
 from core.engine.volumes import EngineVolumes
 from core.model.container import ContainerConfig, ContainerSettings, ContainerSpec
+from core.model.isolation import joined_container
 from core.model.log_drivers import LogConfig, check_log
 from core.model.merge import merge
 from core.model.mounts import Mount, MountSpec
@@ -47,6 +48,8 @@ def create(
         container_id = os.urandom(32).hex()
         shares_name = spec.network == "host" or spec.namespaces.uts == "host"
         hostname = spec.hostname or (os.uname().nodename if shares_name else container_id[:12])
+        if key := joined_container(spec.network):
+            hostname = records.get(key).config.hostname
         made: list[str] = []
         try:
             with records.building(container_id) as hidden:

@@ -77,16 +77,17 @@ def _kept(mode: str) -> str:
 
 
 def donors(container: Container, find: Find) -> dict[str, Container]:
-    """The running containers whose namespaces one shares, by kind (pid, ipc)."""
+    """The running containers whose namespaces one shares, by kind (pid, ipc, network)."""
     modes = container.config.spec.namespaces
     found: dict[str, Container] = {}
-    for kind, mode in (("pid", modes.pid), ("ipc", modes.ipc)):
+    for kind, mode in (("pid", modes.pid), ("ipc", modes.ipc), ("network", container.config.spec.network)):
         if not (key := joined_container(mode)):
             continue
         donor = find(key)
+        title = kind if kind == "network" else kind.upper()
         if not isinstance(donor.state, Running) or donor.id == container.id:
             raise WrongState(
-                f"cannot join {kind.upper()} of a non running container: {donor.id}",
+                f"cannot join {title} of a non running container: {donor.id}",
                 hint=f"start it first: start {donor.name}",
             )
         theirs = donor.config.spec.namespaces
@@ -98,7 +99,7 @@ def donors(container: Container, find: Find) -> dict[str, Container]:
             )
         if (theirs.user == REMAP) != (modes.user == REMAP):
             raise InvalidSpec(
-                f"can't join {kind.upper()} of container {donor.name}: only one of the two has a user namespace",
+                f"can't join {title} of container {donor.name}: only one of the two has a user namespace",
                 hint="give both or neither --userns=remap",
             )
         found[kind] = donor

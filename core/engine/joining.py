@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 import msgspec
 
@@ -21,12 +22,13 @@ from core.model.container import Container, Restarting, Running
 from core.model.ids import short_id
 from core.model.network import HOST, NONE, Endpoint, EndpointWish, Network
 from core.model.sandbox import SandboxEndpoint
-from core.network import bridge, ipam
+from core.network import bridge, firewall, ipam
+from core.network.firewall import Firewall
 from core.network.store import NetworkStore
 from core.state.locks import attempted
 from core.state.paths import Roots
 
-_MACVLAN_MODE = "macvlan_mode"
+_MACVLAN_MODE, _ICC = "macvlan_mode", "com.docker.network.bridge.enable_icc"
 
 
 class Joining:
@@ -37,6 +39,11 @@ class Joining:
         self._store = store
         self._records = records
 
+    @cached_property
+    def wall(self) -> Firewall:
+        """The firewall of this host."""
+        return firewall.choose()
+
     def claim(self, container: Container, wish: EndpointWish, interface: str) -> tuple[SandboxEndpoint, Sequence[str]]:
         """A place on one network, its addresses claimed and written down; and what a person should know.
 
@@ -45,7 +52,7 @@ class Joining:
         network = self.find(wish)
         try:
             with self._store.lock(network, "join", shared=True):
-                if network.driver != "bridge" or bridge.stands(self._roots.tag, network):
+                if network.driver != "bridge" or self._stands(network):
                     return self._claim(container, network, wish, interface), ()
             warnings = self.raise_network(network)
             with self._store.lock(network, "join", shared=True):
@@ -62,10 +69,31 @@ class Joining:
 
     def raise_network(self, network: Network) -> Sequence[str]:
         """Have its bridge and its rules stand; what a person should know. Raises: EngineError, FileNotFoundError."""
+        tag = self._roots.tag
         with self._store.lock(network, "make its bridge"):
-            if bridge.stands(self._roots.tag, network):
-                return ()
-            return bridge.raise_bridge(self._roots.tag, network)
+            warnings = () if bridge.stands(tag, network) else bridge.raise_bridge(tag, network)
+            try:
+                return (*warnings, *self.wall.add_network(tag, network))
+            except OSError as error:
+                raise EngineError(
+                    f"cannot write the firewall's rules of network {network.name}: {(error.strerror or '').lower()}",
+                    hint="doctor shows what this host's kernel can do",
+                ) from error
+
+    def _stands(self, network: Network) -> bool:
+        return bridge.stands(self._roots.tag, network) and self.wall.has_network(self._roots.tag, network)
+
+    def remove_network(self, network: Network) -> None:
+        """Take its rules and its bridge away. Raises: EngineError."""
+        try:
+            self.wall.remove_network(self._roots.tag, network)
+        except OSError as error:
+            raise EngineError(
+                f"cannot remove the firewall's rules of network {network.name}: {(error.strerror or '').lower()}"
+            ) from error
+        checkpoint("network-remove:rules")
+        bridge.remove_bridge(network.interface)
+        checkpoint("network-remove:bridge")
 
     def _claim(self, container: Container, network: Network, wish: EndpointWish, interface: str) -> SandboxEndpoint:
         directory = self._roots.network(network.id)
@@ -121,6 +149,7 @@ class Joining:
             mode=network.options.get(_MACVLAN_MODE, ""),
             mtu=network.mtu or bridge.mtu_of(network.interface),
             is_internal=network.internal,
+            is_isolated=network.options.get(_ICC) == "false",
             claims=(str(path), *map(str, addresses)),
         )
 
@@ -131,6 +160,12 @@ class Joining:
 
     def _drop(self, network_id: str, container_id: str) -> None:
         """Its interface is known by its name; nearly always it has gone with its namespace."""
+        if not (addresses := self._store.held(network_id, container_id)):
+            return
+        with suppress(OSError):
+            dead = [each for each in self.wall.published(self._roots.tag) if each.address in addresses]
+            if dead:
+                self.wall.unpublish(self._roots.tag, dead)
         interface = host_end(container_id, network_id)
         if os.path.exists(f"/sys/class/net/{interface}"):
             with suppress(EngineError):
@@ -149,10 +184,11 @@ class Joining:
                 self._drop(network.id, container_id)
                 continue
             with attempted(directory / "lock") as is_ours:
-                if is_ours and not self._is_on(container_id, network.id):
+                if is_ours and not self.is_on(container_id, network.id):
                     self._drop(network.id, container_id)
 
-    def _is_on(self, container_id: str, network_id: str) -> bool:
+    def is_on(self, container_id: str, network_id: str) -> bool:
+        """Whether a container runs there, or will be started there again by its policy."""
         try:
             state = self._records.load(container_id).state
         except NotFound:

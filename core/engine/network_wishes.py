@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -11,11 +10,11 @@ from core.errors import Conflict, InvalidInput, NotFound, Unsupported
 from core.linux.netlink import LONGEST_NAME, MACVLAN_MODES
 from core.model.ids import NAME_RULE, is_name
 from core.model.network import EndpointWish, Network, NetworkSpec, Subnet
+from core.model.networking import parse_alias, parse_ipv4, parse_ipv6, parse_mac
 from core.network import ipam
 from core.network.ipam import Range
 
 _DRIVERS = ("bridge", "macvlan")
-_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 _SMALLEST_MTU, _LARGEST_MTU = 68, 65535
 _IPV6_MTU = 1280
 
@@ -142,29 +141,19 @@ def chosen_subnets(spec: NetworkSpec, networks: Sequence[Network], identity: str
 
 def check_endpoint(wish: EndpointWish, network: Network) -> None:
     """Refuse what a container can't have on a network. Raises: InvalidInput: with docker's words."""
-    if wish.mac and not _MAC.fullmatch(wish.mac):
-        raise InvalidInput(f"invalid MAC address: {wish.mac}", hint="six bytes in hex: 02:42:ac:11:00:02")
-    if wish.mac and int(wish.mac[:2], 16) & 1:
-        raise InvalidInput(f"invalid MAC address: {wish.mac} is a group's", hint="its first byte must be even")
-    for family, address in (("IPv4", wish.ipv4), ("IPv6", wish.ipv6)):
-        if not address:
-            continue
-        try:
-            number = ipam.parse_address(address)[0]
-        except ValueError:
-            number = 0
-        if number != (2 if family == "IPv4" else 10):
-            raise InvalidInput(f"invalid {family} address: {address}")
-        if not network.has_names:
-            raise InvalidInput(
-                "user specified IP address is supported on user defined networks only",
-                hint="make one with network create",
-            )
+    if wish.mac:
+        parse_mac(wish.mac)
+    parse_ipv4(wish.ipv4)
+    parse_ipv6(wish.ipv6)
+    if (wish.ipv4 or wish.ipv6) and not network.has_names:
+        raise InvalidInput(
+            "user specified IP address is supported on user defined networks only",
+            hint="make one with network create",
+        )
     if wish.aliases and not network.has_names:
         raise InvalidInput(
             "network-scoped aliases are only supported for user-defined networks",
             hint="make one with network create",
         )
     for alias in wish.aliases:
-        if not alias or any(character.isspace() or not character.isprintable() for character in alias):
-            raise InvalidInput(f"invalid network alias: {alias!r}", hint="letters, digits, dots and dashes")
+        parse_alias(alias)

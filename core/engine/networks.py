@@ -160,8 +160,7 @@ class EngineNetworks:
                     hint=f"stop them, or take them off it: network disconnect {network.name} NAME",
                 )
             if network.driver == "bridge":
-                bridge.remove_bridge(network.interface)
-                checkpoint("network-remove:bridge")
+                self._joining.remove_network(network)
             self._store.erase(network)
 
     def prune(self, which: PruneFilter = EVERYTHING) -> Sequence[str]:
@@ -192,6 +191,8 @@ class EngineNetworks:
             self._joining.release_dead(network)
             with suppress(FileNotFoundError):
                 self._erase(network)
+        with suppress(OSError):
+            self._joining.wall.remove_all(self._roots.tag)
         for link in bridge.bridges_of(self._roots.tag):
             bridge.remove_bridge(link.name)
 
@@ -344,7 +345,10 @@ class EngineNetworks:
             self.release(container)
             raise
         network = SandboxNetwork(
-            endpoints=tuple(claimed), ports=_ports(container), resolver=resolver, table=self._roots.tag
+            endpoints=_with_default_route(claimed),
+            ports=_ports(container),
+            resolver=resolver,
+            table=self._joining.wall.table(self._roots.tag),
         )
         return network, warnings
 
@@ -405,6 +409,12 @@ def _refuse_shared(container: Container, network: Network) -> None:
             "container sharing network namespace with another container or host cannot be connected to any"
             " other network"
         )
+
+
+def _with_default_route(endpoints: Sequence[SandboxEndpoint]) -> tuple[SandboxEndpoint, ...]:
+    """The first network with a way out has it."""
+    first = next((each for each in endpoints if not each.is_internal and each.endpoint.ipv4_gateway), None)
+    return tuple(msgspec.structs.replace(each, is_default_route=each is first) for each in endpoints)
 
 
 def _ports(container: Container) -> tuple[PortWish, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 from core.cgroups import driver
+from core.engine.joining import Joining
 from core.engine.records import ContainerRecords
 from core.linux import procfs
 from core.linux.files import is_locked, write_atomic
 from core.model.ids import is_full_id
+from core.network.store import NetworkStore
 from core.state import trash
 from core.state.paths import Roots
 
@@ -27,8 +29,12 @@ def after_boot(roots: Roots, records: ContainerRecords) -> None:
 
 
 def sweep(roots: Roots, records: ContainerRecords) -> None:
-    """Half-made containers, names that lead nowhere, the trash, leftovers in the run root and the control groups."""
+    """Half-made containers and networks, names that lead nowhere, addresses of containers that don't run, the trash,
+    leftovers in the run root and the control groups.
+    """
+    records.sweep_temporary()
     records.sweep()
+    _sweep_networks(roots, records)
     _sweep_groups(roots, records)
     trash.empty(roots)
     known = {container_id[:16] for container_id in records.ids()}
@@ -49,3 +55,12 @@ def _sweep_groups(roots: Roots, records: ContainerRecords) -> None:
             driver.choose(hierarchies, f"{roots.tag}/{name}").remove()
         except OSError:
             pass  # a process that hangs in the kernel: fsck names it
+
+
+def _sweep_networks(roots: Roots, records: ContainerRecords) -> None:
+    """Half-made ones, and what is held by containers that a boot or a kill has ended."""
+    store = NetworkStore(roots)
+    store.sweep()
+    joining = Joining(roots, store, records)
+    for network in store.all():
+        joining.release_dead(network)

@@ -361,15 +361,18 @@ class ContainerRecords:
     def publish(self, hidden: Path, config: ContainerConfig, name: str) -> None:
         """Write what it is, take the name, and make it a container by one rename.
 
+        What is made with --rm need not outlive a power cut, and so nobody waits for the disk.
         Raises: AlreadyExists: the name is taken.
         """
-        write_struct(hidden / "config.json", "container.config", config)
+        durable = not config.spec.auto_remove
+        write_struct(hidden / "config.json", "container.config", config, durable=durable)
         (hidden / "lock").touch(mode=0o600)
         self._take_name(name, config.id)
         checkpoint("create:named")
         try:
             os.rename(hidden, self._roots.container(config.id))
-            sync_directory(self._roots.containers)
+            if durable:
+                sync_directory(self._roots.containers)
         except OSError:
             self.free_name(name, config.id)
             raise
@@ -469,6 +472,33 @@ class ContainerRecords:
         for name, target in self._names():
             if not self._roots.container(target).exists() and not self._is_being_made(target):
                 self.free_name(name, target)
+
+    def sweep_temporary(self) -> None:
+        """Take away what was made with --rm and ended with an earlier boot, as docker's daemon does when it starts.
+
+        An empty config.json is all that a power cut leaves of one that was just being made.
+        """
+        for container_id in self.ids():
+            directory = self._roots.container(container_id)
+            try:
+                if os.path.getsize(directory / "config.json"):
+                    config = self._config(container_id)
+                    if not config.spec.auto_remove or not self._is_of_earlier_boot(directory):
+                        continue
+                    for mount in config.mounts:
+                        if mount.kind == "volume" and mount.anonymous:
+                            discard(self._roots, self._roots.volume(mount.name))
+            except (OSError, CorruptDocument, Unsupported):
+                continue  # damaged: it is shown, and kept
+            discard(self._roots, directory)
+
+    def _is_of_earlier_boot(self, directory: Path) -> bool:
+        if not (directory / "state.json").exists():
+            return False
+        state = self.read_state(directory)
+        if isinstance(state, (Running, Restarting)):
+            return state.boot_id != self._boot_id
+        return (directory / "state.json").stat().st_size == 0
 
 
 _STATE_TYPE: Any = Created | Running | Restarting | Exited | Removing

@@ -1,4 +1,4 @@
-"""After a boot: containers are started again whose policy says so; and the unit that has it done.
+"""Around a boot: what runs is stopped before it, and started after it if its policy says so; and the unit for both.
 
 `always` starts whatever has ever run; `unless-stopped` leaves out what a person had stopped.
 """
@@ -16,6 +16,7 @@ from core.state.paths import Roots
 
 _UNITS = Path("/etc/systemd/system")
 _TEMPLATE = Path(__file__).with_name(f"{about.NAME}-restore.service")
+_AT_ONCE = 64
 _AFTER_BOOT = ("always", "unless-stopped")
 
 
@@ -32,6 +33,26 @@ def restore(containers: EngineContainers) -> list[Restored]:
             error = failure.message
         restored.append(Restored(id=container.id, name=container.name, error=error))
     return restored
+
+
+def stop_all(containers: EngineContainers) -> list[Restored]:
+    """The host shuts down: everything that runs gets its stop signal and its time, all at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    running = containers.list()
+    if not running:
+        return []
+
+    def stop(container: Container) -> Restored:
+        error = ""
+        try:
+            containers.stop(container.id, by="shutdown")
+        except EngineError as failure:
+            error = failure.message
+        return Restored(id=container.id, name=container.name, error=error)
+
+    with ThreadPoolExecutor(min(len(running), _AT_ONCE)) as pool:
+        return list(pool.map(stop, running))
 
 
 def _is_due(container: Container) -> bool:

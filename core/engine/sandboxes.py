@@ -62,6 +62,8 @@ def build_sandbox(
             )
     ensure_init_layer(roots, config.layers)
     bounding = bounding_mask(spec.privileged, spec.cap_add, spec.cap_drop)
+    joined = joined_container(spec.network)
+    names_directory = Path(find(joined).directory) if joined else directory
     is_open = spec.privileged or spec.protection.system_paths_unconfined
     throttles = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle"))
     return SandboxSpec(
@@ -80,13 +82,13 @@ def build_sandbox(
         tty=spec.tty,
         open_stdin=spec.open_stdin,
         stdin_once=spec.attach_stdin,
-        own_network=spec.network != "host" and not joined_container(spec.network),
+        own_network=spec.network != "host" and not joined,
         network=network,
         lowers=tuple(str(path) for path in overlay_lowers(roots, config.layers)),
         upper=str(directory / "upper"),
         work=str(directory / "work"),
         read_only=spec.read_only,
-        mounts=(*_own_mounts(directory), *(_sandbox_mount(mount) for mount in config.mounts)),
+        mounts=(*_own_mounts(names_directory), *(_sandbox_mount(mount) for mount in config.mounts)),
         privileged=spec.privileged,
         bounding=bounding,
         masked_paths=() if is_open else (*MASKED_PATHS, *map(str, throttles)),

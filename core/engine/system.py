@@ -109,6 +109,12 @@ class EngineSystem:
 
         return restoring.restore(self._containers)
 
+    def stop_all(self) -> Sequence[Restored]:
+        """The host shuts down: stop everything that runs, so that its policy still counts after the boot."""
+        from core.engine import restoring
+
+        return restoring.stop_all(self._containers)
+
     def restore_unit(self, program: str) -> tuple[str, str]:
         """A systemd unit that has restore() done at boot: its file's name and its text."""
         from core.engine import restoring

@@ -19,7 +19,7 @@ _NETLINK_ROUTE = 0
 _REQUEST, _ACK, _EXCL, _CREATE, _DUMP = 0x1, 0x4, 0x200, 0x400, 0x300
 _ERROR, _DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
-_NEWADDR, _DELADDR, _NEWROUTE, _DELROUTE = 20, 21, 24, 25
+_NEWADDR, _DELADDR, _NEWROUTE = 20, 21, 24
 _RECEIVE_BYTES = 1 << 17
 _IFF_UP = 1
 LONGEST_NAME = 15
@@ -27,20 +27,18 @@ LONGEST_NAME = 15
 
 # attributes of links (linux/if_link.h)
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
-_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 20, 23, 26, 28
+_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_NET_NS_FD = 20, 23, 28
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
-_MACVLAN_MODE, _MACVLAN_FLAGS = 1, 2
-_BR_MCAST_SNOOPING = 23
-_INET6_ADDR_GEN_MODE = 8
-_ADDR_GEN_NONE = 1
+_MACVLAN_MODE = 1
+_IFLA_PROTINFO, _IFLA_BRPORT_ISOLATED, _AF_BRIDGE = 12, 33, 7
 _NESTED = 0x8000
 
 # of addresses and routes
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 4, 8
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _IFA_F_NODAD = 0x02
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
-_RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 3, 0, 253, 1
+_RTA_OIF, _RTA_GATEWAY = 4, 5
+_RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 3, 0, 1
 
 MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 
@@ -96,13 +94,13 @@ def _link_message(kind: int, flags: int, body: bytes, *, index: int = 0, up: boo
     return message(kind, _REQUEST | _ACK | flags, head + body)
 
 
-def new_veth(name: str, peer: str, *, namespace: int, master: int, mtu: int, mac: str, alias: str = "") -> bytes:
+def new_veth(name: str, peer: str, *, namespace: int, master: int, mtu: int, mac: str) -> bytes:
     """A pair: `name` here, up and on a bridge, `peer` in the namespace that a descriptor names."""
     inner = _LINK.pack(0, 0, 0, 0, 0) + _text(_IFLA_IFNAME, peer) + _number(_IFLA_MTU, mtu)
     inner += attribute(_IFLA_ADDRESS, _mac_bytes(mac)) + _number(_IFLA_NET_NS_FD, namespace)
     info = _text(_INFO_KIND, "veth") + attribute(_INFO_DATA, attribute(_VETH_INFO_PEER, inner))
     body = _text(_IFLA_IFNAME, name) + _number(_IFLA_MTU, mtu) + _number(_IFLA_MASTER, master)
-    body += (_text(_IFLA_IFALIAS, alias) if alias else b"") + attribute(_IFLA_LINKINFO, info)
+    body += attribute(_IFLA_LINKINFO, info)
     return _link_message(_NEWLINK, _CREATE | _EXCL, body, up=True)
 
 
@@ -122,13 +120,6 @@ def new_macvlan(name: str, *, parent: int, namespace: int, mode: str, mtu: int, 
     return _link_message(_NEWLINK, _CREATE | _EXCL, body)
 
 
-def new_vlan(name: str, *, parent: int, number: int) -> bytes:
-    """A VLAN interface, as `parent.10` is for macvlan."""
-    info = _text(_INFO_KIND, "vlan") + attribute(_INFO_DATA, attribute(1, struct.pack("=H", number)))
-    body = _text(_IFLA_IFNAME, name) + _number(_IFLA_LINK, parent) + attribute(_IFLA_LINKINFO, info)
-    return _link_message(_NEWLINK, _CREATE | _EXCL, body)
-
-
 def set_up(index: int) -> bytes:
     """Let it work."""
     return _link_message(_SETLINK, 0, b"", index=index, up=True)
@@ -139,10 +130,11 @@ def set_alias(index: int, alias: str) -> bytes:
     return _link_message(_SETLINK, 0, _text(_IFLA_IFALIAS, alias), index=index)
 
 
-def without_link_local(index: int) -> bytes:
-    """No IPv6 address of its own accord."""
-    mode = attribute(_INET6_ADDR_GEN_MODE, bytes([_ADDR_GEN_NONE]))
-    return _link_message(_SETLINK, 0, attribute(_IFLA_AF_SPEC, attribute(AF_INET6, mode)), index=index)
+def isolate_port(number: int) -> bytes:
+    """A bridge's port that reaches no other such port of it."""
+    body = _LINK.pack(_AF_BRIDGE, 0, number, 0, 0)
+    body += attribute(_IFLA_PROTINFO | _NESTED, attribute(_IFLA_BRPORT_ISOLATED, b"\1"))
+    return message(_SETLINK, _REQUEST | _ACK, body)
 
 
 def delete_link(name: str) -> bytes:
@@ -170,21 +162,11 @@ def delete_address(index: int, address: str, prefix_length: int) -> bytes:
 
 
 def add_default_route(index: int, gateway: str) -> bytes:
-    """Everything that has no better way goes by a gateway; or, without one, straight out (macvlan's internal)."""
-    return _route(_NEWROUTE, _CREATE | _EXCL, index, gateway)
-
-
-def delete_default_route(index: int, gateway: str) -> bytes:
-    """Take it back."""
-    return _route(_DELROUTE, 0, index, gateway)
-
-
-def _route(kind: int, flags: int, index: int, gateway: str) -> bytes:
+    """Everything that has no better way goes by a gateway."""
     family, packed = _packed(gateway)
-    protocol = _RTPROT_BOOT if kind == _NEWROUTE else 0
-    body = _ROUTE.pack(family, 0, 0, 0, _RT_TABLE_MAIN, protocol, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0)
+    body = _ROUTE.pack(family, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0)
     body += attribute(_RTA_GATEWAY, packed) + _number(_RTA_OIF, index)
-    return message(kind, _REQUEST | _ACK | flags, body)
+    return message(_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCL, body)
 
 
 def _packed(address: str) -> tuple[int, bytes]:

@@ -13,7 +13,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: str
-    """container, image, reference, layer, blob, volume, name, lease, trash, file, directory, cgroup, mount …"""
+    """container, image, reference, layer, blob, volume, network, address, name, lease, trash, file, cgroup …"""
     key: str
     """Name or short id of the object."""
     problem: str

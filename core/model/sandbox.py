@@ -115,6 +115,8 @@ class SandboxEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int
     is_default_route: bool = False
     is_internal: bool = False
+    is_isolated: bool = False
+    """Whether it reaches no other container of its bridge (--icc=false)."""
     claims: tuple[str, ...] = ()
     """Files to be unlinked when the container is off the network: its addresses, its endpoint."""
 
@@ -203,7 +205,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     uts_namespace: str = "own"
     cgroup_namespace: str = "own"
     joined: dict[str, Joined] = {}
-    """By kind: pid, ipc."""
+    """By kind: pid, ipc, network."""
     user_map: UserMap | None = None
     devices: tuple[SandboxDevice, ...] = ()
     device_accesses: tuple[DeviceAccess, ...] = ()

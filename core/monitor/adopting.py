@@ -71,10 +71,10 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
         position=position,
         is_child=False,
     )
-    if life.network and life.process.pidfd >= 0:
-        life.network.resume(life.process.pidfd)
-    life.is_paused = bool(state["paused"])
     life.warnings = list(state["warnings"])
+    if life.network and life.process.pidfd >= 0:
+        life.warnings += life.network.resume(life.process.pidfd, state.get("ports") or ())
+    life.is_paused = bool(state["paused"])
     life.session = life.new_session()
     life.confine()  # its warnings were noted at the start
     if not descriptors:

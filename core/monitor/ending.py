@@ -107,7 +107,7 @@ def let_everybody_go(life: Life) -> None:
 
 def write_exited(life: Life, end: End) -> None:
     """State "exited"."""
-    fields = {**end.fields(life), "stopped_by_hand": life.restarts.is_stopped_by_hand}
+    fields = {**end.fields(life), "stopped_by_hand": life.restarts.stopped_by == "hand"}
     try:
         records.write_state(life.spec["container_dir"], "exited", fields)
     except OSError as error:
@@ -178,7 +178,7 @@ def _free_name(spec: dict[str, Any]) -> None:
 def clear_runtime(life: Life, *, gone: bool = False) -> None:
     """Nothing of a run stays in the run root; of a container that is gone not even its lock."""
     directory = life.spec["runtime_dir"]
-    for name in ("monitor.sock", "rootfs", "handover.json", HELD_UP):
+    for name in ("monitor.sock", "handover.json", HELD_UP):
         _forget(f"{directory}/{name}")
     take_marks_away(directory)
     clear_statuses(directory)

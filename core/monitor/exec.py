@@ -27,14 +27,7 @@ from core.monitor.steps import open_slave
 from core.monitor.streams import window_of
 
 _DEVPTS_MAGIC = 0x1CD1
-_NAMESPACES = (
-    inside.CLONE_NEWNS
-    | inside.CLONE_NEWPID
-    | inside.CLONE_NEWUTS
-    | inside.CLONE_NEWIPC
-    | inside.CLONE_NEWNET
-    | inside.CLONE_NEWCGROUP
-)
+_NAMESPACES = inside.CLONE_NEWNS | inside.CLONE_NEWPID | inside.CLONE_NEWUTS | inside.CLONE_NEWIPC | inside.CLONE_NEWNET
 
 
 def spawn(
@@ -65,10 +58,12 @@ def spawn(
             os.close(group)
         return between
     try:
+        kinds = _NAMESPACES | (inside.CLONE_NEWUSER if remapped else 0)
         if group is None:
             cgroup.enter()
+            kinds |= inside.CLONE_NEWCGROUP
         process.take_marks(confinement)
-        inside.setns(target, _NAMESPACES | (inside.CLONE_NEWUSER if remapped else 0))
+        inside.setns(target, kinds)
         if group is None:
             pid = inside.clone(inside.CLONE_PARENT)
         else:
@@ -76,6 +71,10 @@ def spawn(
         if pid:
             proto.send(channel, {"event": "pid", "pid": pid})
             os._exit(0)
+        if group is not None:
+            # only now: where cgroups are mounted with "nsdelegate", as by systemd, who sees nothing but the
+            # container's groups can put nobody into one
+            inside.setns(target, inside.CLONE_NEWCGROUP)
         if remapped:
             inside.take_root()
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from core.cgroups import driver
 from core.linux.files import write_atomic
-from core.monitor import proto, records
+from core.monitor import birth, proto, records
 from core.monitor.added import AddedProcesses
 from core.monitor.confinement import Confinement, confine
 from core.monitor.deposit import Deposit
@@ -38,14 +38,8 @@ class Host(NamedTuple):
     filters: Any
     """Callable: bounding mask → filter program."""
     spawner_socket: str
-
-
-class StartFailed(Exception):
-    """The container did not start; `report` is what the engine is told."""
-
-    def __init__(self, report: dict[str, Any]) -> None:
-        super().__init__(report["text"])
-        self.report = report
+    root_place: str
+    """An empty directory: what each container's root is mounted over, in its own mount namespace."""
 
 
 class Process(NamedTuple):
@@ -64,8 +58,11 @@ class Process(NamedTuple):
 class Life:
     """One container under one monitor, over all its restarts."""
 
-    def __init__(self, spec: dict[str, Any], host: Host, channel: proto.Socket | None) -> None:
+    def __init__(
+        self, spec: dict[str, Any], host: Host, channel: proto.Socket | None, ahead: birth.NetworkAhead | None = None
+    ) -> None:
         self.spec = spec
+        self._network_ahead = ahead
         self.host = host
         self.loop = Loop()
         self.cgroup = driver.choose(host.hierarchies, spec["cgroup"])
@@ -79,7 +76,7 @@ class Life:
         self.added: AddedProcesses | None = None
         self.confinement: Confinement | None = None
         self.health: HealthChecks | None = None
-        self.network = Network(spec) if spec.get("network") else None
+        self.network = Network(spec, self.loop) if spec.get("network") else None
         self.is_paused = False
         self.is_over = False
         """It has ended for good; only the last people are still told."""
@@ -96,6 +93,14 @@ class Life:
     def name(self) -> str:
         """As people call it."""
         return str(self.spec["attributes"]["name"])
+
+    def take_network_ahead(self) -> birth.NetworkAhead | None:
+        """What was made for the first start, if this one is it and has a use for it."""
+        ahead, self._network_ahead = self._network_ahead, None
+        if ahead and (birth.needs_go_between(self.spec) or not self.spec["own_network"]):
+            ahead.leave()
+            return None
+        return ahead
 
     def new_session(self) -> Session:
         """The streams of a first process, without any yet."""

@@ -21,10 +21,11 @@ import time
 from typing import Any
 
 from core.linux.checkpoints import checkpoint
-from core.monitor import adopting, ending, outcome, proto, records, starting, status
+from core.monitor import adopting, birth, ending, outcome, proto, records, starting, status
 from core.monitor.ending import End
-from core.monitor.life import FIRST, Host, Life, StartFailed
+from core.monitor.life import FIRST, Host, Life
 from core.monitor.loop import READ
+from core.monitor.outcome import StartFailed
 from core.monitor.serving import Desk
 from core.monitor.streams import window_of
 from core.monitor.vault import Kept
@@ -43,11 +44,13 @@ _KILLED_AT_START = "its monitor was killed while it started"
 class Monitor:
     """One container, from a person's start to its last end.
 
-    Args: channel: to the spawner, None when that is to be looked for.
+    Args: channel: to the spawner, None when that is to be looked for. ahead: a network namespace made for its start.
     """
 
-    def __init__(self, spec: dict[str, Any], host: Host, channel: proto.Socket | None) -> None:
-        self._life = Life(spec, host, channel)
+    def __init__(
+        self, spec: dict[str, Any], host: Host, channel: proto.Socket | None, ahead: birth.NetworkAhead | None = None
+    ) -> None:
+        self._life = Life(spec, host, channel, ahead)
         self._desk = Desk(self._life, self._stay_ended, self._start_again)
         self._last_end: End | None = None
         self._start_at = 0.0

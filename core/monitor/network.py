@@ -17,12 +17,17 @@ import errno
 import json
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from core.linux import inside, netlink
 from core.linux.checkpoints import checkpoint
+from core.linux.files import write_atomic
 from core.linux.netlink import Netlink
 from core.monitor import journal
+from core.monitor.loop import Loop
+from core.monitor.outcome import StartFailed
+from core.monitor.publishing import Publishing
 
 _GONE_S = 2.0
 """How long an interface of an earlier run may take to go: the kernel clears namespaces away at its leisure."""
@@ -40,8 +45,10 @@ class Network:
     Args: spec: the sandbox document, whose "network" this looks after (and changes, when it is connected to more).
     """
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: dict[str, Any], loop: Loop) -> None:
         self._spec = spec
+        self._loop = loop
+        self._publishing: Publishing | None = None
         self._network: dict[str, Any] = spec["network"]
         self._host: Netlink | None = None
         self._inside: Netlink | None = None
@@ -55,7 +62,55 @@ class Network:
 
     def fields(self) -> dict[str, Any]:
         """What a running state tells of it."""
-        return {"endpoints": [each["endpoint"] for each in self._endpoints]}
+        ports = self._publishing.published if self._publishing else []
+        return {"endpoints": [each["endpoint"] for each in self._endpoints], "ports": ports}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of its ports."""
+        return self._publishing.warnings if self._publishing else []
+
+    # ── claims ─────────────────────────────────────────────────────────────────────────────────
+
+    def reserve(self) -> None:
+        """Hold what the engine claimed for us, also where a killed start's successor has given it back meanwhile,
+        and the ports.
+
+        Raises: NetworkFailed: somebody else has an address by now. StartFailed: or a port.
+        """
+        for each in self._endpoints:
+            for path in each["claims"]:
+                try:
+                    if _owner(path) == self._spec["id"]:
+                        continue
+                    raise NetworkFailed("Address already in use")
+                except FileNotFoundError:
+                    pass
+                except (OSError, ValueError, KeyError) as error:
+                    raise NetworkFailed(f"{path}: {error}") from error
+                try:
+                    self._claim(path, each["endpoint"])
+                except OSError as error:
+                    raise NetworkFailed(f"{path}: {(error.strerror or str(error)).lower()}") from error
+
+        if self._publishing:
+            self._publishing.redirect(self._network)
+        else:
+            self._publish(())
+
+    def _publish(self, before: Sequence[dict[str, Any]]) -> None:
+        """Raises: StartFailed."""
+        if self._network.get("ports"):
+            publishing = Publishing(self._loop, self._network, self._spec["attributes"]["name"])
+            publishing.open(before)
+            self._publishing = publishing
+
+    def _claim(self, path: str, endpoint: dict[str, Any]) -> None:
+        if path.endswith(".json"):
+            document = {"schema": 1, "kind": "network.endpoint", **endpoint}
+            write_atomic(path, json.dumps(document).encode(), durable=False)
+        else:
+            os.symlink(self._spec["id"], path)
 
     # ── a run ──────────────────────────────────────────────────────────────────────────────────
 
@@ -71,13 +126,21 @@ class Network:
             self._return()
         checkpoint("network:joined")
 
-    def resume(self, pidfd: int) -> None:
-        """Find the way into the namespace of a process that runs."""
+    def resume(self, pidfd: int, ports: Sequence[dict[str, Any]]) -> list[str]:
+        """Find the way into the namespace of a process that runs; what could not be taken up again.
+
+        Args: ports: as a killed monitor had published them.
+        """
         try:
             self._enter(pidfd)
         except NetworkFailed:
-            return  # it has just ended
+            return []  # it has just ended
         self._return()
+        try:
+            self._publish(ports)
+        except StartFailed as error:
+            return [f"its ports are not published any more: {error}"]
+        return []
 
     def leave(self) -> None:
         """Nothing answers to its addresses any more, whoever may still be in the namespace."""
@@ -100,6 +163,9 @@ class Network:
     def release(self) -> None:
         """It comes back no more, or with other addresses: others may have these."""
         self.leave()
+        if self._publishing:
+            self._publishing.close()
+            self._publishing = None
         for each in self._endpoints:
             self._give_back(each)
 
@@ -125,6 +191,7 @@ class Network:
         finally:
             self._return()
         self._network["resolver"] = resolver
+        self._redirect()
         self._note(endpoint, "connect")
 
     def disconnect(self, network_id: str, resolver: dict[str, Any] | None) -> bool:
@@ -138,9 +205,18 @@ class Network:
         checkpoint("disconnect:removed")
         self._route()
         self._network["resolver"] = resolver
+        self._redirect()
         self._give_back(each)
         self._note(each, "disconnect")
         return True
+
+    def _redirect(self) -> None:
+        """Its ports lead to where it is now."""
+        if self._publishing:
+            try:
+                self._publishing.redirect(self._network)
+            except StartFailed as error:
+                self._publishing.warnings.append(str(error))
 
     def rename(self, name: str) -> None:
         """The container is called otherwise from now on."""
@@ -193,7 +269,7 @@ class Network:
         endpoint = each["endpoint"]
         name, step = endpoint["interface"], "an interface"
         try:
-            step = f"interface {endpoint['host_interface'] or name} on {each['link']}"
+            step = f"interface {endpoint.get('host_interface') or name} on {each['link']}"
             self._make_link(each)
             step = f"{name} inside"
             link = self._inside.link(name)
@@ -241,11 +317,13 @@ class Network:
         while True:
             try:
                 self._host.ask(request)
-                return
+                break
             except OSError as error:
-                if error.errno != errno.EEXIST or not endpoint["host_interface"] or time.monotonic() > deadline:
+                if error.errno != errno.EEXIST or not endpoint.get("host_interface") or time.monotonic() > deadline:
                     raise
             self._delete(endpoint["host_interface"])  # an earlier run's, whose namespace is not cleared away yet
+        if each.get("is_isolated") and (end := self._host.link(endpoint["host_interface"])):
+            self._host.ask(netlink.isolate_port(end.number))
 
     def _delete(self, host_interface: str) -> None:
         assert self._host
@@ -281,7 +359,7 @@ class Network:
         if each in self._endpoints:
             self._endpoints.remove(each)
         try:
-            if endpoint["host_interface"]:
+            if endpoint.get("host_interface"):
                 self._delete(endpoint["host_interface"])
             elif (link := self._inside.link(endpoint["interface"])) and link.mac == endpoint["mac"]:
                 self._inside.ask(netlink.delete_link(link.name))

@@ -10,6 +10,14 @@ UNKNOWN = 255
 """The code of a process whose parent was killed before it could say; its state tells so."""
 
 
+class StartFailed(Exception):
+    """The container did not start; `report` is what the engine is told."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        super().__init__(report["text"])
+        self.report = report
+
+
 def failure(stage: str, text: str) -> dict[str, Any]:
     """A start that failed for a reason of ours, not by an errno of the kernel's."""
     return {"event": "failed", "stage": stage, "errno": 0, "path": None, "text": text, "code": 125}

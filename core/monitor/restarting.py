@@ -15,7 +15,8 @@ class Restarts:
 
     def __init__(self, policy: dict[str, Any]) -> None:
         self.count = 0
-        self.is_stopped_by_hand = False
+        self.stopped_by = ""
+        """hand, or shutdown of the host: whatever ends it then, it stays ended; empty: nobody has stopped it."""
         self._delay_s = 0.0
         self.set_policy(policy)
 
@@ -29,7 +30,7 @@ class Restarts:
 
         Args: code: how it ended. ran_s: how long it had run.
         """
-        if self.is_stopped_by_hand or not self._wants(code):
+        if self.stopped_by or not self._wants(code):
             return None
         self._delay_s = _FIRST_DELAY_S if ran_s >= _STEADY_S or not self._delay_s else self._delay_s * 2
         self._delay_s = min(self._delay_s, _LONGEST_DELAY_S)
@@ -48,7 +49,7 @@ class Restarts:
             "most_retries": self._most_retries,
             "count": self.count,
             "delay_s": self._delay_s,
-            "stopped": self.is_stopped_by_hand,
+            "stopped_by": self.stopped_by,
         }
 
     def resume(self, document: dict[str, Any]) -> None:
@@ -56,7 +57,7 @@ class Restarts:
         self.set_policy(document)
         self.count = int(document.get("count", 0))
         self._delay_s = float(document.get("delay_s", 0))
-        self.is_stopped_by_hand = bool(document.get("stopped"))
+        self.stopped_by = str(document.get("stopped_by") or "")
 
     @property
     def delay_s(self) -> float:

@@ -81,7 +81,7 @@ class Desk:
             case "signal":
                 return self._signal(int(request["number"]), drops_rest=bool(request.get("drops_rest")))
             case "stop":
-                return self._stop()
+                return self._stop(str(request.get("by") or "hand"))
             case "go":
                 self._on_go()
                 return {"event": "ok"}
@@ -178,9 +178,9 @@ class Desk:
             life.write_handover()
         return {"event": "ok"}
 
-    def _stop(self) -> dict[str, Any]:
+    def _stop(self, by: str) -> dict[str, Any]:
         """Whatever ends it from now on, it stays ended."""
-        self._life.restarts.is_stopped_by_hand = True
+        self._life.restarts.stopped_by = self._life.restarts.stopped_by or by
         self._life.write_handover()
         checkpoint("stop:noted")
         if self._life.process is None:

@@ -25,7 +25,7 @@ from core.linux.checkpoints import checkpoint
 from core.linux.files import is_locked
 from core.linux.libc import LIBC, check
 from core.linux.seccomp_profile import DEFAULT_PROFILE
-from core.monitor import adopting, proto, records
+from core.monitor import adopting, birth, proto, records
 from core.monitor import main as monitor
 from core.monitor.children import Children
 from core.monitor.keeper import Keeper
@@ -385,13 +385,14 @@ class Spawner:
     def _run_spare(self, channel: proto.Socket) -> None:
         """Wait to be needed; without a spawner nobody will."""
         self._let_go()
+        ahead = birth.network_ahead()
         packet, descriptors = proto.receive_with_descriptors(channel)
         if packet:
             connection, document = proto.socket_on(descriptors[0]), descriptors[1]
             spec = _read_spec(document)
             os.close(document)
             connection.setblocking(True)
-            monitor.Monitor(spec, self._host, channel).run(connection, proto.parse(packet))
+            monitor.Monitor(spec, self._host, channel, ahead).run(connection, proto.parse(packet))
 
     def _become(self, who: str, work: Any) -> NoReturn:
         """In a fork: do that work, and nothing of ours ever again."""
@@ -505,6 +506,7 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
         resource.setrlimit(resource.RLIMIT_NOFILE, (no_file[1], no_file[1]))
         hierarchies = driver.find_hierarchies()
         _settle(tag, hierarchies)
+        os.makedirs(f"{run_root}/root", mode=0o711, exist_ok=True)
         host = monitor.Host(
             hierarchies=hierarchies,
             last_capability=caps.last_capability(),
@@ -513,6 +515,7 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
             boot_id=procfs.read_boot_id(),
             filters=_compiled_filters(),
             spawner_socket=f"{run_root}/spawner.sock",
+            root_place=f"{run_root}/root",
         )
         listener = proto.listen(host.spawner_socket)
         gc.collect()

@@ -15,9 +15,10 @@ from core.linux import procfs
 from core.linux.checkpoints import checkpoint
 from core.monitor import birth, ending, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
-from core.monitor.life import FIRST, Life, Process, StartFailed
+from core.monitor.life import FIRST, Life, Process
 from core.monitor.log_driver import open_log
 from core.monitor.network import NetworkFailed
+from core.monitor.outcome import StartFailed
 from core.monitor.pipes import Pipes, channel_pair
 
 
@@ -30,7 +31,6 @@ def start(life: Life, window: tuple[int, int]) -> None:
     spec, host = life.spec, life.host
     attempt = _Attempt()
     try:
-        os.makedirs(f"{spec['runtime_dir']}/rootfs", mode=0o711, exist_ok=True)
         ending.forget_exit(life)
         life.is_paused = False
         life.cgroup.create()
@@ -41,6 +41,9 @@ def start(life: Life, window: tuple[int, int]) -> None:
         position = life.log.position
         life.session = life.new_session()
         life.warnings += life.confine()
+        if life.network:
+            life.network.reserve()
+            life.warnings += life.network.warnings
         is_own = spec["cgroup_namespace"] != "host"
         controllers = plan.v1_controllers(host.hierarchies.v1, own=is_own) if host.hierarchies.version != "2" else ()
         steps = plan.build(spec, controllers)
@@ -65,6 +68,9 @@ def start(life: Life, window: tuple[int, int]) -> None:
     except StartFailed:
         attempt.give_up(life)
         raise
+    except NetworkFailed as error:
+        attempt.give_up(life)
+        raise StartFailed(outcome.failure("network", str(error))) from error
     except OSError as error:
         attempt.give_up(life)
         raise StartFailed(_report(error)) from error
@@ -106,7 +112,15 @@ class _Attempt:
         assert life.confinement
         stdio = pipes.theirs if pipes else None
         pid, self._between = birth.bear(
-            life.spec, steps, life.cgroup, channel, stdio, confinement=life.confinement, window=window
+            life.spec,
+            steps,
+            life.cgroup,
+            channel,
+            stdio,
+            confinement=life.confinement,
+            window=window,
+            root_place=life.host.root_place,
+            ahead=life.take_network_ahead(),
         )
         if pid:
             self._know(pid, life, channel[0])
@@ -117,10 +131,7 @@ class _Attempt:
         checkpoint("start:born")
         if life.network is None:
             return
-        try:
-            life.network.join(self.pidfd)
-        except NetworkFailed as error:
-            raise StartFailed(outcome.failure("network", str(error))) from error
+        life.network.join(self.pidfd)
         proto.answer(channel, {"event": "network"})  # one that has failed meanwhile tells so itself
 
     def await_exec(self, life: Life, channel: proto.Socket) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.errors import AlreadyExists, Conflict, CorruptDocument, NotFound, Unsupported, wrapped
+from core.errors import AlreadyExists, Conflict, CorruptDocument, EngineError, NotFound, Unsupported, wrapped
 from core.linux.checkpoints import checkpoint
 from core.linux.files import sync_directory
 from core.model.ids import is_full_id, is_id_prefix, is_name
@@ -30,7 +30,7 @@ from core.state.trash import discard
 
 KIND = "network"
 ENDPOINT_KIND = "network.endpoint"
-_BUILDING = ".new-"
+BUILDING = ".new-"
 
 
 class NetworkStore:
@@ -68,7 +68,7 @@ class NetworkStore:
         raise NotFound(f"network {key} not found", kind="network", key=key)
 
     def _matches(self, key: str) -> Iterator[str]:
-        if is_name(key) and (target := self._target(key)):
+        if is_name(key) and (target := self.target(key)):
             yield target
         if is_full_id(key):
             yield key
@@ -78,7 +78,8 @@ class NetworkStore:
                 raise Conflict(f"network {key} is ambiguous ({len(matches)} matches found on ID prefix)")
             yield from matches
 
-    def _target(self, name: str) -> str:
+    def target(self, name: str) -> str:
+        """The id that a name leads to; empty if it leads nowhere."""
         try:
             return os.path.basename(os.readlink(self._roots.networks / "names" / name))
         except OSError:
@@ -86,7 +87,7 @@ class NetworkStore:
 
     def publish(self, network: Network) -> None:
         """Make a network exist, under its name. Raises: AlreadyExists: that is taken; NoSpace, Denied."""
-        hidden = self._roots.networks / f"{_BUILDING}{network.id}"
+        hidden = self._roots.networks / f"{BUILDING}{network.id}"
         target = self._roots.network(network.id)
         try:
             (self._roots.networks / "names").mkdir(mode=0o711, exist_ok=True)
@@ -99,21 +100,22 @@ class NetworkStore:
             os.rename(hidden, target)
             sync_directory(self._roots.networks)
             checkpoint("network-create:published")
-            self._take_name(network)
+            self.take_name(network)
         except OSError as error:
             raise wrapped(error, "create network in", target) from error
         finally:
             if hidden.exists():
                 discard(self._roots, hidden)
 
-    def _take_name(self, network: Network) -> None:
+    def take_name(self, network: Network) -> None:
+        """Have its name lead to it. Raises: AlreadyExists: it is another's, and the network is thrown away."""
         link = self._roots.networks / "names" / network.name
         for _ in range(3):
             try:
                 os.symlink(f"../{network.id}", link)
                 return
             except FileExistsError:
-                if self._target(network.name) in self.ids():
+                if self.target(network.name) in self.ids():
                     break
                 link.unlink(missing_ok=True)  # its network is gone
         discard(self._roots, self._roots.network(network.id))
@@ -123,7 +125,7 @@ class NetworkStore:
         """Take a network away. Under its lock."""
         discard(self._roots, self._roots.network(network.id))
         checkpoint("network-remove:discarded")
-        if self._target(network.name) == network.id:
+        if self.target(network.name) == network.id:
             with suppress(OSError):
                 (self._roots.networks / "names" / network.name).unlink()
 
@@ -140,18 +142,19 @@ class NetworkStore:
         """Clear what died half-made, and names that lead nowhere; nobody may be making one."""
         with self.lock_pools():
             for name in os.listdir(self._roots.networks):
-                if name.startswith(_BUILDING):
+                if name.startswith(BUILDING):
                     discard(self._roots, self._roots.networks / name)
             ids = set(self.ids())
             named = set()
             for name in os.listdir(self._roots.networks / "names"):
-                if (target := self._target(name)) in ids:
+                if (target := self.target(name)) in ids:
                     named.add(target)
                 else:
                     with suppress(OSError):
                         (self._roots.networks / "names" / name).unlink()
-            for network_id in ids - named:  # published, and killed before it had its name
-                discard(self._roots, self._roots.network(network_id))
+            for network_id in ids - named:  # killed before it had its name
+                with suppress(EngineError, FileNotFoundError):
+                    self.take_name(self.load(network_id))
 
     # ── who is on it ───────────────────────────────────────────────────────────────────────────
 
@@ -193,6 +196,17 @@ class NetworkStore:
                 with suppress(OSError):
                     found.add(os.readlink(directory / "addresses" / name))
         return {name for name in found if is_full_id(name)}
+
+    def held(self, network_id: str, container_id: str) -> list[str]:
+        """Addresses that a container holds of it; and, if it has a place on it, an empty one more."""
+        directory = self._roots.network(network_id)
+        found = []
+        with suppress(OSError):
+            for name in os.listdir(directory / "addresses"):
+                with suppress(OSError):
+                    if os.readlink(directory / "addresses" / name) == container_id:
+                        found.append(name)
+        return [*found, ""] if self.has_endpoint(network_id, container_id) else found
 
     def release(self, network_id: str, container_id: str) -> None:
         """Give back what a container holds of it; for who holds the container's lock, or when it is gone."""

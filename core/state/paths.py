@@ -24,6 +24,7 @@ run root (this boot)
   owner.json                          the data root's uuid and path
   boot_id
   spawner.lock, spawner.sock
+  root/                               empty; each container's root is mounted over it, in its own mount namespace
   c/<id16>/{alive.lock, monitor.sock}     16 digits keep sun_path below 108
   c/<id16>/handover.json                  for the monitor that follows a killed one
   c/<id16>/ended-<pid>                    wait status of a process whose monitor was killed
@@ -160,6 +161,9 @@ def open_roots(
     named_run = run or os.environ.get(about.RUN_ROOT_VARIABLE) or (None if named else configured_run)
     try:
         identity = _read_identity(data) or _make_data_root(data)
+        (data / "networks" / "names").mkdir(
+            mode=0o711, parents=True, exist_ok=True
+        )  # roots of earlier versions lack it
         if named_run:
             run = Path(named_run).absolute()
         elif data == Path(about.DATA_ROOT):

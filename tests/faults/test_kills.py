@@ -23,6 +23,7 @@ from core.errors import EngineError
 from core.linux.procfs import read_boot_id, read_start_ticks
 from core.model.container import ContainerSpec, Exited, Running
 from core.model.logs import LogQuery
+from core.model.mounts import MountSpec
 from tests.conftest import STARTER, Runner, collect
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -185,6 +186,27 @@ def test_reboot_is_an_end_with_a_reason(run: Runner) -> None:
     finally:
         victim.kill()
         victim.wait()
+
+
+def test_reboot_ends_what_was_made_with_rm_for_good(run: Runner) -> None:
+    """As docker's daemon does: with its volume and its name; what was made without it stays, however it ended."""
+    engine, running = run.engine, {"type": "running", "pid": 1, "start_ticks": 1, "boot_id": "another boot"}
+
+    def made(name: str, *, auto_remove: bool) -> str:
+        volume = MountSpec(kind="volume", target="/kept")
+        spec = ContainerSpec(image=STARTER, command=("true",), name=name, auto_remove=auto_remove, mounts=(volume,))
+        return engine.containers.create(spec).id
+
+    stays, goes, hardly = (made(name, auto_remove=name != "stays") for name in ("stays", "goes", "hardly"))
+    for container in (stays, goes):
+        document = {"schema": 1, "kind": "container.state", **running, "started_ns": 1}
+        (engine.roots.container(container) / "state.json").write_text(json.dumps(document))
+    (engine.roots.container(hardly) / "config.json").write_bytes(b"")
+    sweep(engine.roots, ContainerRecords(engine.roots))
+    assert [container.id for container in engine.containers.list(all=True)] == [stays]
+    assert os.listdir(engine.roots.names) == ["stays"]
+    (mount,) = engine.containers.inspect(stays).config.mounts
+    assert mount.name in {volume.name for volume in engine.volumes.list()}
 
 
 def test_reused_pid_is_never_signalled(run: Runner) -> None:

@@ -2,7 +2,7 @@
 
 With --short alone it is the tests of what that machine does otherwise than one with version 1: control
 groups, the device filter, limits, mounts of another kernel. With --reboot alone it is a reboot that is
-tested: reboot.py.
+tested: reboot.py. With --systemd alone it is that, and the journal, on a machine that systemd runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.guest.image import PROJECT, GuestError, project_drive, read_result, root_image
+from tests.guest.image import PACKAGES, PROJECT, SYSTEMD_PACKAGES, GuestError, project_drive, read_result, root_image
 from tests.guest.machine import boot
 
 DEFAULT_TESTS = ("tests/kernel", "tests/security")
@@ -36,9 +36,11 @@ def main(arguments: list[str]) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="wharf-guest-", dir="/var/tmp") as name:
             directory = Path(name)
-            root = root_image()
+            has_systemd = wanted == ["--systemd"]
+            root = root_image(SYSTEMD_PACKAGES if has_systemd else PACKAGES)
             drive = project_drive(directory, wanted)
-            boot(root, drive, timeout_s=_TIMEOUT_S, reboots=wanted == ["--reboot"])
+            init = "/lib/systemd/systemd" if has_systemd else "/guest-init"
+            boot(root, drive, timeout_s=_TIMEOUT_S, reboots=has_systemd or wanted == ["--reboot"], init=init)
             code = read_result(drive, "code", directory).strip()
     except GuestError as error:
         print(f"guest: {error}", file=sys.stderr)

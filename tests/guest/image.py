@@ -15,6 +15,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
 PACKAGES = ("python3", "iproute2", "nftables", "procps", "kmod", "busybox-static")
+SYSTEMD_PACKAGES = (*PACKAGES, "systemd", "systemd-sysv", "dbus")
 GUEST_PYTHON = "3.11"
 TEST_NEEDS = ("pytest", "pytest-timeout", "pytest-asyncio", "hypothesis")
 _CARRIED = ("app", "core", "tests", "themes", "pyproject.toml")
@@ -27,6 +28,18 @@ mount -t ext4 /dev/vdb /project
 exec /bin/sh /project/inside.sh
 """
 """Process 1's first lines: what it does is carried by the other drive, so that this one can be kept."""
+_UNIT = """\
+[Unit]
+After=basic.target wharf-restore.service
+
+[Service]
+Type=simple
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+ExecStart=/bin/sh -c 'mkdir -p /project; mount -t ext4 /dev/vdb /project; exec /bin/sh /project/systemd.sh'
+"""
+"""The same where systemd is process 1: a unit, which comes after the one that is to be tested."""
 
 
 class GuestError(Exception):
@@ -63,11 +76,11 @@ def kernel() -> tuple[Path, Path, Path]:
     raise GuestError("no cloud kernel under /boot: apt-get install linux-image-cloud-amd64")
 
 
-def root_image() -> Path:
+def root_image(packages: tuple[str, ...] = PACKAGES) -> Path:
     """The root file system as an image file, made once for each recipe."""
     _, _, modules = kernel()
     dependencies = _dependencies()
-    recipe = "\n".join([_INIT, SUITE, *PACKAGES, *dependencies, modules.name, _ROOT_SIZE])
+    recipe = "\n".join([_INIT, _UNIT, SUITE, *packages, *dependencies, modules.name, _ROOT_SIZE])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wharf-guest"
     image = cache / f"root-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.img"
     if image.exists():
@@ -76,7 +89,7 @@ def root_image() -> Path:
     tree = cache / "tree"
     _remove_tree(tree)
     print(f"guest: making {image} (once; a few minutes)", flush=True)
-    run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(tree), _mirror())
+    run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(tree), _mirror())
     shutil.copytree(modules, tree / "lib/modules" / modules.name, symlinks=True)
     run(
         *(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", str(tree / "opt/wharf")),
@@ -97,6 +110,8 @@ def root_image() -> Path:
     (tree / "project").mkdir()
     (tree / "guest-init").write_text(_INIT)
     (tree / "guest-init").chmod(0o755)
+    if "systemd" in packages:
+        _enable(tree / "etc/systemd/system", "guest.service", _UNIT)
     for packages in (tree / "var/cache/apt/archives").glob("*.deb"):
         packages.unlink()
     part = image.with_suffix(".part")
@@ -105,6 +120,13 @@ def root_image() -> Path:
     part.rename(image)
     _remove_tree(tree)
     return image
+
+
+def _enable(units: Path, name: str, text: str) -> None:
+    (units / name).write_text(text)
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / name).symlink_to(f"../{name}")
 
 
 def _remove_tree(tree: Path) -> None:
@@ -150,7 +172,8 @@ def project_drive(directory: Path, arguments: Sequence[str]) -> Path:
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tree / name)
-    shutil.copy(Path(__file__).with_name("inside.sh"), tree)
+    for script in ("inside.sh", "systemd.sh"):
+        shutil.copy(Path(__file__).with_name(script), tree)
     # compiled here, so that the guest needs no compiler
     probe = str(PROJECT / "tests/probe/probe.c")
     run("gcc", "-O1", "-static", "-o", str(tree / "probe"), probe, "-lpthread")

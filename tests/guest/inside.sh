@@ -9,7 +9,7 @@ mount -t devpts devpts /dev/pts -o ptmxmode=0666,mode=0620,gid=5
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /tmp -o mode=1777
 mount -t tmpfs tmpfs /run
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup
 for module in overlay bridge veth nf_tables nft_chain_nat nft_masq erofs macvlan loop; do
     modprobe "$module" 2>/dev/null
 done

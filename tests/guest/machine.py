@@ -9,11 +9,12 @@ from pathlib import Path
 from tests.guest.image import GuestError, kernel
 
 
-def boot(root: Path, project: Path, *, timeout_s: float, reboots: bool = False) -> None:
+def boot(root: Path, project: Path, *, timeout_s: float, reboots: bool = False, init: str = "/guest-init") -> None:
     """Run the guest until it powers off; what its console says is printed as it comes.
 
     Args: root: its root file system, left unchanged. project: the drive that it may write to.
         reboots: whether a reboot boots again (what it wrote to its root is kept so long) instead of ending.
+        init: its first process.
     Raises: GuestError: QEMU is missing, or the guest did not end in time.
     """
     image, initrd, _ = kernel()
@@ -22,7 +23,7 @@ def boot(root: Path, project: Path, *, timeout_s: float, reboots: bool = False) 
         *("-kernel", str(image), "-initrd", str(initrd)),
         *("-drive", f"file={root},if=virtio,format=raw,snapshot=on"),
         *("-drive", f"file={project},if=virtio,format=raw"),
-        *("-append", "console=ttyS0 root=/dev/vda rw init=/guest-init cgroup_no_v1=all quiet panic=-1"),
+        *("-append", f"console=ttyS0 root=/dev/vda rw init={init} cgroup_no_v1=all quiet panic=-1"),
         *("-nographic", "-nic", "none"),
         *(() if reboots else ("-no-reboot",)),
     ]

@@ -147,6 +147,22 @@ def test_a_monitor_killed_while_it_runs_leaves_its_policy_to_the_next(run: Runne
     await_status(run.engine, container, "running")
 
 
+def test_shutdown_stops_everything_and_its_policy_still_counts(run: Runner) -> None:
+    """By hand it would stay ended: `unless-stopped` after a boot, `always` as long as the machine runs."""
+    engine, trap = run.engine, "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done"
+    made = {name: run.background("sh", "-c", trap, **policy(name)) for name in ("unless-stopped", "always", "no")}
+    for container in made.values():
+        wait_until(lambda key=container: "ready" in log_text(engine, key), "its trap to be set")
+    assert {stopped.error for stopped in engine.system.stop_all()} == {""}
+    for container in made.values():
+        state = engine.containers.inspect(container).state
+        assert isinstance(state, Exited)
+        assert (state.exit_code, state.stopped_by_hand, state.restart_count) == (7, False, 0)
+    assert engine.system.stop_all() == []
+    started = {restored.id for restored in engine.system.restore()}
+    assert started == {made["unless-stopped"], made["always"]}
+
+
 def test_restore_starts_what_its_policy_says(run: Runner) -> None:
     made = {}
     for name, text in (("a", "always"), ("u", "unless-stopped"), ("n", "no"), ("f", "on-failure")):

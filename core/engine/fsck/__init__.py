@@ -4,6 +4,7 @@
     contents.py     references, images, layers, blobs
     containers.py   containers, their names
     volumes.py      volumes, and containers that mount them
+    networks.py     networks, who holds what of them, bridges and interfaces
     leftovers.py    what dead operations left: leases, half-made things, trash, temporary files
     host.py         run root, control groups, processes, mounts
     check.py        runs them all, twice where something was found, and mends

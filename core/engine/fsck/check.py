@@ -11,6 +11,7 @@ from core.engine.fsck.containers import ContainerCheck
 from core.engine.fsck.contents import ContentCheck
 from core.engine.fsck.host import HostCheck
 from core.engine.fsck.leftovers import leftover_troubles, skeleton_troubles
+from core.engine.fsck.networks import NetworkCheck
 from core.engine.fsck.survey import Survey
 from core.engine.fsck.trouble import Trouble
 from core.engine.fsck.volumes import VolumeCheck
@@ -67,6 +68,7 @@ class StoreCheck:
         yield from ContentCheck(survey, deep=deep, cancel=cancel).troubles()
         yield from ContainerCheck(survey, self._records).troubles()
         yield from VolumeCheck(survey, self._volumes).troubles()
+        yield from NetworkCheck(survey, self._records).troubles()
         yield from HostCheck(survey, self._records).troubles()
 
 

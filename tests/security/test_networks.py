@@ -1,0 +1,249 @@
+"""Who reaches whom: real packets between network namespaces, through the engine's own firewall."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from core.model.network import Network
+from core.monitor.loop import Loop
+from core.monitor.publishing import Publishing
+from core.network.nft_rules import NftablesFirewall
+from tests.network_lab import HOST4, HOST6, LAN4, LAN6, Lab, ask, serve
+
+TAG = "wharf-lab"
+SILENT_S = 0.4
+"""How long a packet that is dropped is waited for."""
+
+
+class Place:
+    """A lab with two networks, one of them with two containers, and a third one without a way out."""
+
+    def __init__(self) -> None:
+        self.lab = Lab()
+        self.red = self.lab.bridge("whred", 1)
+        self.blue = self.lab.bridge("whblue", 2)
+        self.shut = self.lab.bridge("whshut", 3, internal=True)
+        for network in (self.red, self.blue, self.shut):
+            assert self.lab.host.run(NftablesFirewall().add_network, TAG, network) == []
+        self.web = self.lab.container("web", self.red, 2)
+        self.near = self.lab.container("near", self.red, 3)
+        self.far = self.lab.container("far", self.blue, 2)
+        self.inner = self.lab.container("inner", self.shut, 2)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    made = Place()
+    try:
+        with made.web.running(serve, 80), made.far.running(serve, 80), made.lab.lan.running(serve, 80):
+            yield made
+    finally:
+        made.lab.close()
+
+
+def endpoint(number: int, last: int, *, ipv6: bool = True, **fields: Any) -> dict[str, Any]:
+    addresses = {"ipv4": f"172.30.{number}.{last}", "ipv6": f"fd00:30:{number}::{last}" if ipv6 else ""}
+    return {"endpoint": {"endpoint_id": "e" * 64, **addresses}, "driver": "bridge", "is_default_route": True, **fields}
+
+
+def wish(container_port: int, host_first: int = 0, **fields: Any) -> dict[str, Any]:
+    return {"container_port": container_port, "host_first": host_first, **fields}
+
+
+def publish(ready: Callable[[], None], document: dict[str, Any]) -> None:
+    """What a monitor does for its container."""
+    loop = Loop()
+    publishing = Publishing(loop, document, "web")
+    publishing.open()
+    ready()
+    loop.run()
+
+
+def network(*wishes: dict[str, Any], table: str = TAG, ipv6: bool = True) -> dict[str, Any]:
+    return {"endpoints": [endpoint(1, 2, ipv6=ipv6)], "ports": list(wishes), "table": table}
+
+
+@pytest.mark.parametrize("table", [TAG, ""], ids=["nftables", "userland"])
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_E1_a_published_port_is_reached_from_everywhere(place: Place, protocol: str, table: str) -> None:
+    lab = place.lab
+    document = network(wish(80, 8080, protocol=protocol), table=table)
+    with lab.host.running(publish, document):
+        for address in ("127.0.0.1", "127.0.0.9", HOST4, "172.30.1.1", "::1", HOST6, "fd00:30:1::1"):
+            assert lab.host.run(ask, address, 8080, protocol) not in ("silent", "refused", "unreachable", "reset")
+        for space in (lab.lan, place.near, place.far, place.web):  # the last one is the server itself
+            for address in (HOST4, HOST6):
+                answer = space.run(ask, address, 8080, protocol)
+                assert answer not in ("silent", "refused", "unreachable", "reset"), (space, address)
+        if table:  # the server sees who it is
+            assert lab.lan.run(ask, HOST4, 8080, protocol) == LAN4
+            assert lab.lan.run(ask, HOST6, 8080, protocol) == LAN6
+
+
+def test_SN11_a_port_is_published_only_where_asked(place: Place) -> None:
+    lab = place.lab
+    with lab.host.running(publish, network(wish(80, 8081, host_ip="127.0.0.1"), wish(80, 8082, host_ip=HOST4))):
+        assert lab.host.run(ask, "127.0.0.1", 8081) == "172.30.1.1"
+        for space in (lab.host, lab.lan, place.near, place.far):
+            assert space.run(ask, HOST4, 8081) == "refused"
+            assert space.run(ask, HOST6, 8081) == "refused"
+        assert lab.lan.run(ask, HOST4, 8082) == LAN4
+        assert lab.host.run(ask, "127.0.0.1", 8082) == "refused"
+        assert lab.lan.run(ask, HOST6, 8082) == "refused"
+    assert lab.host.run(ask, "127.0.0.1", 8081) == "refused"
+
+
+def test_SN11_loopback_ports_are_not_reached_by_frames_for_127_0_0_1(place: Place) -> None:
+    """A neighbour who sends frames with loopback's address, to the host's hardware address."""
+    lab = place.lab
+    lab.lan.ip(f"route add 127.0.0.99/32 via {HOST4} dev eth0 table 100", "rule add to 127.0.0.99 table 100 pref 1")
+    lab.lan.shell(
+        "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip rule del pref 0; ip rule add pref 5 table local"
+    )
+    try:
+        with lab.host.running(publish, network(wish(80, 8081, host_ip="127.0.0.99"), wish(80, 8082))):
+            assert lab.host.run(ask, "127.0.0.99", 8081) == "172.30.1.1"
+            for port in (8081, 8082):
+                assert lab.lan.run(ask, "127.0.0.99", port, "tcp", SILENT_S) == "silent"
+    finally:
+        lab.lan.shell("ip rule del pref 1; echo 0 > /proc/sys/net/ipv4/conf/all/route_localnet")
+
+
+def test_SN11_nothing_is_reached_that_is_not_published(place: Place) -> None:
+    lab = place.lab
+    lab.lan.ip(f"route add 172.30.1.0/24 via {HOST4}", f"route add fd00:30:1::/64 via {HOST6}")
+    try:
+        with lab.host.running(publish, network(wish(80, 8080), wish(80, 8081, host_ip="127.0.0.1"))):
+            for address in ("172.30.1.2", "fd00:30:1::2"):  # by a route of its own, past the host's ports
+                assert lab.lan.run(ask, address, 80, "tcp", SILENT_S) == "silent"
+                assert place.far.run(ask, address, 80, "tcp", SILENT_S) == "silent"
+            assert lab.lan.run(ask, HOST4, 80) == "refused"
+    finally:
+        lab.lan.ip("route del 172.30.1.0/24", "route del fd00:30:1::/64")
+
+
+def test_SN11_no_element_is_left_after_a_stop(place: Place) -> None:
+    def open_and_close() -> list[int]:
+        firewall = NftablesFirewall()
+        firewall.unpublish(TAG, firewall.published(TAG))  # what killed ones have left
+        publishing = Publishing(Loop(), network(wish(80, 8080), wish(53, 5353, protocol="udp")), "web")
+        found = [len(firewall.published(TAG))]
+        publishing.open()
+        found.append(len(firewall.published(TAG)))
+        publishing.close()
+        return [*found, len(firewall.published(TAG))]
+
+    assert place.lab.host.run(open_and_close) == [0, 4, 0]
+
+
+@pytest.mark.parametrize("address", ["172.30.2.2", "fd00:30:2::2"])
+def test_SN10_SN13_containers_of_different_networks_cannot_talk(place: Place, address: str) -> None:
+    assert place.near.run(ask, address, 80, "tcp", SILENT_S) == "silent"
+    assert place.near.run(ask, address, 80, "udp", SILENT_S) == "silent"
+    assert place.near.run(ask, address.replace("2::2", "1::2").replace("2.2", "1.2"), 80) != "silent"
+
+
+@pytest.mark.parametrize("address", [LAN4, LAN6])
+def test_SN10_SN13_without_a_way_out_there_is_none(place: Place, address: str) -> None:
+    assert place.near.run(ask, address, 80) in (HOST4, HOST6)  # masqueraded
+    for target in (address, "172.30.1.2", "fd00:30:1::2"):
+        assert place.inner.run(ask, target, 80, "tcp", SILENT_S) == "silent"
+    assert place.inner.run(ask, "172.30.3.1", 81) == "refused"  # its gateway is there
+    for own in (HOST4, HOST6, "172.30.1.1", "fd00:30:1::1"):
+        assert place.inner.run(ask, own, 81, "tcp", SILENT_S) == "silent"
+
+
+def test_SN12_services_of_the_hosts_loopback_are_not_reached(place: Place) -> None:
+    lab = place.lab
+    with lab.host.running(_serve_loopback, 7000), lab.host.running(publish, network(wish(80, 8080))):
+        assert lab.host.run(ask, "127.0.0.1", 7000) == "secret"
+        place.near.shell(
+            "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip rule add pref 5 table local; ip rule del pref 0"
+        )
+        place.near.ip("route add 127.0.0.1/32 via 172.30.1.1 table 100", "rule add to 127.0.0.1 table 100 pref 1")
+        assert place.near.run(ask, "127.0.0.1", 7000, "tcp", SILENT_S) == "silent"
+        for gateway in ("172.30.1.1", HOST4):
+            assert place.near.run(ask, gateway, 7000) == "refused"
+        place.near.ip("rule del pref 1")
+        assert lab.host.shell("cat /proc/sys/net/ipv4/conf/*/route_localnet").split().count("1") == 0
+
+
+def _serve_loopback(ready: Callable[[], None], port: int) -> None:
+    listener = socket.create_server(("127.0.0.1", port))
+    ready()
+    while True:
+        connection, _ = listener.accept()
+        connection.sendall(b"secret")
+        connection.close()
+
+
+def test_SN10_packets_with_somebody_elses_address_are_dropped(place: Place) -> None:
+    """Raw sockets are Docker's default: what a container claims to be must lie on its own network."""
+    near = place.near
+    with place.lab.lan.running(_count_datagrams, 9000) as _:
+        near.run(_send_raw, "172.30.1.3", LAN4, 9000)
+        near.run(_send_raw, "172.30.2.2", LAN4, 9000)
+        near.run(_send_raw, "8.8.8.8", LAN4, 9000)
+        near.run(_send_raw, HOST4, LAN4, 9000)
+        near.run(_send_raw, "172.30.1.3", LAN4, 9000)
+        assert place.lab.lan.run(ask, "127.0.0.1", 9000, "udp") == "2"
+
+
+def _send_raw(source: str, target: str, port: int) -> None:
+    import struct
+
+    datagram = struct.pack(">HHHH", 1000, port, 9, 0) + b"!"
+    header = struct.pack(
+        ">BBHHHBBH4s4s",
+        0x45,
+        0,
+        20 + len(datagram),
+        0,
+        0,
+        64,
+        17,
+        0,
+        socket.inet_aton(source),
+        socket.inet_aton(target),
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        raw.sendto(header + datagram, (target, 0))
+
+
+def _count_datagrams(ready: Callable[[], None], port: int) -> None:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    bound.bind(("0.0.0.0", port))
+    ready()
+    count = 0
+    while True:
+        data, peer = bound.recvfrom(100)
+        if data == b"?":
+            bound.sendto(str(count).encode(), peer)
+        else:
+            count += 1
+
+
+def test_the_table_goes_with_its_last_network(place: Place) -> None:
+    def come_and_go() -> list[bool]:
+        firewall = NftablesFirewall()
+        found = []
+        for name in ("one", "two"):
+            firewall.add_network("wharf-other", _network(name))
+        found.append(firewall.has_network("wharf-other", _network("one")))
+        for name in ("one", "two"):
+            firewall.remove_network("wharf-other", _network(name))
+            found.append(firewall.has_network("wharf-other", _network("two")))
+        firewall.remove_network("wharf-other", _network("two"))
+        return found
+
+    assert place.lab.host.run(come_and_go) == [True, True, False]
+    assert "wharf-other" not in place.lab.host.shell("nft list ruleset")
+    assert TAG in place.lab.host.shell("nft list ruleset")
+
+
+def _network(name: str) -> Network:
+    return Network(name=name, id="0" * 64, created_ns=1, driver="bridge", interface=name)
