@@ -69,7 +69,8 @@ def picture(network: Network, places: Sequence[Place], rates: Rates, width: int)
     rail = [safe_text(network.name), network.interface or network.driver]
     rail += [_gateway(subnet.gateway, subnet.subnet) for subnet in network.subnets if subnet.gateway]
     text = f" ══╤═ {' ═ '.join(rail)} "
-    lines: Lines = [_way_out(network), [(text + "═" * max(2, width - len(text) - 2), "accent")]]
+    sign, tone, words = way_out(network)
+    lines: Lines = [[(f"   {sign} ", tone), (words, "muted")], [(text + "═" * max(2, width - len(text) - 2), "accent")]]
     if not places:
         lines.append([("   ╵ ", "accent"), ("nobody is on it   c puts a container on it", "muted")])
         return lines
@@ -89,16 +90,17 @@ def _gateway(gateway: str, subnet: str) -> str:
     return f"{gateway}/{subnet.rpartition('/')[2]}"
 
 
-def _way_out(network: Network) -> Sequence[tuple[str, str]]:
+def way_out(network: Network) -> tuple[str, str, str]:
+    """Whether it leads anywhere: a sign, the meaning of its colour, words."""
     if network.driver == HOST:
-        return [("   ▲ ", "ok"), ("the host's own interfaces and addresses", "muted")]
+        return "▲", "ok", "the host's own interfaces and addresses"
     if network.name == NONE:
-        return [("   ✖ ", "faint"), ("no network but its own loopback", "muted")]
+        return "✖", "faint", "no network but its own loopback"
     if network.internal:
-        return [("   ✖ ", "warn"), ("no way out (--internal)", "muted")]
+        return "✖", "warn", "no way out (--internal)"
     if network.driver == "macvlan":
-        return [("   ▲ ", "ok"), (f"on the wire of {safe_text(network.interface)}", "muted")]
-    return [("   ▲ ", "ok"), ("out through the host", "muted")]
+        return "▲", "ok", f"on the wire of {safe_text(network.interface)}"
+    return "▲", "ok", "out through the host"
 
 
 def _addresses(endpoint: Endpoint | None) -> str:
@@ -119,7 +121,8 @@ def _branch(
         line.append((f"↓{short.rate(rate[0]):>7} ↑{short.rate(rate[1]):>7}  ", "text" if any(rate) else "faint"))
     if network.driver != HOST and isinstance(container.state, Running):
         line += port_pieces(container.state.ports)
-    return line
+    others = [safe_text(wish.network) for wish in container.networks if wish.network != network.name]
+    return [*line, (f"also on {', '.join(others)}", "faint")] if others else line
 
 
 def port_pieces(ports: Sequence[PublishedPort]) -> list[tuple[str, str]]:

@@ -24,7 +24,9 @@ async def test_containers_place_shows_state_meters_and_problem(console: Open, si
         await screen.shows("● api-1", "✖ cron", "◌ old-job", "512M", "OOM 3m")
         await screen.shows("cron was OOM-killed at", "(limit 256M)")
         await screen.shows("node-a", "31.0%", "disk 61%", "● live")
-        await screen.shows("1 Containers 5", "2 Images 3", "3 Volumes 2", "4 Networks 5", "5 Events", "6 Host", "⏎ open")
+        await screen.shows(
+            "1 Containers 5", "2 Images 3", "3 Volumes 2", "4 Networks 5", "5 Events", "6 Host", "⏎ open"
+        )
         for line in screen.text().split("\n"):
             assert len(line) <= size[0]
 

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from app import short
 from app.console import copy_entries
 from app.console.dialogs.network import ConnectDialog, DeleteNetworks, DisconnectDialog, NewNetwork
-from app.console.network_picture import addresses_of, picture, places_on
+from app.console.network_picture import addresses_of, picture, places_on, way_out
 from app.console.screens.list_place import ListPlace
 from app.console.screens.network import NetworkPlace, network_facts, refuse_predefined
 from app.console.seat import interface_rates
@@ -43,6 +43,7 @@ class NetworksPlace(ListPlace):
 
     def _columns(self) -> list[Column[Network]]:
         return [
+            Column("way", "", 1, lambda one: way_out(one)[:2], lambda one: way_out(one)[0]),
             Column(
                 "name",
                 "NETWORK",
@@ -70,14 +71,6 @@ class NetworksPlace(ListPlace):
                 lambda one: -len(self._names(one)),
                 grows=True,
                 text=lambda one: " ".join(self._names(one)),
-            ),
-            Column(
-                "marks",
-                "",
-                8,
-                lambda one: ("internal" if one.internal else "", "warn"),
-                lambda one: not one.internal,
-                from_width=70,
             ),
             Column("age", "AGE", 4, _age, lambda one: -one.created_ns, align=">", from_width=64),
         ]

@@ -21,7 +21,10 @@ class TabBar(Bar):
     def draw(self, cells: Cells, line: int) -> None:
         palette, counts = self.seat.palette, self.seat.store.counts()
         apart = tab_gap(counts, cells.width)
+        wanted = len(self.filter_words) + 3 if self.filter_words else 0
         for digit, place, title in TABS:
+            if cells.room < wanted + len(title) + 8 and place != self._current:
+                break  # the filter's words are worth more than the last tabs
             here = place == self._current
             count = f" {counts[place]}" if place in counts else ""
             edge = palette.style("accent", "background", "bold")
