@@ -14,15 +14,18 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-INET, IPV4 = 1, 2
-"""Families of tables: both kinds of addresses, or IPv4's alone (NFPROTO_*)."""
+from core.linux.netlink import attribute
+
+INET, IPV4, IPV6 = 1, 2, 10
+"""Families of tables: both kinds of addresses, or one of them (NFPROTO_*)."""
 
 _NETLINK_NETFILTER = 12
 _REQUEST, _ACK, _DUMP, _CREATE = 0x1, 0x4, 0x300, 0x400
 _ERROR, _DONE = 2, 3
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _SUBSYSTEM = 10
-_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _GET_CHAIN, _NEW_RULE = 0, 1, 2, 3, 4, 6
+_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _GET_CHAIN = 0, 1, 2, 3, 4
+_NEW_RULE, _GET_RULE = 6, 7
 _NEW_SET, _NEW_ELEMENTS, _GET_ELEMENTS, _DELETE_ELEMENTS, _GET_GENERATION = 9, 12, 13, 14, 16
 _NESTED = 0x8000
 _RECEIVE_BYTES = 1 << 16
@@ -62,11 +65,6 @@ class Kind(NamedTuple):
 
 IPV4_ADDRESS, IPV6_ADDRESS = Kind(7, 4), Kind(8, 16)
 PROTOCOL, PORT, INTERFACE = Kind(12, 1), Kind(13, 2), Kind(41, 16)
-
-
-def attribute(kind: int, data: bytes) -> bytes:
-    """One attribute, padded to four bytes."""
-    return struct.pack("=HH", len(data) + 4, kind) + data + b"\0" * (-len(data) % 4)
 
 
 def _nested(kind: int, *parts: bytes) -> bytes:
@@ -354,6 +352,13 @@ class Nftables:
         except FileNotFoundError:
             pass
         return None
+
+    def rules(self, table: Table, chain: str) -> list[bytes]:
+        """A chain's rules as the kernel tells them; none where there is no such chain."""
+        try:
+            return list(self._ask(table.family, _GET_RULE, _text(1, table.name) + _text(2, chain), _DUMP))
+        except FileNotFoundError:
+            return []
 
     def _is_there(self, family: int, kind: int, body: bytes) -> bool:
         try:

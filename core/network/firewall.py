@@ -7,9 +7,11 @@ from typing import Protocol
 from core.linux.nftables import Nftables
 from core.model.network import Network
 from core.monitor.port_maps import Mapping
+from core.network import iptables
+from core.network.iptables import IptablesFirewall
 from core.network.nft_rules import NftablesFirewall
 
-KINDS = ("nftables", "none")
+KINDS = ("nftables", "iptables", "none")
 
 
 class Firewall(Protocol):
@@ -81,9 +83,13 @@ class NoFirewall:
 
 
 def choose(kind: str = "") -> Firewall:
-    """The best this host has, or the kind that is wanted."""
-    if kind != "none" and has_nftables():
+    """The best this host has, or the kind that is wanted where it has that. Args: kind: one of KINDS; empty: any."""
+    if kind in ("", "nftables") and has_nftables():
         return NftablesFirewall()
+    if kind in ("", "iptables"):
+        for tools in ("", "legacy"):
+            if iptables.works(tools):
+                return IptablesFirewall(tools)
     return NoFirewall()
 
 

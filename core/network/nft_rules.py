@@ -22,10 +22,10 @@ from core.linux.nftables import INET, Nftables, Table
 from core.model.network import Network
 from core.monitor import port_maps
 from core.monitor.port_maps import PORT_MAPS, Mapping
+from core.network import iptables
+from core.network.iptables import NO_MASQUERADE, NO_NEIGHBOURS, is_off
 
 BRIDGES, LANS, INTERNAL, SEPARATED, MASQUERADED = "bridges", "lans", "internal", "separated", "masqueraded"
-_NO_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
-_NO_NEIGHBOURS = "com.docker.network.bridge.enable_icc"
 _IPV4, _IPV6 = bytes([socket.AF_INET]), bytes([10])
 _LOOPBACK4 = bytes([127])
 _LOOPBACK6 = socket.inet_pton(socket.AF_INET6, "::1")
@@ -113,9 +113,9 @@ def _memberships(network: Network) -> dict[str, bytes]:
     found = {BRIDGES: name, LANS: name * 2}
     if network.internal:
         found[INTERNAL] = name
-    elif network.options.get(_NO_MASQUERADE, "true").lower() not in ("false", "0"):
+    elif not is_off(network, NO_MASQUERADE):
         found[MASQUERADED] = name
-    if network.options.get(_NO_NEIGHBOURS, "true").lower() in ("false", "0"):
+    if is_off(network, NO_NEIGHBOURS):
         found[SEPARATED] = name
     return found
 
@@ -144,16 +144,23 @@ class NftablesFirewall:
                     if error.errno != errno.ERESTART:  # else somebody was faster: look again
                         raise
                 else:
-                    return []
+                    break
+        for tool in iptables.strangers():
+            iptables.add(tool, tag, network, alone=False)
+        return []
 
     def has_network(self, tag: str, network: Network) -> bool:
         """Whether all of it is there. Raises: OSError."""
         table = Table(INET, tag)
         with Nftables() as socket:
-            return all(socket.has_element(table, name, key) for name, key in _memberships(network).items())
+            if not all(socket.has_element(table, name, key) for name, key in _memberships(network).items()):
+                return False
+        return iptables.is_let_through(tag, network.interface)
 
     def remove_network(self, tag: str, network: Network) -> None:
         """All of it, and what was published from it; the table too if it was the last. Raises: OSError."""
+        for tool in iptables.ours(tag):
+            iptables.remove(tool, tag, network.interface)
         table = Table(INET, tag)
         name = nft.interface(network.interface)
         with Nftables() as socket:
@@ -174,6 +181,8 @@ class NftablesFirewall:
 
     def remove_all(self, tag: str) -> None:
         """The table, whoever still uses it. Raises: OSError."""
+        for tool in iptables.ours(tag):
+            iptables.remove_all(tool, tag)
         with Nftables() as socket:
             try:
                 socket.commit([Table(INET, tag).delete()])

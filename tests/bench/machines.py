@@ -41,6 +41,19 @@ class IsolatedPodman(Podman):
     run_options = ("--network", "none", *Podman.run_options[2:])
 
 
+class NetworkedDocker(Docker):
+    """Docker with its usual bridge and firewall: only for a network namespace of its own."""
+
+    run_options = ()
+    network_options = ("--bip", "10.202.0.1/16")
+
+
+class NetworkedPodman(Podman):
+    """Podman with its usual bridge."""
+
+    run_options = Podman.run_options[2:]
+
+
 class InProcess:
     """Our engine, called as the console calls it."""
 

@@ -245,6 +245,7 @@ class Docker(Cli):
     name = "docker"
     image = "peer/busybox:latest"
     run_options = ("--network", "host")
+    network_options: tuple[str, ...] = ("--bridge=none", "--iptables=false", "--ip6tables=false")
 
     def __init__(self) -> None:
         super().__init__()
@@ -254,7 +255,7 @@ class Docker(Cli):
             [
                 *("dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec"),
                 *("-H", self.env["DOCKER_HOST"], "--pidfile", f"{root}/pid"),
-                *("--bridge=none", "--iptables=false", "--ip6tables=false"),
+                *self.network_options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=(root / "log").open("wb"),

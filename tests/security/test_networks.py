@@ -11,6 +11,8 @@ import pytest
 from core.model.network import Network
 from core.monitor.loop import Loop
 from core.monitor.publishing import Publishing
+from core.network.firewall import Firewall
+from core.network.iptables import IptablesFirewall
 from core.network.nft_rules import NftablesFirewall
 from tests.network_lab import HOST4, HOST6, LAN4, LAN6, Lab, ask, serve
 
@@ -22,22 +24,28 @@ SILENT_S = 0.4
 class Place:
     """A lab with two networks, one of them with two containers, and a third one without a way out."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self.lab = Lab()
+        self.wall: Firewall = IptablesFirewall("legacy") if kind == "iptables" else NftablesFirewall()
+        self.table = self.wall.table(TAG)
+        if kind == "nftables beside a FORWARD that drops":
+            for tool in ("iptables", "ip6tables"):
+                self.lab.host.shell(f"{tool}-nft -P FORWARD DROP; {tool}-legacy -P FORWARD DROP")
         self.red = self.lab.bridge("whred", 1)
         self.blue = self.lab.bridge("whblue", 2)
         self.shut = self.lab.bridge("whshut", 3, internal=True)
         for network in (self.red, self.blue, self.shut):
-            assert self.lab.host.run(NftablesFirewall().add_network, TAG, network) == []
+            assert self.lab.host.run(self.wall.add_network, TAG, network) == []
+            assert self.lab.host.run(self.wall.has_network, TAG, network)
         self.web = self.lab.container("web", self.red, 2)
         self.near = self.lab.container("near", self.red, 3)
         self.far = self.lab.container("far", self.blue, 2)
         self.inner = self.lab.container("inner", self.shut, 2)
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    made = Place()
+@pytest.fixture(scope="module", params=["nftables", "nftables beside a FORWARD that drops", "iptables"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    made = Place(request.param)
     try:
         with made.web.running(serve, 80), made.far.running(serve, 80), made.lab.lan.running(serve, 80):
             yield made
@@ -63,14 +71,14 @@ def publish(ready: Callable[[], None], document: dict[str, Any]) -> None:
     loop.run()
 
 
-def network(*wishes: dict[str, Any], table: str = TAG, ipv6: bool = True) -> dict[str, Any]:
+def network(*wishes: dict[str, Any], table: str, ipv6: bool = True) -> dict[str, Any]:
     return {"endpoints": [endpoint(1, 2, ipv6=ipv6)], "ports": list(wishes), "table": table}
 
 
-@pytest.mark.parametrize("table", [TAG, ""], ids=["nftables", "userland"])
+@pytest.mark.parametrize("is_userland", [False, True], ids=["", "userland"])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_E1_a_published_port_is_reached_from_everywhere(place: Place, protocol: str, table: str) -> None:
-    lab = place.lab
+def test_E1_a_published_port_is_reached_from_everywhere(place: Place, protocol: str, is_userland: bool) -> None:
+    lab, table = place.lab, "" if is_userland else place.table
     document = network(wish(80, 8080, protocol=protocol), table=table)
     with lab.host.running(publish, document):
         for address in ("127.0.0.1", "127.0.0.9", HOST4, "172.30.1.1", "::1", HOST6, "fd00:30:1::1"):
@@ -86,12 +94,14 @@ def test_E1_a_published_port_is_reached_from_everywhere(place: Place, protocol: 
 
 def test_SN11_a_port_is_published_only_where_asked(place: Place) -> None:
     lab = place.lab
-    with lab.host.running(publish, network(wish(80, 8081, host_ip="127.0.0.1"), wish(80, 8082, host_ip=HOST4))):
+    with lab.host.running(
+        publish, network(wish(80, 8081, host_ip="127.0.0.1"), wish(80, 8082, host_ip=HOST4), table=place.table)
+    ):
         assert lab.host.run(ask, "127.0.0.1", 8081) == "172.30.1.1"
         for space in (lab.host, lab.lan, place.near, place.far):
             assert space.run(ask, HOST4, 8081) == "refused"
             assert space.run(ask, HOST6, 8081) == "refused"
-        assert lab.lan.run(ask, HOST4, 8082) == LAN4
+        assert lab.lan.run(ask, HOST4, 8082) == (LAN4 if place.table else "172.30.1.1")
         assert lab.host.run(ask, "127.0.0.1", 8082) == "refused"
         assert lab.lan.run(ask, HOST6, 8082) == "refused"
     assert lab.host.run(ask, "127.0.0.1", 8081) == "refused"
@@ -105,7 +115,9 @@ def test_SN11_loopback_ports_are_not_reached_by_frames_for_127_0_0_1(place: Plac
         "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip rule del pref 0; ip rule add pref 5 table local"
     )
     try:
-        with lab.host.running(publish, network(wish(80, 8081, host_ip="127.0.0.99"), wish(80, 8082))):
+        with lab.host.running(
+            publish, network(wish(80, 8081, host_ip="127.0.0.99"), wish(80, 8082), table=place.table)
+        ):
             assert lab.host.run(ask, "127.0.0.99", 8081) == "172.30.1.1"
             for port in (8081, 8082):
                 assert lab.lan.run(ask, "127.0.0.99", port, "tcp", SILENT_S) == "silent"
@@ -117,7 +129,7 @@ def test_SN11_nothing_is_reached_that_is_not_published(place: Place) -> None:
     lab = place.lab
     lab.lan.ip(f"route add 172.30.1.0/24 via {HOST4}", f"route add fd00:30:1::/64 via {HOST6}")
     try:
-        with lab.host.running(publish, network(wish(80, 8080), wish(80, 8081, host_ip="127.0.0.1"))):
+        with lab.host.running(publish, network(wish(80, 8080), wish(80, 8081, host_ip="127.0.0.1"), table=place.table)):
             for address in ("172.30.1.2", "fd00:30:1::2"):  # by a route of its own, past the host's ports
                 assert lab.lan.run(ask, address, 80, "tcp", SILENT_S) == "silent"
                 assert place.far.run(ask, address, 80, "tcp", SILENT_S) == "silent"
@@ -130,14 +142,16 @@ def test_SN11_no_element_is_left_after_a_stop(place: Place) -> None:
     def open_and_close() -> list[int]:
         firewall = NftablesFirewall()
         firewall.unpublish(TAG, firewall.published(TAG))  # what killed ones have left
-        publishing = Publishing(Loop(), network(wish(80, 8080), wish(53, 5353, protocol="udp")), "web")
+        publishing = Publishing(
+            Loop(), network(wish(80, 8080), wish(53, 5353, protocol="udp"), table=place.table), "web"
+        )
         found = [len(firewall.published(TAG))]
         publishing.open()
         found.append(len(firewall.published(TAG)))
         publishing.close()
         return [*found, len(firewall.published(TAG))]
 
-    assert place.lab.host.run(open_and_close) == [0, 4, 0]
+    assert place.lab.host.run(open_and_close) == ([0, 4, 0] if place.table else [0, 0, 0])
 
 
 @pytest.mark.parametrize("address", ["172.30.2.2", "fd00:30:2::2"])
@@ -159,7 +173,7 @@ def test_SN10_SN13_without_a_way_out_there_is_none(place: Place, address: str) -
 
 def test_SN12_services_of_the_hosts_loopback_are_not_reached(place: Place) -> None:
     lab = place.lab
-    with lab.host.running(_serve_loopback, 7000), lab.host.running(publish, network(wish(80, 8080))):
+    with lab.host.running(_serve_loopback, 7000), lab.host.running(publish, network(wish(80, 8080), table=place.table)):
         assert lab.host.run(ask, "127.0.0.1", 7000) == "secret"
         place.near.shell(
             "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip rule add pref 5 table local; ip rule del pref 0"
@@ -227,22 +241,22 @@ def _count_datagrams(ready: Callable[[], None], port: int) -> None:
             count += 1
 
 
-def test_the_table_goes_with_its_last_network(place: Place) -> None:
+def test_SN11_the_rules_go_with_their_network_and_the_rest_with_the_last(place: Place) -> None:
     def come_and_go() -> list[bool]:
-        firewall = NftablesFirewall()
         found = []
         for name in ("one", "two"):
-            firewall.add_network("wharf-other", _network(name))
-        found.append(firewall.has_network("wharf-other", _network("one")))
+            place.wall.add_network("wharf-other", _network(name))
+        found.append(place.wall.has_network("wharf-other", _network("one")))
         for name in ("one", "two"):
-            firewall.remove_network("wharf-other", _network(name))
-            found.append(firewall.has_network("wharf-other", _network("two")))
-        firewall.remove_network("wharf-other", _network("two"))
+            place.wall.remove_network("wharf-other", _network(name))
+            found.append(place.wall.has_network("wharf-other", _network("two")))
+        place.wall.remove_network("wharf-other", _network("two"))
         return found
 
+    rules = "nft list ruleset; iptables-legacy-save; ip6tables-legacy-save"
     assert place.lab.host.run(come_and_go) == [True, True, False]
-    assert "wharf-other" not in place.lab.host.shell("nft list ruleset")
-    assert TAG in place.lab.host.shell("nft list ruleset")
+    assert "wharf-other" not in place.lab.host.shell(rules)
+    assert TAG in place.lab.host.shell(rules)
 
 
 def _network(name: str) -> Network:
