@@ -60,7 +60,7 @@ class Track:
         if before is None or sample.cpu_ns < before.cpu_ns:  # first of all, or restarted
             return
         self.flows = _flows(before, sample)
-        self.points.append(_point(before, sample, self.flows))
+        self.points.append(_point(before, sample))
         self.total += 1
 
     def seed(self, history: Iterable[StatsSample]) -> None:
@@ -72,7 +72,6 @@ class Track:
                 older.add(sample)
         mine, last = list(self.points), self._before
         self.points = older.points
-        self.flows = self.flows or older.flows
         self.points.extend(mine)
         self.total = older.total + len(mine)
         self._before = last or older._before
@@ -91,7 +90,7 @@ def _flows(before: StatsSample, after: StatsSample) -> dict[str, tuple[float, fl
     return flows
 
 
-def _point(before: StatsSample, after: StatsSample, flows: dict[str, tuple[float, float]]) -> Point:
+def _point(before: StatsSample, after: StatsSample) -> Point:
     elapsed_s = (after.at_ns - before.at_ns) / 1e9
     return Point(
         at_ns=after.at_ns,
@@ -104,8 +103,8 @@ def _point(before: StatsSample, after: StatsSample, flows: dict[str, tuple[float
         write_rate=max(0.0, (after.write_bytes - before.write_bytes) / elapsed_s),
         pressure=after.pressure,
         oom_kills=after.oom_kills,
-        received_rate=sum(received for received, _sent in flows.values()),
-        sent_rate=sum(sent for _received, sent in flows.values()),
+        received_rate=max(0.0, (after.received_bytes - before.received_bytes) / elapsed_s),
+        sent_rate=max(0.0, (after.sent_bytes - before.sent_bytes) / elapsed_s),
     )
 
 

@@ -616,10 +616,11 @@ class EngineContainers:
 
         wanted = [self._records.get(key) for key in keys] if keys else self._records.all()
         found: dict[str, StatsSample] = {}
+        interfaces = processes.interface_counters(wanted)
         for container in wanted:
             sample = processes.newest_sample(self._roots, container)
             if sample:
-                found[container.id] = sample
+                found[container.id] = msgspec.structs.replace(sample, interfaces=interfaces.get(container.id, ()))
         return found
 
     def stats_history(self, key: str, since_ns: int = 0) -> Sequence[StatsSample]:

@@ -54,16 +54,7 @@ class EngineNetworks:
         if spec.name in PREDEFINED:
             raise WrongState(f"operation is not permitted on predefined {spec.name} network")
         check_network(spec)
-        return self._create(spec)
-
-    def _create(self, spec: NetworkSpec) -> Network:
-        network_id = os.urandom(32).hex()
-        with self._store.lock_pools():
-            with suppress(NotFound):
-                if self._store.find(spec.name).name == spec.name:
-                    raise AlreadyExists(f"network with name {spec.name} already exists")
-            network = self._chosen(spec, network_id)
-            self._store.publish(network)
+        network = self._publish(spec)
         if network.driver == "bridge":
             try:
                 self._joining.raise_network(network)
@@ -72,6 +63,16 @@ class EngineNetworks:
                     self._erase(network)
                 raise
         self._note(network, "create")
+        return network
+
+    def _publish(self, spec: NetworkSpec) -> Network:
+        network_id = os.urandom(32).hex()
+        with self._store.lock_pools():
+            with suppress(NotFound):
+                if self._store.find(spec.name).name == spec.name:
+                    raise AlreadyExists(f"network with name {spec.name} already exists")
+            network = self._chosen(spec, network_id)
+            self._store.publish(network)
         return network
 
     def _chosen(self, spec: NetworkSpec, network_id: str) -> Network:
@@ -107,13 +108,13 @@ class EngineNetworks:
         )
 
     def ensure(self, name: str) -> Network:
-        """One of the networks that are always there."""
+        """One of the networks that are always there; the first start on it makes its bridge."""
         try:
             return self._store.find(name)
         except NotFound:
             pass
         try:
-            return self._create(NetworkSpec(name=name, driver=name))
+            return self._publish(NetworkSpec(name=name, driver=name))
         except AlreadyExists:
             return self._store.find(name)  # somebody was faster
 

@@ -210,7 +210,8 @@ def _lead_to(udp: int, tcp: int) -> None:
     """Redirect port 53 of 127.0.0.11, in the namespace we are in. Raises: OSError."""
     table = Table(IPV4, _TABLE)
     address = socket.inet_aton(ADDRESS)
-    messages = [table.make(), table.chain("output", "nat", "output", nft.DESTINATION_NAT)]
+    # one that a killed monitor has made leads to sockets that are gone: it is made, taken away, and made anew
+    messages = [table.make(), table.delete(), table.make(), table.chain("output", "nat", "output", nft.DESTINATION_NAT)]
     for protocol, port in ((socket.IPPROTO_UDP, udp), (socket.IPPROTO_TCP, tcp)):
         messages.append(
             table.rule(

@@ -26,6 +26,7 @@ from core.linux.files import write_atomic
 from core.linux.netlink import Netlink
 from core.monitor import journal
 from core.monitor.loop import Loop
+from core.monitor.names import Names
 from core.monitor.outcome import StartFailed
 from core.monitor.publishing import Publishing
 
@@ -49,6 +50,7 @@ class Network:
         self._spec = spec
         self._loop = loop
         self._publishing: Publishing | None = None
+        self._names: Names | None = None
         self._network: dict[str, Any] = spec["network"]
         self._host: Netlink | None = None
         self._inside: Netlink | None = None
@@ -124,6 +126,7 @@ class Network:
             self._route()
         finally:
             self._return()
+        self._answer_names()
         checkpoint("network:joined")
 
     def resume(self, pidfd: int, ports: Sequence[dict[str, Any]]) -> list[str]:
@@ -136,16 +139,41 @@ class Network:
         except NetworkFailed:
             return []  # it has just ended
         self._return()
+        lost = []
         try:
             self._publish(ports)
         except StartFailed as error:
-            return [f"its ports are not published any more: {error}"]
-        return []
+            lost.append(f"its ports are not published any more: {error}")
+        try:
+            self._answer_names()
+        except NetworkFailed as error:
+            lost.append(str(error))
+        return lost
+
+    def _answer_names(self) -> None:
+        """At 127.0.0.11 in its namespace, if any of its networks has names. Raises: NetworkFailed."""
+        if not self._network.get("resolver"):
+            if self._names:
+                self._names.close()
+                self._names = None
+        elif self._names:
+            self._names.update(self._network)
+        else:
+            names = Names(self._loop, self._network)
+            try:
+                names.open(self._namespace)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise NetworkFailed(f"names can't be answered in its namespace: {reason}") from error
+            self._names = names
 
     def leave(self) -> None:
         """Nothing answers to its addresses any more, whoever may still be in the namespace."""
         if self._inside is None:
             return
+        if self._names:
+            self._names.close()
+            self._names = None
         for each in self._endpoints:
             self._silence(each)
         self._close()
@@ -192,6 +220,7 @@ class Network:
             self._return()
         self._network["resolver"] = resolver
         self._redirect()
+        self._answer_names()
         self._note(endpoint, "connect")
 
     def disconnect(self, network_id: str, resolver: dict[str, Any] | None) -> bool:
@@ -206,6 +235,7 @@ class Network:
         self._route()
         self._network["resolver"] = resolver
         self._redirect()
+        self._answer_names()
         self._give_back(each)
         self._note(each, "disconnect")
         return True
@@ -296,7 +326,7 @@ class Network:
         if link is None:
             raise OSError(errno.ENODEV, f"{each['link']} is not there")
         if each["driver"] == "macvlan":
-            request = netlink.new_macvlan(
+            macvlan = netlink.new_macvlan(
                 endpoint["interface"],
                 parent=link.number,
                 namespace=self._namespace,
@@ -304,22 +334,23 @@ class Network:
                 mtu=each["mtu"],
                 mac=endpoint["mac"],
             )
-        else:
-            request = netlink.new_veth(
-                endpoint["host_interface"],
-                endpoint["interface"],
-                namespace=self._namespace,
-                master=link.number,
-                mtu=each["mtu"],
-                mac=endpoint["mac"],
-            )
+            self._host.ask(macvlan)
+            return
+        veth = netlink.new_veth(
+            endpoint["host_interface"],
+            endpoint["interface"],
+            namespace=self._namespace,
+            master=link.number,
+            mtu=each["mtu"],
+            mac=endpoint["mac"],
+        )
         deadline = time.monotonic() + _GONE_S
         while True:
             try:
-                self._host.ask(request)
+                self._host.ask(veth, netlink.set_alias(endpoint["host_interface"], self._spec["id"]))
                 break
             except OSError as error:
-                if error.errno != errno.EEXIST or not endpoint.get("host_interface") or time.monotonic() > deadline:
+                if error.errno != errno.EEXIST or time.monotonic() > deadline:
                     raise
             self._delete(endpoint["host_interface"])  # an earlier run's, whose namespace is not cleared away yet
         if each.get("is_isolated") and (end := self._host.link(endpoint["host_interface"])):

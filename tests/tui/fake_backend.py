@@ -223,6 +223,8 @@ class FakeBackend:
             interfaces=(
                 InterfaceCounters(name="eth0", received_bytes=int(seconds * 1200), sent_bytes=int(seconds * 9800)),
             ),
+            received_bytes=int(seconds * 1200),
+            sent_bytes=int(seconds * 9800),
             read_bytes=int(seconds * 1000),
             write_bytes=int(seconds * 5000),
             pressure=Pressure(1.5, 0.0, 0.2),
