@@ -190,6 +190,12 @@ class Containers(Protocol):
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file of its root."""
 
+    def write_file(self, key: str, path: str, data: bytes) -> None:
+        """Replace the content of a regular file of its root; owner and mode stay."""
+
+    def remove_path(self, key: str, path: str) -> None:
+        """Delete a file of its root, or a directory with all that is in it."""
+
     def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
         """Its whole root as one tar."""
 
@@ -266,12 +272,28 @@ class Images(Protocol):
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file of its tree."""
 
+    def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
+        """A tar of a file or tree of it; its top entry is the path's last name."""
+
 
 class Volumes(Protocol):
     """Everything that can be done to volumes."""
 
-    def create(self, name: str = "", *, labels: dict[str, str] | None = None, driver: str = "local") -> Volume:
-        """Make one, or return the one of that name; an empty name makes an anonymous one."""
+    def create(
+        self,
+        name: str = "",
+        *,
+        labels: dict[str, str] | None = None,
+        driver: str = "local",
+        options: dict[str, str] | None = None,
+    ) -> Volume:
+        """Make one, or return the one of that name; an empty name makes an anonymous one.
+
+        Args: options: type, device and o: what is mounted in its place; see core.model.volume_options.
+        """
+
+    def update(self, name: str, *, add_labels: dict[str, str], remove_labels: Sequence[str] = ()) -> Volume:
+        """Change its labels, and nothing else."""
 
     def list(self, *, sizes: bool = False) -> Sequence[Volume]:
         """Sorted by name."""
@@ -290,6 +312,24 @@ class Volumes(Protocol):
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file inside it."""
+
+    def write_file(self, name: str, path: str, data: bytes) -> None:
+        """Replace the content of a regular file inside it; owner and mode stay."""
+
+    def remove_path(self, name: str, path: str) -> None:
+        """Delete a file inside it, or a directory with all that is in it."""
+
+    def copy_out(self, name: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
+        """A tar of a file or tree inside it; its top entry is the path's last name."""
+
+    def copy_in(self, name: str, path: str, tar: Iterable[bytes], *, archive: bool = False) -> None:
+        """Unpack a tar into an existing directory of it; `archive` keeps uid and gid."""
+
+    def export(self, name: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """All of it as one tar, owners and attributes included."""
+
+    def import_tar(self, name: str, source: BinaryIO, report: Report, cancel: CancelToken) -> None:
+        """Unpack a tar, plain, gzip or zstd, over what is there."""
 
 
 class Networks(Protocol):

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
-
 from app.commands.definition import Command, Invocation
 from app.commands.flags import flag, refused
 from app.commands.images import parse_name
-from app.commands.outfile import output_file
+from app.commands.outfile import input_file, output_file
 from app.commands.progress import ProgressLine
 from core.about import NAME, STARTER_IMAGE
 from core.backend import CommitWish
-from core.errors import InvalidInput, wrapped
+from core.errors import InvalidInput
 
 _PLATFORM = refused("--platform string", "an image has one platform in this version")
 _CHANGE = flag("-c, --change list", "Apply Dockerfile instruction to the created image")
-
-
-@contextmanager
-def _input_file(path: str, invocation: Invocation) -> Iterator[BinaryIO]:
-    """A file to read from, or the input where the path is empty or `-`."""
-    if path in ("", "-"):
-        yield invocation.io.read_all()
-        return
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - closed below; only opening is to be explained
-    except OSError as error:
-        raise wrapped(error, "open", path) from None
-    with file:
-        yield file
 
 
 def _load(invocation: Invocation) -> int:
@@ -39,7 +21,7 @@ def _load(invocation: Invocation) -> int:
     if not path and io.stdin_is_tty:
         raise InvalidInput("requested load from stdin, but stdin is a terminal", hint="use -i FILE or < FILE")
     with (
-        _input_file(path, invocation) as source,
+        input_file(path, invocation) as source,
         ProgressLine(io, quiet=flags.truth("quiet")) as progress,
     ):
         loaded = invocation.backend.images.load(source, progress.report, io.cancel)
@@ -66,7 +48,7 @@ def _import(invocation: Invocation) -> int:
         parse_name(reference)
     if path.startswith(("http://", "https://")):
         raise InvalidInput("importing from a URL is not available yet", hint=f"fetch it: curl -L {path} | … import -")
-    with _input_file(path, invocation) as source, ProgressLine(invocation.io) as progress:
+    with input_file(path, invocation) as source, ProgressLine(invocation.io) as progress:
         image = invocation.backend.images.import_tar(
             source,
             reference,

@@ -184,6 +184,8 @@ def _mount(mount: Mount) -> Document:
     document |= {"Source": mount.source, "Destination": mount.target}
     if is_volume:
         document["Driver"] = "local"
+    if mount.kind == "image":
+        document["Name"] = mount.name
     document |= {
         "Mode": "ro" if mount.read_only else "",
         "RW": not mount.read_only,

@@ -144,11 +144,15 @@ def _mount(mount: MountSpec) -> Document:
         bind[key[mount.recursive]] = True
     if bind:
         document["BindOptions"] = bind
-    if mount.no_copy or mount.labels:
+    if mount.no_copy or mount.labels or mount.volume_options or (mount.kind == "volume" and mount.subpath):
         document["VolumeOptions"] = {
             **({"NoCopy": True} if mount.no_copy else {}),
             **({"Labels": OpenMap(mount.labels)} if mount.labels else {}),
+            **({"Subpath": mount.subpath} if mount.subpath else {}),
+            **({"DriverConfig": {"Options": OpenMap(mount.volume_options)}} if mount.volume_options else {}),
         }
+    if mount.kind == "image" and mount.subpath:
+        document["ImageOptions"] = {"Subpath": mount.subpath}
     if mount.kind == "tmpfs" and mount.options:
         words = dict(option.partition("=")[::2] for option in mount.options)
         document["TmpfsOptions"] = {

@@ -1,4 +1,4 @@
-"""A file that a command writes: complete under its name, or not there at all."""
+"""Files that a command writes, complete under their names or not there at all, and those that it reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from app.commands.definition import Invocation
 from app.commands.io import Io
 from core.errors import InvalidInput, NoSpace, wrapped
 
@@ -51,3 +52,17 @@ def output_file(path: str, io: Io) -> Iterator[BinaryIO]:
         raise NoSpace(f"write {path}: no space left on device", hint=error.hint) from error
     except OSError as error:
         raise wrapped(error, "write", path) from error
+
+
+@contextmanager
+def input_file(path: str, invocation: Invocation) -> Iterator[BinaryIO]:
+    """A file to read from, or the input where the path is empty or `-`."""
+    if path in ("", "-"):
+        yield invocation.io.read_all()
+        return
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed below; only opening is to be explained
+    except OSError as error:
+        raise wrapped(error, "open", path) from None
+    with file:
+        yield file

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from app.commands.definition import Command, Invocation
-from app.commands.filters import check_filter, read_filters
+from app.commands.filters import check_filter, read_filters, read_truth
 from app.commands.flags import Flag, flag
 from app.commands.images import removed_lines
 from app.format import human_size, parse_moment
@@ -117,8 +117,8 @@ def _prune_networks(invocation: Invocation) -> int:
 
 
 def _prune_volumes(invocation: Invocation) -> int:
-    filters = read_filters(invocation.flags.many("filter"), _LABELS)
-    everything = invocation.flags.truth("all")
+    filters = read_filters(invocation.flags.many("filter"), (*_LABELS, "all"))
+    everything = invocation.flags.truth("all") or read_truth("all", filters.get("all", ())) or False
     kind = "all local volumes" if everything else "anonymous local volumes"
     return _carry_out(
         invocation,

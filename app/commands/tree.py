@@ -143,13 +143,17 @@ GROUPS = {
     "volume": Group(
         "Manage volumes",
         {
+            "backup": "volume:BACKUP",
             "create": "volume:CREATE",
+            "export": "volume:EXPORT",
+            "import": "volume:IMPORT",
             "inspect": "inspect:VOLUME_INSPECT",
             "ls": "volume:LS",
             "list": "volume:LS",
             "prune": "prune:VOLUMES",
             "rm": "volume:RM",
             "remove": "volume:RM",
+            "update": "volume:UPDATE",
         },
     ),
 }

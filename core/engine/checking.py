@@ -13,7 +13,7 @@ from core.model.container import Container, ContainerSpec
 from core.model.health import check_health
 from core.model.isolation import check_namespaces, joined_container
 from core.model.limits import Limits, check_limits, limit_warnings, parse_cpuset
-from core.model.mounts import Mount, MountSpec
+from core.model.mounts import Mount, MountSpec, clean_subpath
 from core.model.networking import (
     check_networking,
     parse_dns_option,
@@ -25,6 +25,7 @@ from core.model.protection import Protection, read_protection
 from core.model.security import parse_capability
 from core.model.signals import parse_signal
 from core.model.sysctls import check_sysctls
+from core.model.volume_options import read_volume_device
 
 Find = Callable[[str], Container]
 _LONGEST_HOSTNAME = 63
@@ -92,6 +93,10 @@ def _check_mount(mount: MountSpec) -> None:
         )
     if os.path.normpath(mount.target) == "/":
         raise InvalidSpec("invalid specification: destination can't be '/'", hint="name a directory below it")
+    clean_subpath(mount.subpath)
+    read_volume_device(mount.volume_options)
+    if mount.kind == "image" and not mount.source:
+        raise InvalidSpec('invalid mount config for type "image": field Source must not be empty', hint="name an image")
     if mount.kind == "bind" and not mount.source.startswith("/"):
         raise InvalidSpec(f"invalid bind source: {mount.source!r} is not an absolute path", hint="begin it with /")
 
@@ -197,7 +202,7 @@ def _settled(spec: ContainerSpec, find: Find) -> ContainerSpec:
     for wish in spec.volumes_from:
         key, read_only = read_volumes_from(wish)
         for mount in find(key).config.mounts:
-            if mount.kind != "tmpfs" and mount.target not in targets:
+            if mount.kind not in ("tmpfs", "image") and mount.target not in targets:
                 targets.add(mount.target)
                 mounts.append(_again(mount, read_only))
     return msgspec.structs.replace(spec, mounts=tuple(mounts))
@@ -230,5 +235,6 @@ def _again(mount: Mount, read_only: bool | None) -> MountSpec:
         propagation=mount.propagation,
         create_source=mount.create_source,
         recursive=mount.recursive,
+        subpath=mount.subpath,
         given_by="--volumes-from",
     )

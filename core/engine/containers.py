@@ -675,6 +675,20 @@ class EngineContainers:
         with self.held(key, pause=False) as held:
             return files.read_file(self._roots, held.tree, path, offset, length)
 
+    def write_file(self, key: str, path: str, data: bytes) -> None:
+        """Replace the content of a file of its root."""
+        from core.engine import files
+
+        with self.held(key, pause=False) as held:
+            files.write_file(self._roots, held.tree, path, data)
+
+    def remove_path(self, key: str, path: str) -> None:
+        """Delete a file or tree of its root."""
+        from core.engine import files
+
+        with self.held(key, pause=False) as held:
+            files.remove_path(self._roots, held.tree, path)
+
     def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
         """Its whole root as one tar."""
         from core.engine import files
@@ -721,6 +735,7 @@ class EngineContainers:
             pid=container.state.pid if isinstance(container.state, Running) else None,
             mounts=container.config.mounts,
             remapped=container.config.spec.namespaces.user == REMAP,
+            read_only=container.config.spec.read_only,
         )
 
     def _running(self, key: str, doing: str) -> Container:

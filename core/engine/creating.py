@@ -17,6 +17,7 @@ from core.model.isolation import joined_container
 from core.model.log_drivers import LogConfig, check_log
 from core.model.merge import merge
 from core.model.mounts import Mount, MountSpec
+from core.model.volume_options import read_volume_device
 from core.state import journal
 from core.state.leases import Lease
 from core.state.paths import Roots
@@ -53,7 +54,12 @@ def create(
         made: list[str] = []
         try:
             with records.building(container_id) as hidden:
-                mounts = tuple(_mount(roots, volumes, lease, mount, image.layers, made) for mount in merged.mounts)
+                mounts = tuple(
+                    _image_mount(images, lease, mount)
+                    if mount.kind == "image"
+                    else _mount(roots, volumes, lease, mount, image.layers, made)
+                    for mount in merged.mounts
+                )
                 config = ContainerConfig(
                     id=container_id,
                     created_ns=time.time_ns(),
@@ -116,10 +122,10 @@ def _mount(
             recursive=wish.recursive,
         )
     existed = bool(wish.source) and volumes.exists(wish.source)
-    volume = volumes.create(wish.source, labels=wish.labels, lease=lease)
+    volume = volumes.create(wish.source, labels=wish.labels, options=wish.volume_options, lease=lease)
     if not existed:
         made.append(volume.name)
-    if not wish.no_copy:
+    if not wish.no_copy and not wish.subpath:
         volumes.copy_up(layers, wish.target, volume.name)
     return Mount(
         kind="volume",
@@ -129,4 +135,21 @@ def _mount(
         read_only=wish.read_only,
         anonymous=not wish.source,
         no_copy=wish.no_copy,
+        subpath=wish.subpath,
+        device=read_volume_device(volume.options),
+    )
+
+
+def _image_mount(images: EngineImages, lease: Lease, wish: MountSpec) -> Mount:
+    """Another image, to be read at its target."""
+    image_id = images.resolve(wish.source)
+    lease.add(f"image {image_id}")
+    return Mount(
+        kind="image",
+        name=wish.source,
+        source=image_id,
+        target=wish.target,
+        read_only=True,
+        subpath=wish.subpath,
+        layers=images.find(image_id).layers,
     )

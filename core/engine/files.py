@@ -16,7 +16,7 @@ from typing import Any
 
 from core.backend import PathStat
 from core.engine.tree import Tree
-from core.errors import InvalidInput, NotFound, wrapped
+from core.errors import Denied, InvalidInput, NotFound, wrapped
 from core.model.container import Change
 from core.model.mounts import Mount
 from core.model.progress import CancelToken, Progress, Report
@@ -33,9 +33,9 @@ _O_PLACE = os.O_PATH | os.O_CLOEXEC
 def changes(roots: Roots, tree: Tree) -> Sequence[Change]:
     """What differs from the image, sorted by path. Its lock is not needed: only the upper directory is read."""
     with ExitStack() as held:
-        upper = _opened(held, tree.directory / "upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        upper = opened(held, tree.directory / "upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         view = _lowers_view(overlay.overlay_lowers(roots, tree.layers))
-        found: list[list[str]] = _ask("changes", {"view": view, "upper": upper}, [upper], tree.what)
+        found: list[list[str]] = ask("changes", {"view": view, "upper": upper}, [upper], tree.what)
     return tuple(Change(path=path, kind=kind) for kind, path in found)
 
 
@@ -52,14 +52,14 @@ def layer_tar(roots: Roots, tree: Tree, cancel: CancelToken) -> Iterator[bytes]:
         "upper": str(tree.directory / "upper"),
         "root_attributes": [there.st_mode, there.st_uid, there.st_gid] if there else [stat.S_IFDIR | 0o755, 0, 0],
     }
-    yield from _stream("pack-layer", request, (), tree.what, cancel)
+    yield from stream("pack-layer", request, (), tree.what, cancel)
 
 
 def export(roots: Roots, tree: Tree, report: Report, cancel: CancelToken) -> Iterator[bytes]:
     """The whole root as one tar, without what is mounted on it."""
     done = 0
     with _view(roots, tree, writable=False) as (view, descriptors):
-        for piece in _stream("export", {"view": view}, descriptors, tree.what, cancel):
+        for piece in stream("export", {"view": view}, descriptors, tree.what, cancel):
             done += len(piece)
             report(Progress(what=f"exporting {tree.what}", done_bytes=done))
             yield piece
@@ -68,7 +68,7 @@ def export(roots: Roots, tree: Tree, report: Report, cancel: CancelToken) -> Ite
 def stat_path(roots: Roots, tree: Tree, path: str) -> PathStat:
     """What lies at a path; a link is not followed. Raises: NotFound."""
     with _view(roots, tree, writable=False) as (view, descriptors):
-        found = _ask("stat", {"view": view, "path": path}, descriptors, tree.what)
+        found = ask("stat", {"view": view, "path": path}, descriptors, tree.what)
     return PathStat(
         name=found["name"],
         size_bytes=found["size"],
@@ -81,53 +81,110 @@ def stat_path(roots: Roots, tree: Tree, path: str) -> PathStat:
 def copy_out(roots: Roots, tree: Tree, path: str, cancel: CancelToken) -> Iterator[bytes]:
     """A tar of a file or tree; its top entry is the path's last name. Raises: NotFound, with the first piece."""
     with _view(roots, tree, writable=False) as (view, descriptors):
-        yield from _stream("copy-out", {"view": view, "path": path}, descriptors, tree.what, cancel)
+        yield from stream("copy-out", {"view": view, "path": path}, descriptors, tree.what, cancel)
 
 
 def copy_in(
     roots: Roots, tree: Tree, path: str, tar: Iterable[bytes], *, archive: bool, limits: Limits = DEFAULT_LIMITS
 ) -> None:
-    """Unpack a plain tar into an existing directory; `archive` keeps uid and gid, else root gets all."""
-    with _view(roots, tree, writable=True) as (view, descriptors):
-        request = {
-            "view": view,
-            "path": path,
-            "owners": archive,
-            "limits": limits_argument(limits),
-            "input": "pipe",
-        }
-        with Worker("copy-in", request, descriptors=descriptors, stdin="pipe") as worker:
-            for piece in tar:
-                if not worker.feed(piece):
-                    break
-            worker.end_input()
-            worker.finish(what=tree.what)
+    """Unpack a plain tar into an existing directory; `archive` keeps uid and gid, else root gets all.
+
+    Raises: Denied: what lies there is to be read only, in docker's words.
+    """
+    with _view(roots, tree, writable=not tree.read_only) as (view, descriptors), _in_dockers_words(tree, path):
+        copy_in_view(view, descriptors, path, tar, archive=archive, what=tree.what, limits=limits)
+
+
+def copy_in_view(
+    view: dict[str, Any],
+    descriptors: Sequence[int],
+    path: str,
+    tar: Iterable[bytes],
+    *,
+    archive: bool,
+    what: str,
+    limits: Limits = DEFAULT_LIMITS,
+    strict_end: bool = False,
+) -> None:
+    """Feed a tar to a worker that unpacks it; with strict_end, one without its end mark is truncated."""
+    request = {
+        "view": view,
+        "path": path,
+        "owners": archive,
+        "limits": limits_argument(limits),
+        "input": "pipe",
+        "strict_end": strict_end,
+    }
+    with Worker("copy-in", request, descriptors=descriptors, stdin="pipe") as worker:
+        for piece in tar:
+            if not worker.feed(piece):
+                break
+        worker.end_input()
+        worker.finish(what=what)
+
+
+@contextmanager
+def _in_dockers_words(tree: Tree, path: str) -> Iterator[None]:
+    try:
+        yield
+    except Denied as error:
+        if "read-only" not in error.message:
+            raise
+        below = os.path.normpath("/" + path.lstrip("/"))
+        is_mounted = any(below == m.target or below.startswith(m.target + "/") for m in tree.mounts if m.read_only)
+        what = "mounted volume" if is_mounted else "container rootfs"
+        raise Denied(f"{what} is marked read-only", hint="copy to a place that the container may write to") from error
+
+
+def write_file(roots: Roots, tree: Tree, path: str, data: bytes) -> None:
+    """Replace the content of a regular file that is there; owner, mode and second names stay."""
+    with (
+        _view(roots, tree, writable=not tree.read_only) as (view, descriptors),
+        open(os.memfd_create("content"), "w+b") as content,
+        _in_dockers_words(tree, path),
+    ):
+        content.write(data)
+        content.flush()
+        request = {"view": view, "path": path, "content": content.fileno()}
+        ask("write", request, [*descriptors, content.fileno()], tree.what)
+
+
+def remove_path(roots: Roots, tree: Tree, path: str) -> None:
+    """Delete a file, or a directory with all that is in it."""
+    with _view(roots, tree, writable=not tree.read_only) as (view, descriptors), _in_dockers_words(tree, path):
+        ask("remove", {"view": view, "path": path}, descriptors, tree.what)
 
 
 def list_dir(roots: Roots, tree: Tree, path: str) -> Sequence[FileEntry]:
     """A directory, names sorted."""
     with _view(roots, tree, writable=False) as (view, descriptors):
-        return file_entries(_ask("list", {"view": view, "path": path}, descriptors, tree.what))
+        return file_entries(ask("list", {"view": view, "path": path}, descriptors, tree.what))
 
 
 def read_file(roots: Roots, tree: Tree, path: str, offset: int, length: int) -> bytes:
     """Part of a regular file, at most 4 MiB a call."""
     with _view(roots, tree, writable=False) as (view, descriptors):
         request = {"view": view, "path": path, "offset": offset, "length": length}
-        return base64.b64decode(_ask("read", request, descriptors, tree.what))
+        return base64.b64decode(ask("read", request, descriptors, tree.what))
 
 
 def list_image_dir(roots: Roots, layers: Sequence[str], path: str, what: str) -> Sequence[FileEntry]:
     """A directory of an image."""
     view = _lowers_view(overlay.image_lowers(roots, layers))
-    return file_entries(_ask("list", {"view": view, "path": path}, (), what))
+    return file_entries(ask("list", {"view": view, "path": path}, (), what))
 
 
 def read_image_file(roots: Roots, layers: Sequence[str], path: str, offset: int, length: int, what: str) -> bytes:
     """Part of a file of an image."""
     view = _lowers_view(overlay.image_lowers(roots, layers))
     request = {"view": view, "path": path, "offset": offset, "length": length}
-    return base64.b64decode(_ask("read", request, (), what))
+    return base64.b64decode(ask("read", request, (), what))
+
+
+def copy_image_out(roots: Roots, layers: Sequence[str], path: str, what: str, cancel: CancelToken) -> Iterator[bytes]:
+    """A tar of a file or tree of an image."""
+    view = _lowers_view(overlay.image_lowers(roots, layers))
+    yield from stream("copy-out", {"view": view, "path": path}, (), what, cancel)
 
 
 def copy_image_tree(roots: Roots, layers: Sequence[str], path: str, directory: Path, what: str) -> bool:
@@ -141,7 +198,7 @@ def copy_image_tree(roots: Roots, layers: Sequence[str], path: str, directory: P
     if not _has_directory(view, path, what):
         return False
     with ExitStack() as held:
-        target = _opened(held, directory)
+        target = opened(held, directory)
         read_end, write_end = os.pipe()
         packer = Worker("copy-out", {"view": view, "path": f"{path}/."}, stdout=write_end)
         os.close(write_end)
@@ -163,7 +220,7 @@ def copy_image_tree(roots: Roots, layers: Sequence[str], path: str, directory: P
 
 def _has_directory(view: dict[str, Any], path: str, what: str) -> bool:
     try:
-        _ask("list", {"view": view, "path": path}, (), what)
+        ask("list", {"view": view, "path": path}, (), what)
     except (NotFound, InvalidInput):
         return False
     return True
@@ -191,11 +248,11 @@ def _view(roots: Roots, tree: Tree, *, writable: bool) -> Iterator[tuple[dict[st
     """The container's root as a request carries it, with the descriptors it mentions."""
     with ExitStack() as held:
         if tree.pid is not None:
-            namespace = _opened(held, Path(f"/proc/{tree.pid}/ns/mnt"), os.O_RDONLY | os.O_CLOEXEC)
+            namespace = opened(held, Path(f"/proc/{tree.pid}/ns/mnt"), os.O_RDONLY | os.O_CLOEXEC)
             if not tree.remapped:
                 yield {"namespace": namespace}, [namespace]
                 return
-            users = _opened(held, Path(f"/proc/{tree.pid}/ns/user"), os.O_RDONLY | os.O_CLOEXEC)
+            users = opened(held, Path(f"/proc/{tree.pid}/ns/user"), os.O_RDONLY | os.O_CLOEXEC)
             yield {"namespace": namespace, "users": users}, [namespace, users]
             return
         overlay.ensure_init_layer(roots, tree.layers)
@@ -205,30 +262,43 @@ def _view(roots: Roots, tree: Tree, *, writable: bool) -> Iterator[tuple[dict[st
             view = {**_lowers_view(lowers), "upper": str(upper), "work": str(tree.directory / "work")}
         else:
             view = _lowers_view([upper, *lowers])
-        view["binds"] = _binds(held, tree.mounts)
-        yield view, [bind["source"] for bind in view["binds"]]
+        view["binds"] = _binds(held, roots, tree.mounts)
+        yield view, [bind["source"] for bind in view["binds"] if "source" in bind]
 
 
 def _lowers_view(lowers: Sequence[Path]) -> dict[str, Any]:
     return {"lowers": [str(path) for path in lowers]}
 
 
-def _binds(held: ExitStack, mounts: Sequence[Mount]) -> list[dict[str, Any]]:
-    """Binds and volumes that exist, shallow targets first; a tmpfs of a stopped container is gone."""
+def _binds(held: ExitStack, roots: Roots, mounts: Sequence[Mount]) -> list[dict[str, Any]]:
+    """Binds, volumes and images that are there, shallow targets first; what lies in memory is gone with the process."""
     binds: list[dict[str, Any]] = []
     for mount in sorted(mounts, key=lambda mount: mount.target.count("/")):
-        if mount.kind == "tmpfs" or not mount.source:
+        bind: dict[str, Any] = {"target": mount.target, "read_only": mount.read_only, "subpath": mount.subpath}
+        device = mount.device
+        if mount.kind == "image":
+            bind["lowers"] = [str(path) for path in overlay.image_lowers(roots, mount.layers)]
+        elif device is not None and device.kind == "filesystem":
+            from core.engine.special_mounts import resolved_words
+
+            words = resolved_words(device)
+            bind["device"] = {"source": device.device, "fstype": device.fstype, "words": words, "place": mount.source}
+        elif mount.kind == "tmpfs" or (device is not None and device.kind == "memory"):
             continue
-        try:
-            source = os.open(mount.source, _O_PLACE)
-        except OSError:
-            continue  # gone from the host; start says so, cp shows what lies beneath
-        held.callback(os.close, source)
-        binds.append({"source": source, "target": mount.target, "read_only": mount.read_only})
+        else:
+            source = device.device if device is not None else mount.source
+            try:
+                bind["source"] = os.open(source, _O_PLACE)
+            except OSError:
+                continue  # gone from the host; start says so, cp shows what lies beneath
+            held.callback(os.close, bind["source"])
+            bind["read_only"] = mount.read_only or (device is not None and device.is_read_only)
+        binds.append(bind)
     return binds
 
 
-def _opened(held: ExitStack, path: Path, flags: int = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) -> int:
+def opened(held: ExitStack, path: Path, flags: int = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) -> int:
+    """A descriptor that is closed with the others that are held."""
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
@@ -237,12 +307,13 @@ def _opened(held: ExitStack, path: Path, flags: int = os.O_PATH | os.O_DIRECTORY
     return descriptor
 
 
-def _ask(operation: str, request: dict[str, Any], descriptors: Sequence[int], what: str) -> Any:
+def ask(operation: str, request: dict[str, Any], descriptors: Sequence[int], what: str) -> Any:
+    """A worker's answer. Raises: EngineError: its fault."""
     with Worker(operation, request, descriptors=descriptors) as worker:
         return worker.finish(what=what)
 
 
-def _stream(
+def stream(
     operation: str, request: dict[str, Any], descriptors: Sequence[int], what: str, cancel: CancelToken
 ) -> Iterator[bytes]:
     """A worker's stdout; its fault is raised where the stream ends, and nothing of it may be kept then."""

@@ -154,7 +154,7 @@ class ImageRemoval:
                 keep.blobs.add(layer.blob)
                 keep.layers.add(layer.chain_id)
         for container in self._containers.all():
-            for chain in container.config.layers:
+            for chain in (*container.config.layers, *(c for mount in container.config.mounts for c in mount.layers)):
                 keep.layers.add(chain)
                 with suppress(NotFound):  # gone already: then nothing says any more which blob it was
                     keep.blobs.add(read_layer(self._roots, chain).blob)  # commit and save need it

@@ -30,8 +30,10 @@ class ContainerView(Protocol):
 
 
 def users_by_image(containers: ContainerView) -> dict[str, list[Container]]:
-    """Containers by the id of the image they were made from."""
+    """Containers by the id of the images they were made from, or mount."""
     users: dict[str, list[Container]] = {}
     for container in containers.all():
-        users.setdefault(container.config.image_id, []).append(container)
+        mounted = {mount.source for mount in container.config.mounts if mount.kind == "image"}
+        for image_id in {container.config.image_id} | mounted:
+            users.setdefault(image_id, []).append(container)
     return users

@@ -26,6 +26,7 @@ from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.reference import parse_reference
 from core.model.volume import FileEntry
 from core.state import journal
+from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage import gc
 from core.storage.blobs import read_blob
@@ -261,3 +262,12 @@ class EngineImages:
         record = self._store.get(self._store.resolve(key))
         layers = [layer.chain_id for layer in record.layers]
         return read_image_file(self._roots, layers, path, offset, length, f"image {key}")
+
+    def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
+        """A tar of a file or tree of it."""
+        from core.engine.files import copy_image_out
+
+        image_id = self._store.resolve(key)
+        with Lease(self._roots.leases, f"image {image_id}"):
+            layers = [layer.chain_id for layer in self._store.get(image_id).layers]
+            yield from copy_image_out(self._roots, layers, path, f"image {key}", cancel or CancelToken())

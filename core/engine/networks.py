@@ -17,12 +17,12 @@ import msgspec
 from core.engine import name_files
 from core.engine.joining import Joining, replaced, wishes_of
 from core.engine.records import ContainerRecords
-from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound, Unsupported, WrongState
+from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound, WrongState
 from core.linux.checkpoints import checkpoint
 from core.model.container import Container, ContainerSpec, Restarting, Running
 from core.model.isolation import joined_container
 from core.model.network import HOST, NONE, PREDEFINED, EndpointWish, Network, NetworkSpec, PathStep, Subnet
-from core.model.ports import PortWish
+from core.model.ports import PROTOCOLS, PortWish
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.sandbox import SandboxEndpoint, SandboxNetwork, SandboxResolver
 from core.network import bridge
@@ -199,7 +199,12 @@ class EngineNetworks:
 
     def trace(self, container: str, port: int, protocol: str = "tcp") -> Sequence[PathStep]:
         """Why can't I reach it: each step of the way to a container's port, tried, in order."""
-        raise Unsupported("tracing is not part of this version")
+        from core.network import trace
+
+        if protocol not in PROTOCOLS or not 0 < port < 65536:
+            raise InvalidInput(f"invalid port: {port}/{protocol}", hint="write for example 80 or 53/udp")
+        found = self._records.get(container)
+        return trace.trace(found, port, protocol, self._store.all(), self._joining.wall, self._roots.tag)
 
     # ── containers on networks ─────────────────────────────────────────────────────────────────
 

@@ -88,7 +88,7 @@ def build_sandbox(
         upper=str(directory / "upper"),
         work=str(directory / "work"),
         read_only=spec.read_only,
-        mounts=(*_own_mounts(names_directory), *(_sandbox_mount(mount) for mount in config.mounts)),
+        mounts=(*_own_mounts(names_directory), *(_sandbox_mount(roots, mount) for mount in config.mounts)),
         privileged=spec.privileged,
         bounding=bounding,
         masked_paths=() if is_open else (*MASKED_PATHS, *map(str, throttles)),
@@ -140,9 +140,13 @@ def _own_mounts(directory: Path) -> tuple[SandboxMount, ...]:
     )
 
 
-def _sandbox_mount(mount: Mount) -> SandboxMount:
+def _sandbox_mount(roots: Roots, mount: Mount) -> SandboxMount:
     if mount.kind == "bind":
         _require_source(mount)
+    if mount.device is not None or mount.kind == "image" or mount.propagation:
+        from core.engine.special_mounts import special_mount
+
+        return special_mount(roots, mount)
     return SandboxMount(
         kind="tmpfs" if mount.kind == "tmpfs" else "bind",
         source=mount.source,
@@ -152,6 +156,7 @@ def _sandbox_mount(mount: Mount) -> SandboxMount:
         propagation=mount.propagation,
         recursive=mount.recursive,
         is_ours=mount.kind == "volume",
+        subpath=mount.subpath,
     )
 
 

@@ -26,3 +26,5 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     remapped: bool = False
     """It has a user namespace: its owners are those that this namespace shows."""
     mounts: tuple[Mount, ...] = ()
+    read_only: bool = False
+    """Its root is not to be written to."""

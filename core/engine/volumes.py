@@ -13,11 +13,11 @@ container that will mount it holds a lease on `volume <name>` until the containe
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import time_ns
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
@@ -26,8 +26,10 @@ from core.linux.files import sync_directory
 from core.linux.remove import remove_tree
 from core.model.container import Container
 from core.model.ids import NAME_RULE, is_name
+from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.volume import FileEntry, Volume
+from core.model.volume_options import read_volume_device
 from core.state import journal
 from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease, live_holds
@@ -37,6 +39,9 @@ from core.state.trash import discard
 from core.storage.gc import INGEST
 from core.storage.layers import remove_directory
 from core.storage.usage import tree_bytes
+
+if TYPE_CHECKING:
+    from core.engine.volume_files import VolumeFiles
 
 POPULATING = "POPULATING"
 _COPY_S = 600.0
@@ -71,11 +76,12 @@ class EngineVolumes:
         *,
         labels: dict[str, str] | None = None,
         driver: str = "local",
+        options: dict[str, str] | None = None,
         lease: Lease | None = None,
     ) -> Volume:
         """Make one, or return the one of that name; an empty name makes an anonymous one.
 
-        Args: lease: holds the volume from before it can be seen.
+        Args: options: see core.model.volume_options. lease: holds the volume from before it can be seen.
         """
         if driver != "local":
             raise Unsupported(
@@ -84,9 +90,15 @@ class EngineVolumes:
         anonymous = not name
         name = name or os.urandom(32).hex()
         _check_name(name)
+        try:
+            read_volume_device(options or {})
+        except EngineError as error:
+            raise type(error)(f"create {name}: {error.message}", hint=error.hint) from None
         if lease is not None:
             lease.add(f"volume {name}")
-        volume = Volume(name=name, created_ns=time_ns(), labels=labels or {}, anonymous=anonymous)
+        volume = Volume(
+            name=name, created_ns=time_ns(), labels=labels or {}, anonymous=anonymous, options=options or {}
+        )
         if self._make(volume):
             journal.append(self._roots.journal, "volume", "create", name, {"driver": driver})
         return self.inspect(name)
@@ -148,8 +160,15 @@ class EngineVolumes:
             name=name,
             mountpoint=str(data),
             used_by=users.get(name, ()),
-            size_bytes=tree_bytes(data) if sizes else None,
+            size_bytes=self._size(volume, data) if sizes else None,
         )
+
+    def _size(self, volume: Volume, data: Path) -> int | None:
+        """None: it is not of this disk, or not there just now."""
+        try:
+            return tree_bytes(data) if not volume.options else None
+        except OSError:
+            return None
 
     def _users(self) -> dict[str, tuple[str, ...]]:
         users: dict[str, tuple[str, ...]] = {}
@@ -184,7 +203,9 @@ class EngineVolumes:
                         f"remove {name}: volume is in use - [{', '.join(users)}]", hint="remove these containers first"
                     )
                 if f"volume {name}" in live_holds(self._roots.leases):
-                    raise InUse(f"remove {name}: volume is in use by a container that is being made", hint="try again")
+                    raise InUse(
+                        f"remove {name}: volume is in use by something that is just at work on it", hint="try again"
+                    )
                 discard(self._roots, directory)
         except FileNotFoundError:
             raise _no_such_volume(name) from None
@@ -217,14 +238,23 @@ class EngineVolumes:
         Raises: NoSpace …: the volume is empty again then.
         """
         from core.engine.files import copy_image_tree
+        from core.engine.volume_files import data_directory
 
         directory = self._roots.volume(name)
-        data = directory / "_data"
+        volume = self._known(name)
+        data = data_directory(volume)
+        if data is None or (volume.options and not data.is_dir()):
+            return False  # what it will be is mounted when a container starts
         with locked(
             directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="copies first content", wait_s=_COPY_S
         ):
             try:
                 mark = directory / POPULATING
+                if volume.options:
+                    # a directory of the host's own: never emptied for what somebody else may have left half-way
+                    return not any(os.scandir(data)) and copy_image_tree(
+                        self._roots, layers, target, data, f"volume {name}"
+                    )
                 if mark.exists():
                     empty_directory(data)  # whoever was at it has died
                 elif any(os.scandir(data)):
@@ -240,48 +270,73 @@ class EngineVolumes:
             except OSError as error:
                 raise wrapped(error, "copy into volume", data) from error
 
+    def update(self, name: str, *, add_labels: dict[str, str], remove_labels: Sequence[str] = ()) -> Volume:
+        """Change its labels, and nothing else."""
+        directory = self._roots.volume(name)
+        try:
+            with locked(directory / "lock", Rank.VOLUME, what=f"volume {name}", purpose="changes labels"):
+                volume = read_struct(directory / "volume.json", "volume", Volume)
+                labels = {key: value for key, value in volume.labels.items() if key not in remove_labels}
+                volume = msgspec.structs.replace(volume, labels={**labels, **add_labels})
+                write_struct(directory / "volume.json", "volume", volume)
+        except FileNotFoundError:
+            raise _no_such_volume(name) from None
+        return self.inspect(name)
+
+    # ── files ──────────────────────────────────────────────────────────────────────────────────
+
+    def files(self, name: str) -> VolumeFiles:
+        """The files of a volume."""
+        from core.engine.volume_files import VolumeFiles
+
+        return VolumeFiles(self._roots, self._known(name))
+
+    def _known(self, name: str) -> Volume:
+        """One volume, without who uses it."""
+        volume = self._read(name, {}, sizes=False) if is_name(name) else None
+        if volume is None:
+            raise _no_such_volume(name)
+        return volume
+
     def list_dir(self, name: str, path: str) -> Sequence[FileEntry]:
         """A directory inside it."""
-        from core.engine.files import file_entries
-        from core.trees import copy
-        from core.trees.faults import TreeFault
-        from core.trees.launch import to_engine_error
-
-        root = self._open(name)
-        try:
-            return file_entries(copy.list_directory(root, os.fsencode(path)))
-        except TreeFault as fault:
-            raise to_engine_error(fault, f"volume {name}") from None
-        except OSError as error:
-            raise wrapped(error, "list", f"volume {name}") from error
-        finally:
-            os.close(root)
+        return self.files(name).list_dir(path)
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file inside it."""
-        from core.trees import copy
-        from core.trees.faults import TreeFault
-        from core.trees.launch import to_engine_error
+        return self.files(name).read_file(path, offset, length)
 
-        root = self._open(name)
-        try:
-            return copy.read_file(root, os.fsencode(path), offset, length)
-        except TreeFault as fault:
-            raise to_engine_error(fault, f"volume {name}") from None
-        except OSError as error:
-            raise wrapped(error, "read", f"volume {name}") from error
-        finally:
-            os.close(root)
+    def write_file(self, name: str, path: str, data: bytes) -> None:
+        """Replace the content of a file inside it."""
+        self.files(name).write_file(path, data)
 
-    def _open(self, name: str) -> int:
-        if not is_name(name):
-            raise _no_such_volume(name)
-        try:
-            return os.open(self._roots.volume(name) / "_data", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise _no_such_volume(name) from None
-        except OSError as error:
-            raise wrapped(error, "open", f"volume {name}") from error
+    def remove_path(self, name: str, path: str) -> None:
+        """Delete a file or tree inside it."""
+        self.files(name).remove_path(path)
+
+    def copy_out(self, name: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
+        """A tar of a file or tree inside it."""
+        with self._used(name):
+            yield from self.files(name).copy_out(path, cancel or CancelToken())
+
+    def copy_in(self, name: str, path: str, tar: Iterable[bytes], *, archive: bool = False) -> None:
+        """Unpack a tar into an existing directory of it."""
+        with self._used(name):
+            self.files(name).copy_in(path, tar, archive=archive)
+
+    def export(self, name: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """All of it as one tar."""
+        with self._used(name):
+            yield from self.files(name).export(report, cancel)
+
+    def import_tar(self, name: str, source: BinaryIO, report: Report, cancel: CancelToken) -> None:
+        """Unpack a tar, plain or compressed, over what is there."""
+        with self._used(name):
+            self.files(name).import_tar(source, report, cancel)
+
+    def _used(self, name: str) -> Lease:
+        """While it is held, nobody removes the volume."""
+        return Lease(self._roots.leases, f"volume {name}")
 
 
 def _check_name(name: str) -> None:

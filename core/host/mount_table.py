@@ -16,6 +16,8 @@ class Mount(NamedTuple):
     point: Path
     fstype: str
     options: frozenset[str]
+    passes: frozenset[str] = frozenset()
+    """`shared`, `master` (a slave of somebody's): whether what is mounted below it is passed on."""
 
 
 def mount_of(path: Path, mountinfo: str = "/proc/self/mountinfo") -> Mount:
@@ -31,5 +33,6 @@ def mount_of(path: Path, mountinfo: str = "/proc/self/mountinfo") -> Mount:
                 fstype, _, rest = after.decode(errors="replace").partition(" ")
                 of_file_system = rest.split()[-1].split(",") if rest.split() else []
                 options = frozenset([*fields[5].decode().split(","), *(["ro"] if "ro" in of_file_system else [])])
-                best = Mount(point, fstype, options)
+                passes = frozenset(field.decode().partition(":")[0] for field in fields[6:])
+                best = Mount(point, fstype, options, passes)
     return best

@@ -38,7 +38,11 @@ def open_in_root(root: int, path: str | bytes, flags: int = os.O_PATH, *, mode: 
 
     Raises: OSError: ENOENT, ELOOP, EXDEV, ENOTDIR … naming the path.
     """
-    how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return _open(root, path, flags, mode, resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+def _open(root: int, path: str | bytes, flags: int, mode: int, resolve: int) -> int:
+    how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=resolve)
     name = os.fsencode(path).lstrip(b"/") or b"."
     for _ in range(32):
         try:
@@ -47,6 +51,14 @@ def open_in_root(root: int, path: str | bytes, flags: int = os.O_PATH, *, mode: 
             if error.errno != errno.EAGAIN:  # a rename elsewhere raced with `..`: the kernel asks to try again
                 raise
     raise OSError(errno.EAGAIN, "path changes too fast to be opened", os.fsdecode(path))
+
+
+def open_beneath(root: int, path: str | bytes, flags: int = os.O_PATH) -> int:
+    """Open a path below a directory; what would lead out of it, by a link or by `..`, is refused.
+
+    Raises: OSError: EXDEV for those, and as open_in_root().
+    """
+    return _open(root, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
 
 
 def make_directories(root: int, path: str | bytes, *, mode: int = 0o755) -> int:

@@ -10,15 +10,16 @@ import msgspec
 from core.errors import InvalidInput
 from core.model.ids import NAME_RULE, is_name
 from core.model.limits import parse_bytes
+from core.model.volume_options import VolumeDevice, read_volume_device
 
-MountKind = Literal["bind", "volume", "tmpfs"]
+MountKind = Literal["bind", "volume", "tmpfs", "image"]
 
 
 class MountSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One wished mount, before volumes have been looked up.
 
-    `source` is a host path (bind), a volume's name or empty for an anonymous one (volume),
-    or empty (tmpfs). `target` is an absolute, cleaned path inside the container.
+    `source` is a host path (bind), a volume's name or empty for an anonymous one (volume), an image's
+    reference (image), or empty (tmpfs). `target` is an absolute, cleaned path inside the container.
     """
 
     kind: MountKind
@@ -35,6 +36,10 @@ class MountSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How mounts below a bind's source are taken along: disabled, writable, readonly; empty is all of them."""
     labels: dict[str, str] = {}
     """Of a volume that does not exist yet."""
+    volume_options: dict[str, str] = {}
+    """Of a volume that does not exist yet."""
+    subpath: str = ""
+    """A file or directory inside the volume or image, relative to its top; empty is all of it."""
     given_by: str = "-v"
     """The flag that asked for it: -v, --mount, --tmpfs, --volumes-from, or `image` for the image's own volumes."""
 
@@ -54,6 +59,11 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     no_copy: bool = False
     create_source: bool = False
     recursive: str = ""
+    subpath: str = ""
+    device: VolumeDevice | None = None
+    """Of a volume with options: what is mounted instead of `source`."""
+    layers: tuple[str, ...] = ()
+    """Of an image: its layers' chain ids, the lowest first. `name` is its reference, `source` its id."""
 
 
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
@@ -83,6 +93,20 @@ def clean_target(text: str) -> str:
     if target == "/":
         raise InvalidInput(f"invalid mount path: '{text}': destination can't be '/'")
     return target
+
+
+def clean_subpath(text: str) -> str:
+    """A path inside a volume, relative to its top.
+
+    Raises: InvalidInput: absolute, or leading out of the volume.
+    """
+    clean = posixpath.normpath(text) if text else "."
+    if text.startswith("/") or "\0" in text or clean.split("/")[0] == "..":
+        raise InvalidInput(
+            f'invalid subpath "{text}": it must be a relative path within the volume',
+            hint="write it from the volume's top on, for example app/data",
+        )
+    return "" if clean == "." else clean
 
 
 def parse_volume(text: str, *, cwd: str = "/") -> MountSpec:
@@ -169,9 +193,9 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
     if not fields.target:
         raise InvalidInput("target is required")
     target, kind = clean_target(fields.target), fields.kind
-    if kind not in ("bind", "volume", "tmpfs"):
+    if kind not in ("bind", "volume", "tmpfs", "image"):
         raise InvalidInput(
-            f'invalid mount config for type "{kind}": mount type unknown', hint="one of bind, volume, tmpfs"
+            f'invalid mount config for type "{kind}": mount type unknown', hint="one of bind, volume, tmpfs, image"
         )
     for owner, key in fields.special:
         if owner != kind:
@@ -179,7 +203,9 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
     source = fields.source
     if kind == "tmpfs":
         if source:
-            raise InvalidInput("a tmpfs mount has no source")
+            raise InvalidInput(
+                'invalid mount config for type "tmpfs": field Source must not be specified', hint="leave source out"
+            )
         return MountSpec(
             kind="tmpfs",
             target=target,
@@ -187,7 +213,19 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
             options=tuple(fields.options),
             given_by="--mount",
         )
+    if kind == "image":
+        if not source:
+            raise InvalidInput(
+                'invalid mount config for type "image": field Source must not be empty', hint="write source=IMAGE"
+            )
+        return MountSpec(
+            kind="image", source=source, target=target, read_only=True, subpath=fields.subpath, given_by="--mount"
+        )
     if kind == "bind":
+        if not source:
+            raise InvalidInput(
+                'invalid mount config for type "bind": field Source must not be empty', hint="write source=/a/path"
+            )
         if not source.startswith("/"):
             raise InvalidInput(
                 f"invalid mount path: '{source}' mount path must be absolute",
@@ -213,12 +251,13 @@ def parse_mount(text: str, *, cwd: str = "/") -> MountSpec:
         read_only=fields.read_only,
         no_copy=fields.no_copy,
         labels=fields.labels,
+        volume_options=fields.volume_options,
+        subpath=fields.subpath,
         given_by="--mount",
     )
 
 
 _RECURSIONS = {"enabled": "", "disabled": "disabled", "writable": "writable", "readonly": "readonly"}
-_LATER = ("volume-driver", "volume-opt", "volume-subpath", "image-subpath")
 
 
 class _MountFields:
@@ -229,12 +268,14 @@ class _MountFields:
         self.read_only = self.no_copy = False
         self.options: list[str] = []
         self.labels: dict[str, str] = {}
+        self.volume_options: dict[str, str] = {}
+        self.subpath = ""
         self.special: list[tuple[str, str]] = []
         """Keys that one type of mount alone has: (type, key)."""
         for field in text.split(","):
             key, equals, value = field.partition("=")
             key = key.strip().lower()
-            for owner in ("bind", "volume", "tmpfs"):
+            for owner in ("bind", "volume", "tmpfs", "image"):
                 if key.startswith(f"{owner}-"):
                     self.special.append((owner, key))
             if key in ("readonly", "ro", "volume-nocopy", "bind-nonrecursive"):
@@ -274,6 +315,18 @@ class _MountFields:
                         'or "readonly")'
                     )
                 self.recursive = _RECURSIONS[value]
+            case "volume-driver":
+                if value != "local":
+                    raise InvalidInput(
+                        f'error looking up volume plugin {value}: plugin "{value}" not found',
+                        hint="the only driver is local",
+                    )
+            case "volume-opt":
+                name, _, content = value.partition("=")
+                self.volume_options[name] = content
+                read_volume_device(self.volume_options | {"type": "-", "device": "-"})
+            case "volume-subpath" | "image-subpath":
+                self.subpath = clean_subpath(value)
             case "volume-label":
                 name, _, content = value.partition("=")
                 self.labels[name] = content
@@ -288,7 +341,5 @@ class _MountFields:
                 self.options.append(f"mode={value}")
             case "consistency":
                 pass  # a wish about other systems' shared folders; docker ignores it on Linux too
-            case _ if key in _LATER:
-                raise InvalidInput(f"{key} is not available yet: only plain binds, volumes and tmpfs are")
             case _:
                 raise InvalidInput(f"unexpected key '{key}' in '{field}'")

@@ -36,10 +36,12 @@ READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sys
 
 
 class SandboxMount(msgspec.Struct, frozen=True, kw_only=True):
-    """A bind of a host path, or a tmpfs, to put at `target` (inside)."""
+    """What is to be put at `target` (inside)."""
 
     kind: str
+    """bind (a path of the host's), tmpfs, device (a volume with options) or image"""
     source: str
+    """Of a bind its path; of a volume with options where errors say it is mounted."""
     target: str
     read_only: bool
     options: tuple[str, ...] = ()
@@ -48,6 +50,15 @@ class SandboxMount(msgspec.Struct, frozen=True, kw_only=True):
     """How mounts below a bind's source are taken along: disabled, writable, readonly; empty is all of them."""
     is_ours: bool = False
     """Lies in the data root: in a user namespace its owners are shown as the image's."""
+    subpath: str = ""
+    """Below the source: no link on the way leads out of it."""
+    device: str = ""
+    """Of a volume with options, and `fstype`; `options` are mount(8)'s words."""
+    fstype: str = ""
+    shared: str = ""
+    """Of a volume in memory: the directory of the run root where those who hold it are noted."""
+    lowers: tuple[str, ...] = ()
+    """Of an image: its layers' directories, top first."""
 
 
 class SandboxDevice(msgspec.Struct, frozen=True, kw_only=True):

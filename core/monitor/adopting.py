@@ -16,7 +16,7 @@ from typing import Any
 
 from core.linux import pidfd, procfs
 from core.linux.inroot import filesystem_magic
-from core.monitor import proto
+from core.monitor import proto, volume_mounts
 from core.monitor.added import AddedProcesses, take_marks_away
 from core.monitor.life import FIRST, Life, Process
 from core.monitor.log_driver import open_log
@@ -85,14 +85,19 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
     take_marks_away(life.spec["runtime_dir"])
     life.added = AddedProcesses(life)
     life.keep()
+    life.volumes.adopt({key: held.descriptors["namespace"] for key, held in kept.processes.items() if _is_volume(key)})
     for key, added in kept.processes.items():
-        if key != FIRST:
+        if key != FIRST and not _is_volume(key):
             life.added.adopt(key, added.facts, dict(added.descriptors))
     if not life.is_paused and is_alive(life.process):
         life.cgroup.thaw()  # somebody's commit may have had it frozen: the promise to thaw was the monitor's
     life.begin_health_checks()
     life.write_running()
     life.write_handover()
+
+
+def _is_volume(key: str) -> bool:
+    return key.startswith(volume_mounts.PREFIX)
 
 
 def is_alive(process: Process) -> bool:

@@ -21,6 +21,7 @@ from core.cgroups.driver import Cgroup
 from core.linux import inroot, inside, mounts, procfs
 from core.monitor import init, process, proto, users
 from core.monitor.confinement import Confinement
+from core.monitor.detached import in_mounts_of
 from core.monitor.process import StageError
 from core.monitor.steps import LoopbackUp, Place, Step
 
@@ -50,7 +51,7 @@ def network_ahead() -> NetworkAhead | None:
     except OSError:
         return None  # then clone() says why, when one is wanted
     try:
-        LoopbackUp().run(Place(""))
+        LoopbackUp().run(Place("", {}))
         return NetworkAhead(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC), home)
     finally:
         inside.setns(home, inside.CLONE_NEWNET)
@@ -84,13 +85,13 @@ def bear(
     *,
     confinement: Confinement,
     window: tuple[int, int],
-    root_place: str,
+    place: Place,
     ahead: NetworkAhead | None,
 ) -> tuple[int, int]:
     """Start the first process: (its pid, 0), or (0, the go-between's), and the pid is told on the channel.
 
-    Args: channels: our end, and theirs; for the others see init.run(). root_place: what the root is mounted over.
-        ahead: the network namespace it is to have. Raises: OSError: no process could be made.
+    Args: channels: our end, and theirs; for the others see init.run(). ahead: the network namespace it is to have.
+    Raises: OSError: no process could be made.
     """
     ours, channel = channels
 
@@ -103,7 +104,7 @@ def bear(
         cgroup.prepare_entry()
         between = os.fork()
         if between == 0:
-            _go_between(spec, cgroup, channel, flags, confinement, Place(root_place), start)
+            _go_between(spec, cgroup, channel, flags, confinement, place, start)
         cgroup.close_entry()
         return 0, between
     group = cgroup.open_for_clone()
@@ -123,7 +124,7 @@ def bear(
     if pid == 0:
         _attempt(channel, "cgroup", cgroup.enter if group is None else lambda: None)
         _attempt(channel, "protection", lambda: process.take_marks(confinement))
-        start(Place(root_place))
+        start(place)
     if group is None:
         cgroup.close_entry()
     else:
@@ -196,11 +197,14 @@ def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]
     inside.unshare(inside.CLONE_NEWNS)
     mounts.mount(None, "/", None, mounts.MS_REC | mounts.MS_SLAVE)
     for mount in spec["mounts"]:
-        if mount["kind"] == "bind" and mount["is_ours"]:
-            place.trees[mount["source"]] = users.mapped_tree(mount["source"], user)
-        elif mount["kind"] == "bind":
-            recursive = mount["recursive"] != "disabled"
-            place.trees[mount["source"]] = mounts.open_tree(mount["source"], recursive=recursive)
+        match mount["kind"]:
+            case "bind":
+                place.trees[mount["target"]] = users.tree_to_bind(mount, user)
+            case "device":
+                users.map_tree(place.trees[mount["target"]], mount["source"], user)
+            case "image":
+                lowers = tuple(mount["lowers"])
+                place.trees[mount["target"]] = ids.mount_image(place.rootfs, lowers, mount["subpath"], user)
     root = ids.mount_root(place.rootfs, tuple(spec["lowers"]), spec["upper"], spec["work"], user)
     mounts.umount(place.rootfs)
     mounts.umount(place.rootfs)
@@ -211,18 +215,8 @@ def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]
 
 def _tree_of(process_descriptor: int, path: str) -> int:
     """A detached copy of a tmpfs of another container's, which must be one."""
-    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    home = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        inside.setns(process_descriptor, inside.CLONE_NEWNS)
-        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    with in_mounts_of(process_descriptor) as root:
         place = inroot.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY, resolve=inroot.RESOLVE_NO_SYMLINKS)
         if inroot.filesystem_magic(place) != _TMPFS_MAGIC:
             raise OSError(22, "it is no memory file system there", path)
         return mounts.open_tree("", at=place)
-    finally:
-        inside.setns(own, inside.CLONE_NEWNS)
-        os.fchdir(home)
-        os.chroot(".")  # setns() ends at the namespace's root, and we may have come from a chroot
-        os.close(own)
-        os.close(home)

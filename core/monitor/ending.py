@@ -14,7 +14,7 @@ import time
 from typing import Any, NamedTuple
 
 from core.linux.remove import remove_tree
-from core.monitor import proto, records
+from core.monitor import proto, records, unused_volumes
 from core.monitor.added import take_marks_away
 from core.monitor.life import HELD_UP, Life
 
@@ -64,6 +64,7 @@ def end_run(life: Life, code: int, error: str = "") -> End:
     life.remove_group()
     if life.network:
         life.network.leave()
+    life.volumes.release()
     return End(code, started_ns, finished_ns, is_oom_killed, error, ran_s)
 
 
@@ -144,7 +145,10 @@ def take_away(life: Life) -> list[str]:
     for path in (spec["container_dir"], *spec["anonymous_volumes"]):
         name = os.urandom(8).hex()
         try:
-            os.rename(path, f"{spec['trash_dir']}/{name}")
+            if path == spec["container_dir"]:
+                os.rename(path, f"{spec['trash_dir']}/{name}")
+            elif not unused_volumes.discard(spec, path, name):
+                continue
         except OSError:
             continue
         trash.append(name)

@@ -18,6 +18,7 @@ from core.monitor.loop import Loop
 from core.monitor.network import Network
 from core.monitor.restarting import Restarts
 from core.monitor.session import Session
+from core.monitor.volume_mounts import VolumeMounts
 
 HELD_UP = "held-up"
 """A file of the run root: why the output waits."""
@@ -67,6 +68,7 @@ class Life:
         self.loop = Loop()
         self.cgroup = driver.choose(host.hierarchies, spec["cgroup"])
         self.deposit = Deposit(self.loop, spec, host.spawner_socket, channel)
+        self.volumes = VolumeMounts(spec, self.deposit)
         self.restarts = Restarts(spec.get("restart") or {})
         self.process: Process | None = None
         """None before the first start and between two."""

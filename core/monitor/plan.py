@@ -62,6 +62,11 @@ def build(spec: dict[str, Any], controllers: tuple[tuple[str, tuple[str, ...]], 
     slave = any(mount["propagation"] in ("rslave", "slave", "rshared", "shared") for mount in spec["mounts"])
     plan: list[Step] = [] if spec["cgroup_namespace"] == "host" else [steps.NewCgroupNamespace()]
     plan += [
+        steps.TakeShared(mount["source"], mount["target"], mount["recursive"] != "disabled")
+        for mount in spec["mounts"]
+        if mount["propagation"] in ("shared", "rshared")
+    ]
+    plan += [
         steps.PrivateMounts(slave),
         steps.MountRoot(tuple(spec["lowers"]), spec["upper"], spec["work"]),
         steps.MountNew("proc", "/proc", (), _NOTHING_RUNS),
@@ -109,7 +114,16 @@ def build(spec: dict[str, Any], controllers: tuple[tuple[str, tuple[str, ...]], 
 def _mount(mount: dict[str, Any]) -> Step:
     if mount["kind"] == "tmpfs":
         return _tmpfs(mount["target"], mount["options"], mount["read_only"])
-    return steps.Bind(mount["source"], mount["target"], mount["read_only"], mount["propagation"], mount["recursive"])
+    if mount["kind"] == "image":
+        return steps.MountImage(tuple(mount["lowers"]), mount["target"], mount["subpath"])
+    return steps.Bind(
+        mount["source"],
+        mount["target"],
+        mount["read_only"],
+        mount["propagation"],
+        mount["recursive"],
+        mount["subpath"],
+    )
 
 
 def _shared_memory(spec: dict[str, Any]) -> tuple[Step, ...]:

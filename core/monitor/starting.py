@@ -20,6 +20,7 @@ from core.monitor.log_driver import open_log
 from core.monitor.network import NetworkFailed
 from core.monitor.outcome import StartFailed
 from core.monitor.pipes import Pipes, channel_pair
+from core.monitor.steps import Place
 
 
 def start(life: Life, window: tuple[int, int]) -> None:
@@ -49,7 +50,12 @@ def start(life: Life, window: tuple[int, int]) -> None:
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
-        attempt.bear(life, steps, (ours, theirs), pipes, window)
+        trees = _mount_volumes(life)
+        try:
+            attempt.bear(life, steps, (ours, theirs), pipes, window, Place(life.host.root_place, trees))
+        finally:
+            for tree in trees.values():
+                os.close(tree)
         checkpoint("start:cloned")
         theirs.close()
         if pipes:
@@ -82,6 +88,13 @@ def start(life: Life, window: tuple[int, int]) -> None:
     life.begin_health_checks()
 
 
+def _mount_volumes(life: Life) -> dict[str, int]:
+    try:
+        return life.volumes.open()
+    except OSError as error:
+        raise StartFailed(outcome.failure("volumes", error.strerror or str(error))) from error
+
+
 def _report(error: OSError) -> dict[str, Any]:
     reason = (error.strerror or str(error)).lower()
     path = error.filename if isinstance(error.filename, str) else None
@@ -104,6 +117,7 @@ class _Attempt:
         channel: tuple[proto.Socket, proto.Socket],
         pipes: Pipes | None,
         window: tuple[int, int],
+        place: Place,
     ) -> None:
         """Make the first process, in namespaces of its own; or a go-between that makes it.
 
@@ -119,7 +133,7 @@ class _Attempt:
             stdio,
             confinement=life.confinement,
             window=window,
-            root_place=life.host.root_place,
+            place=place,
             ahead=life.take_network_ahead(),
         )
         if pid:
@@ -158,6 +172,7 @@ class _Attempt:
     def give_up(self, life: Life) -> None:
         """Kill what was made of it."""
         life.process = None
+        life.volumes.release()
         life.deposit.release(FIRST)
         if life.network:
             life.network.leave()

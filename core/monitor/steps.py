@@ -15,6 +15,7 @@ import struct
 from typing import NamedTuple, Protocol
 
 from core.linux import inroot, inside, mounts
+from core.monitor.detached import set_propagation, tree_below
 
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
@@ -23,7 +24,7 @@ _IFF_UP = 0x1
 class Place:
     """What the steps share while they build the container's view of the world."""
 
-    def __init__(self, rootfs: str) -> None:
+    def __init__(self, rootfs: str, trees: dict[str, int]) -> None:
         self.rootfs = rootfs
         self.root = -1
         """The container's root, once it is mounted."""
@@ -35,15 +36,26 @@ class Place:
         """An empty read-only tmpfs, cloned over masked directories."""
         self.terminal_master = -1
         self.terminal_slave = -1
-        self.trees: dict[str, int] = {}
-        """Detached mounts by the path they were taken from, with the rights of the host: binds of a user namespace."""
+        self.trees = dict(trees)
+        """Detached mounts that are ready, by their place inside: volumes with options, binds of a user namespace
+        taken with the rights of the host, and its devices by their path."""
+        self.is_slave = False
+        """Whether what the host mounts reaches the mounts of its that we copy."""
 
         self.is_remapped = False
         """Whether the root was made before, with rights of the host's that a user namespace has not."""
 
-    def take_tree(self, path: str, *, recursive: bool = False) -> int:
-        """A detached copy of a mount of the host's."""
-        return self.trees[path] if path in self.trees else mounts.open_tree(path, recursive=recursive)
+    def take_tree(self, target: str, path: str, *, subpath: str = "", recursive: bool = False) -> int:
+        """What is to be seen at a place inside: ready already, or a detached copy of a mount of the host's."""
+        if target in self.trees:
+            return self.trees[target]
+        if not subpath:
+            return mounts.open_tree(path, recursive=recursive)
+        top = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return tree_below(top, subpath, recursive=recursive)
+        finally:
+            os.close(top)
 
 
 class Step(Protocol):
@@ -79,7 +91,24 @@ class PrivateMounts(NamedTuple):
 
     def run(self, place: Place) -> None:
         """See Step."""
+        place.is_slave = self.slave
         mounts.mount(None, "/", None, mounts.MS_REC | (mounts.MS_SLAVE if self.slave else mounts.MS_PRIVATE))
+
+
+class TakeShared(NamedTuple):
+    """A copy of a host's mount that stays in touch with it both ways: what is mounted inside appears outside."""
+
+    source: str
+    target: str
+    recursive: bool
+
+    def describe(self) -> str:
+        """See Step."""
+        return f"shared with the host: {self.source} for {self.target}"
+
+    def run(self, place: Place) -> None:
+        """See Step."""
+        place.trees[self.target] = mounts.open_tree(self.source, recursive=self.recursive)
 
 
 class MountRoot(NamedTuple):
@@ -175,7 +204,7 @@ class MountDevices(NamedTuple):
 
 def _bind_node(place: Place, source: str, directory: int, name: str, number: int) -> None:
     """A user namespace can make no device that works: the host's node is bound, if it is the one that is meant."""
-    tree = place.take_tree(source)
+    tree = mounts.open_tree(source)
     if os.fstat(tree).st_rdev != number:
         raise OSError(errno.EPERM, "it is another device than it was", source)
     os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=directory))
@@ -254,17 +283,20 @@ class Bind(NamedTuple):
     propagation: str = ""
     recursive: str = ""
     """Mounts below the source: disabled leaves them out, writable as they are, readonly or nothing."""
+    subpath: str = ""
 
     def describe(self) -> str:
         """See Step."""
-        words = ("bind", self.source, "at", self.target, "ro" if self.read_only else "rw")
+        source = f"{self.source}/{self.subpath}" if self.subpath else self.source
+        words = ("bind", source, "at", self.target, "ro" if self.read_only else "rw")
         below = f"below:{self.recursive}" if self.recursive else ""
         return " ".join(word for word in (*words, self.propagation, below) if word)
 
     def run(self, place: Place) -> None:
         """See Step."""
-        recursive = self.recursive != "disabled" and (not self.propagation or self.propagation.startswith("r"))
-        tree = place.take_tree(self.source, recursive=recursive)
+        tree = place.take_tree(self.target, self.source, subpath=self.subpath, recursive=self.recursive != "disabled")
+        if place.is_slave:
+            set_propagation(tree, self.propagation)
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = inroot.make_mount_point(place.root, self.target, directory=is_directory)
         _refuse_procfs(target, self.target)
@@ -273,6 +305,46 @@ class Bind(NamedTuple):
         mounts.move_mount(tree, target)
         os.close(target)
         os.close(tree)
+
+
+class MountImage(NamedTuple):
+    """The files of another image, to be read."""
+
+    lowers: tuple[str, ...]
+    target: str
+    subpath: str = ""
+
+    def describe(self) -> str:
+        """See Step."""
+        below = f" below {self.subpath}" if self.subpath else ""
+        return f"image of {len(self.lowers)} layers{below} at {self.target} ro"
+
+    def run(self, place: Place) -> None:
+        """See Step."""
+        tree = place.trees.get(self.target, -1)
+        if tree < 0 and len(self.lowers) == 1:
+            tree = place.take_tree(self.target, self.lowers[0], subpath=self.subpath)
+        elif tree < 0:
+            tree = self._overlay(place)
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        target = inroot.make_mount_point(place.root, self.target, directory=is_directory)
+        _refuse_procfs(target, self.target)
+        mounts.set_attributes(tree, mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NODEV)
+        mounts.move_mount(tree, target)
+        os.close(target)
+        os.close(tree)
+
+    def _overlay(self, place: Place) -> int:
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        lowers = [os.open(path, flags) for path in self.lowers]
+        mounts.mount("overlay", place.rootfs, "overlay", 0, mounts.overlay_data(lowers, None, None))
+        top = os.open(place.rootfs, flags)
+        try:
+            return tree_below(top, self.subpath)
+        finally:
+            for descriptor in (*lowers, top):
+                os.close(descriptor)
+            mounts.umount(place.rootfs)
 
 
 class MountTmpfs(NamedTuple):

@@ -12,6 +12,7 @@ import signal
 from typing import Any
 
 from core.linux import caps, inside, mounts
+from core.monitor.detached import set_propagation, tree_below
 
 
 class IdMap:
@@ -64,10 +65,7 @@ class IdMap:
 
         Raises: OSError: naming the directory whose file system can't be idmapped.
         """
-        scratch = mounts.new_filesystem("tmpfs", {"mode": "700"})
-        target = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        mounts.move_mount(scratch, target)
-        os.close(target)
+        scratch = _scratch(rootfs)
         layers = os.path.commonpath([os.path.dirname(path) for path in lowers])
         own = os.path.dirname(upper)
         below = _shown(scratch, "layers", layers, namespace)
@@ -81,6 +79,37 @@ class IdMap:
         for descriptor in (*opened, below, above, scratch):
             os.close(descriptor)
         return mounts.open_tree(rootfs)
+
+    def mount_image(self, rootfs: str, lowers: tuple[str, ...], subpath: str, namespace: int) -> int:
+        """A detached, read-only tree of an image's layers, seen through the map; in a mount namespace of our own."""
+        if len(lowers) == 1:
+            top = os.open(lowers[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            tree = tree_below(top, subpath)
+            os.close(top)
+            map_tree(tree, lowers[0], namespace)
+            return tree
+        scratch = _scratch(rootfs)
+        layers = os.path.commonpath([os.path.dirname(path) for path in lowers])
+        below = _shown(scratch, "layers", layers, namespace)
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        opened = [os.open(os.path.relpath(path, layers), flags, dir_fd=below) for path in lowers]
+        mounts.mount("overlay", rootfs, "overlay", 0, mounts.overlay_data(opened, None, None))
+        top = os.open(rootfs, flags)
+        tree = tree_below(top, subpath)
+        for descriptor in (*opened, below, scratch, top):
+            os.close(descriptor)
+        mounts.umount(rootfs)
+        mounts.umount(rootfs)
+        return tree
+
+
+def _scratch(rootfs: str) -> int:
+    """A small file system of our own, put where the overlay will be put over it."""
+    scratch = mounts.new_filesystem("tmpfs", {"mode": "700"})
+    target = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mounts.move_mount(scratch, target)
+    os.close(target)
+    return scratch
 
 
 def _shown(scratch: int, name: str, path: str, namespace: int) -> int:
@@ -97,10 +126,32 @@ def _shown(scratch: int, name: str, path: str, namespace: int) -> int:
 def mapped_tree(path: str, namespace: int, *, recursive: bool = False) -> int:
     """A detached copy of a mount in which owners are shown through the map of a user namespace."""
     tree = mounts.open_tree(path, recursive=recursive)
+    map_tree(tree, path, namespace, recursive=recursive)
+    return tree
+
+
+def map_tree(tree: int, path: str, namespace: int, *, recursive: bool = False) -> None:
+    """Show owners in a detached mount through the map of a user namespace; one that can't be is closed."""
     try:
         mounts.set_attributes(tree, mounts.MOUNT_ATTR_IDMAP, recursive=recursive, user_namespace=namespace)
     except OSError as error:
         os.close(tree)
         reason = "its file system can't be shown to a user namespace (no idmapped mounts on this kernel)"
         raise OSError(error.errno, reason, path) from None
+
+
+def tree_to_bind(mount: dict[str, Any], namespace: int) -> int:
+    """A detached copy of what a container is to see of the host; of a volume of ours its owners as the image's."""
+    recursive = mount["recursive"] != "disabled" and not mount["is_ours"]
+    if mount["subpath"]:
+        top = os.open(mount["source"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            tree = tree_below(top, mount["subpath"], recursive=recursive)
+        finally:
+            os.close(top)
+    else:
+        tree = mounts.open_tree(mount["source"], recursive=recursive)
+    if mount["is_ours"]:
+        map_tree(tree, mount["source"], namespace)
+    set_propagation(tree, mount["propagation"])
     return tree

@@ -9,6 +9,7 @@ import stat
 from typing import Any
 
 from core.linux.inroot import open_in_root
+from core.linux.remove import remove_tree
 from core.trees.faults import INVALID, MISSING, TreeFault, shown
 from core.trees.pack import Output, TreePacker
 from core.trees.source import Source
@@ -164,7 +165,54 @@ def _resolve_top(root: int, path: bytes) -> tuple[bytes, bytes]:
     return current, b"." if path.endswith(b"/.") else split(stripped)[1] or b"."
 
 
-def copy_in(root: int, path: bytes, source: Source, *, limits: Limits, owners: bool) -> dict[str, int]:
+def write_file(root: int, path: bytes, content: int) -> None:
+    """Replace the content of a regular file by that of an open one; what was there comes back if it does not fit."""
+    before = read_file(root, path, 0, LONGEST_READ)
+    descriptor = open_in_root(root, path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise TreeFault(INVALID, f"{shown(path)} was exchanged while it was opened")
+        if os.fstat(descriptor).st_size > LONGEST_READ:
+            raise TreeFault(INVALID, f"{shown(path)} is larger than {LONGEST_READ} bytes: it is not edited in place")
+        data = os.pread(content, os.fstat(content).st_size, 0)
+        try:
+            _write_all(descriptor, data)
+        except OSError:
+            _write_all(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view, at = memoryview(data), 0
+    while at < len(view):
+        at += os.pwrite(descriptor, view[at:], at)
+    os.ftruncate(descriptor, len(data))
+
+
+def remove_path(root: int, path: bytes) -> None:
+    """Delete what lies at a path, a link itself and not what it leads to; never the root."""
+    parent, name = open_parent(root, path)
+    try:
+        if name == b".":
+            raise TreeFault(INVALID, "the root itself can't be deleted")
+        try:
+            os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except OSError as error:
+            raise _missing(path, error) from None
+        where = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            remove_tree(where, os.fsdecode(name))
+        finally:
+            os.close(where)
+    finally:
+        os.close(parent)
+
+
+def copy_in(
+    root: int, path: bytes, source: Source, *, limits: Limits, owners: bool, strict_end: bool = False
+) -> dict[str, int]:
     """Unpack a tar into an existing directory."""
     try:
         os.close(open_in_root(root, path, os.O_PATH | os.O_DIRECTORY))
@@ -173,6 +221,8 @@ def copy_in(root: int, path: bytes, source: Source, *, limits: Limits, owners: b
             raise TreeFault(INVALID, f"not a directory: {shown(path)}") from None
         raise _missing(path, error) from None
     below = posixpath.normpath(b"/" + path.lstrip(b"/")).lstrip(b"/")
-    unpacker = Unpacker(root, limits=limits, whiteouts=False, below=below, owners=owners, keep_kinds=True)
+    unpacker = Unpacker(
+        root, limits=limits, whiteouts=False, below=below, owners=owners, keep_kinds=True, strict_end=strict_end
+    )
     unpacker.unpack(source)
     return {"entries": unpacker.entries, "size": unpacker.size}

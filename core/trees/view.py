@@ -11,11 +11,14 @@ import os
 from typing import Any
 
 from core.linux import inside, mounts
-from core.linux.inroot import open_in_root
+from core.linux.inroot import open_beneath, open_in_root
+from core.linux.mount_words import read_mount_words
 from core.trees import confine
 
 _PLACE = "/proc"
 """Where things are attached in the private namespace; nothing of ours needs /proc after that."""
+_SECOND_PLACE = "/sys"
+"""For what is mounted to be copied from, while the first one is taken."""
 _FLAGS = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 _O_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -23,10 +26,13 @@ _O_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
     """Make the view the root of everything; a descriptor of it.
 
-    The view is {"namespace": fd}, with "users": fd where there is a user namespace, or
-    {"lowers": [path, top first], "upper": path, "work": path,
-    "binds": [{"source": fd, "target": path, "read_only": bool}]}. Layers come as
-    paths, because overlay takes only what was opened in its own mount namespace (CVE-2021-3732).
+    The view is one of
+    {"namespace": fd}, with "users": fd where there is a user namespace;
+    {"directory": fd, "read_only": bool};
+    {"device": {"source": text, "fstype": text, "words": [text], "place": path}, "read_only": bool};
+    {"lowers": [path, top first], "upper": path, "work": path, "binds": [{"target": path, "subpath": path,
+    "read_only": bool, and "source": fd, "device": as above, or "lowers": [path]}]}.
+    Layers come as paths, because overlay takes only what was opened in its own mount namespace (CVE-2021-3732).
     """
     if "namespace" in view:
         confine.stop_imports()
@@ -35,18 +41,69 @@ def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
         root = os.open("/", _O_DIRECTORY)
         confine.keep_capabilities(capabilities)
         return root
-    binds = [(bind, confine.detach(bind["source"])) for bind in view.get("binds", ())]
+    if "lowers" not in view:
+        root = confine.detach(view["directory"]) if "directory" in view else -1
+        confine.private_mounts()
+        if root >= 0:
+            confine.attach(root)
+        else:
+            root = _mount_device(view["device"])
+        if view["read_only"]:
+            mounts.set_attributes(root, mounts.MOUNT_ATTR_RDONLY)
+        confine.enter_root(root)
+        confine.keep_capabilities(capabilities)
+        return root
+    binds = view.get("binds", ())
+    detached = [_detached(bind) for bind in binds]  # while we are in the host's mount namespace
+    confine.private_mounts()
+    trees = [_mounted(bind) if tree is None else tree for bind, tree in zip(binds, detached, strict=True)]
     root = _attach_layers(view)
-    for bind, mount in binds:
-        _attach_bind(root, bind, mount)
+    for bind, tree in zip(binds, trees, strict=True):
+        _attach_bind(root, bind, tree)
     confine.enter_root(root)
     confine.keep_capabilities(capabilities)
     return root
 
 
+def _mount_device(device: dict[str, Any]) -> int:
+    """Mount a volume's file system at its place, which nobody else sees; that place, open."""
+    flags, data = read_mount_words(device["words"])
+    mounts.mount(device["source"], device["place"], device["fstype"], flags, data or None)
+    return os.open(device["place"], _O_DIRECTORY)
+
+
+def _detached(bind: dict[str, Any]) -> int | None:
+    """What of the host's is to be bound; None: it is yet to be mounted."""
+    if "source" not in bind:
+        return None
+    return _below(bind["source"], bind["subpath"])
+
+
+def _mounted(bind: dict[str, Any]) -> int:
+    """A volume's file system, or an image, mounted here."""
+    if "device" in bind:
+        return _below(_mount_device(bind["device"]), bind["subpath"])
+    lowers = [os.open(path, _O_DIRECTORY) for path in bind["lowers"]]
+    if len(lowers) == 1:
+        return _below(lowers[0], bind["subpath"])
+    mounts.mount("overlay", _SECOND_PLACE, "overlay", _FLAGS, mounts.overlay_data(lowers, None, None))
+    tree = _below(os.open(_SECOND_PLACE, _O_DIRECTORY), bind["subpath"])
+    mounts.umount(_SECOND_PLACE)
+    return tree
+
+
+def _below(directory: int, subpath: str) -> int:
+    if not subpath:
+        return confine.detach(directory)
+    place = open_beneath(directory, subpath)
+    try:
+        return confine.detach(place)
+    finally:
+        os.close(place)
+
+
 def _attach_layers(view: dict[str, Any]) -> int:
-    """The overlay, or the one directory that needs none, at _PLACE in a private namespace."""
-    confine.private_mounts()
+    """The overlay, or the one directory that needs none, at _PLACE."""
     lowers = [os.open(path, _O_DIRECTORY) for path in view["lowers"]]
     upper: int | None = None
     work: int | None = None

@@ -145,7 +145,18 @@ def _copy_in(request: dict[str, Any]) -> dict[str, int]:
         _standard_input(request),
         limits=Limits(**request["limits"]),
         owners=request["owners"],
+        strict_end=request["strict_end"],
     )
+
+
+def _write(request: dict[str, Any]) -> None:
+    root = view.enter(request["view"], confine.UNPACK_CAPABILITIES)
+    copy.write_file(root, os.fsencode(request["path"]), request["content"])
+
+
+def _remove(request: dict[str, Any]) -> None:
+    root = view.enter(request["view"], confine.UNPACK_CAPABILITIES)
+    copy.remove_path(root, os.fsencode(request["path"]))
 
 
 _OPERATIONS = {
@@ -158,6 +169,8 @@ _OPERATIONS = {
     "read": _read,
     "copy-out": _copy_out,
     "copy-in": _copy_in,
+    "write": _write,
+    "remove": _remove,
 }
 
 

@@ -12,6 +12,9 @@ from tests.compat.targets import Cli, opened
 PEERS_FAIL = {
     ("docker", "test_A13_privileged_may_mount_and_others_may_not"): "needs CAP_SYS_RESOURCE for --privileged",
     ("podman", "test_A8_attach_joins_and_detaches_with_two_keys"): "podman 4 keeps reading after the keys",
+    ("podman", "test_A15_what_can_not_be_given_is_said_and_the_container_runs"): "podman keeps silent",
+    ("podman", "test_a_gpu_is_refused_with_the_reason"): "podman 4 ignores --gpus",
+    ("podman", "test_A11_exec_of_what_can_not_be_run"): "podman says 255 of an unknown user",
     ("podman", "test_A16_a_memory_limit_ends_what_eats_too_much"): "podman on cgroup v1 does not see the OOM kill",
     ("podman", "test_environment_labels_workdir_user_and_entrypoint"): "podman makes no missing working directory",
 } | {

@@ -84,7 +84,12 @@ def test_how_mounts_below_a_bind_are_taken_along():
         "type=tmpfs,dst=/i,bind-propagation=rslave",
         "type=tmpfs,dst=/i,tmpfs-size=odd",
         "type=tmpfs,dst=/i,tmpfs-mode=999",
-        "type=image,src=x,dst=/i",
+        "type=image,dst=/i",
+        "type=volume,src=x,dst=/i,image-subpath=a",
+        "type=volume,src=x,dst=/i,volume-subpath=../a",
+        "type=volume,src=x,dst=/i,volume-subpath=/a",
+        "type=volume,src=x,dst=/i,volume-driver=nfs",
+        "type=volume,src=x,dst=/i,volume-opt=odd=1",
     ):
         with pytest.raises(InvalidInput):
             parse_mount(wrong)
