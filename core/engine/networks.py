@@ -10,11 +10,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from core.engine import name_files
+from core.engine import links, name_files
 from core.engine.joining import Joining, replaced, wishes_of
 from core.engine.records import ContainerRecords
 from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound, WrongState
@@ -32,6 +32,18 @@ from core.state.paths import Roots
 
 _DRIVERS = ("bridge", "macvlan")
 _PARENT, _MTU, _BRIDGE_NAME = "parent", "com.docker.network.driver.mtu", "com.docker.network.bridge.name"
+
+
+Links = list[links.Link]
+
+
+class Claimed(NamedTuple):
+    """What a start needs of networks."""
+
+    network: SandboxNetwork | None = None
+    warnings: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    """For the process's environment: of containers it is linked to."""
 
 
 class EngineNetworks:
@@ -320,6 +332,8 @@ class EngineNetworks:
                     f"network {network.name} is named twice", hint="name it once, with all that it is asked"
                 )
             check_endpoint(wish, network)
+            for link in wish.links:
+                links.find_target(link, self._records)
             settled.append(msgspec.structs.replace(wish, network=network.name, network_id=network.id))
         settled.sort(key=lambda wish: wish.network_id != main.id)
         return msgspec.structs.replace(spec, endpoints=tuple(settled))
@@ -330,14 +344,14 @@ class EngineNetworks:
             len(wish.network) >= 12 and network.id.startswith(wish.network)
         )
 
-    def claim(self, container: Container) -> tuple[SandboxNetwork | None, Sequence[str]]:
-        """All that a start needs of a container's networks, claimed; and what a person should know.
+    def claim(self, container: Container) -> Claimed:
+        """All that a start needs of a container's networks, claimed.
 
         Its files of names are written. Under its lock. Raises: EngineError: nothing is held then.
         """
         wishes = wishes_of(container)
         if not wishes:
-            return None, ()
+            return Claimed()
         claimed: list[SandboxEndpoint] = []
         warnings: list[str] = []
         try:
@@ -346,7 +360,9 @@ class EngineNetworks:
                 claimed.append(endpoint)
                 warnings += more
             resolver = self._resolver(container, [each.endpoint.network_id for each in claimed])
-            self._write_names(container, claimed, is_answered=resolver is not None)
+            linked = self._linked(container)
+            self._write_names(container, claimed, linked, is_answered=resolver is not None)
+            self._tell_linkers(container, claimed)
         except BaseException:
             self.release(container)
             raise
@@ -356,12 +372,47 @@ class EngineNetworks:
             resolver=resolver,
             table=self._joining.wall.table(self._roots.tag),
         )
-        return network, warnings
+        return Claimed(network, tuple(warnings), links.variables(container, linked) if linked else ())
 
-    def _write_names(self, container: Container, claimed: Sequence[SandboxEndpoint], *, is_answered: bool) -> None:
+    def _linked(self, container: Container) -> Sequence[links.Link]:
+        """The containers it is linked to on the default network, noted for those who start them again."""
+        found: Links = []
+        for wish in wishes_of(container):
+            if wish.links and not self._joining.find(wish).has_names:
+                found += links.links_of(container, wish, self._records)
+                links.note_links(self._roots, wish.network_id, container.id, found)
+        return found
+
+    def link_variables(self, container: Container) -> tuple[str, ...]:
+        """What processes that are added to it are told of containers it is linked to; those that run just now."""
+        if not any(wish.links for wish in wishes_of(container)):
+            return ()
+        try:
+            return links.variables(container, self._linked(container))
+        except EngineError:
+            return ()
+
+    def _tell_linkers(self, container: Container, claimed: Sequence[SandboxEndpoint]) -> None:
+        for each in claimed:
+            if each.endpoint.network in PREDEFINED:
+                endpoint = each.endpoint
+                links.tell_linkers(self._roots, endpoint.network_id, container, endpoint.ipv4, self._records)
+
+    def _write_names(
+        self,
+        container: Container,
+        claimed: Sequence[SandboxEndpoint],
+        linked: Sequence[links.Link],
+        *,
+        is_answered: bool,
+    ) -> None:
         config = container.config
         hosts = name_files.hosts_file(
-            (each.endpoint for each in claimed), config.hostname, config.spec.domainname, config.spec.extra_hosts
+            (each.endpoint for each in claimed),
+            config.hostname,
+            config.spec.domainname,
+            config.spec.extra_hosts,
+            (link.row for link in linked),
         )
         name_files.rewrite(self._roots.container(container.id) / "hosts", hosts)
         self._write_resolver(container, is_answered=is_answered)
@@ -376,17 +427,17 @@ class EngineNetworks:
         networks = [self._store.load(network_id) for network_id in network_ids]
         if not any(network.has_names for network in networks):
             return None
-        links = {}
+        others = {}
         for wish in wishes_of(container):
             for link in wish.links:
                 name, _, alias = link.partition(":")
                 with suppress(NotFound):
-                    links[alias or name] = self._records.resolve(name)
+                    others[alias or name] = self._records.resolve(name)
         is_closed = all(network.internal for network in networks)
         return SandboxResolver(
             networks=tuple(str(self._roots.network(each.id)) for each in networks if each.has_names),
             servers=() if is_closed else name_files.forwarders(container.config.spec.dns),
-            links=links,
+            links=others,
         )
 
     def release(self, container: Container) -> None:
@@ -410,7 +461,9 @@ class EngineNetworks:
 
 
 def _refuse_shared(container: Container, network: Network) -> None:
-    if joined_container(container.config.spec.network) or HOST in (container.config.spec.network, network.name):
+    if network.name == HOST:
+        raise WrongState("container cannot be disconnected from host network or connected to host network")
+    if joined_container(container.config.spec.network) or container.config.spec.network == HOST:
         raise WrongState(
             "container sharing network namespace with another container or host cannot be connected to any"
             " other network"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from core.engine.isolation import isolation_fields
 from core.engine.name_files import OWN_FILES
+from core.engine.networks import Claimed
 from core.errors import InvalidSpec, NotFound, wrapped
 from core.linux import caps
 from core.model import health
@@ -23,13 +24,14 @@ from core.model.sandbox import (
     READ_ONLY_PATHS,
     SandboxHealth,
     SandboxMount,
-    SandboxNetwork,
     SandboxSpec,
     SandboxVolume,
 )
 from core.model.security import ALL
 from core.state.paths import Roots
 from core.storage.overlay import ensure_init_layer, overlay_lowers
+
+_NO_NETWORKS = Claimed()
 
 
 def group_path(roots: Roots, container: Container) -> str:
@@ -41,12 +43,11 @@ def build_sandbox(
     roots: Roots,
     container: Container,
     find: Callable[[str], Container],
-    network: SandboxNetwork | None = None,
-    warnings: Sequence[str] = (),
+    claimed: Claimed = _NO_NETWORKS,
 ) -> SandboxSpec:
     """Resolve everything a start needs.
 
-    Args: find: gives another container by its key. network: its networks, claimed. warnings: of theirs.
+    Args: find: gives another container by its key. claimed: of its networks.
     Raises: NotFound: a layer, a device or a bind's source is gone. NoSpace, Denied: the host refused a file.
         WrongState: a container whose namespace is shared does not run.
     """
@@ -75,7 +76,7 @@ def build_sandbox(
         trash_dir=str(roots.trash),
         name_link=str(roots.names / container.name),
         argv=config.argv,
-        env=process_environment(config.env, hostname=config.hostname, tty=spec.tty),
+        env=process_environment((*claimed.variables, *config.env), hostname=config.hostname, tty=spec.tty),
         cwd=config.working_dir or "/",
         user=config.user,
         hostname=config.hostname,
@@ -83,7 +84,7 @@ def build_sandbox(
         open_stdin=spec.open_stdin,
         stdin_once=spec.attach_stdin,
         own_network=spec.network != "host" and not joined,
-        network=network,
+        network=claimed.network,
         lowers=tuple(str(path) for path in overlay_lowers(roots, config.layers)),
         upper=str(directory / "upper"),
         work=str(directory / "work"),
@@ -107,7 +108,7 @@ def build_sandbox(
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
-        warnings=(*config.warnings, *warnings),
+        warnings=(*config.warnings, *claimed.warnings),
         restart=container.settings.restart,
         **isolation_fields(container, bounding, find),
     )
