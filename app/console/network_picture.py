@@ -23,6 +23,7 @@ from core.model.display import safe_text
 from core.model.network import CONTAINER_PREFIX, HOST, NONE, Endpoint, Network
 from core.model.ports import PublishedPort
 
+Pieces = list[tuple[str, str]]
 Lines = list[Sequence[tuple[str, str]]]
 
 Rates = Callable[[str, str], tuple[float, float] | None]
@@ -78,8 +79,13 @@ def picture(network: Network, places: Sequence[Place], rates: Rates, width: int)
     addresses = max((len(_addresses(place.endpoint)) for place in places), default=0)
     for number, place in enumerate(places, 1):
         last = number == len(places)
-        lines.append(_branch(place, "└" if last else "├", names, addresses, rates, network))
         stem = "     " if last else "   │ "
+        branch, outside = _branch(place, "└" if last else "├", names, addresses, rates, network)
+        whole = [*branch, *outside]
+        if outside and sum(cell_len(text) for text, _tone in whole) > width:
+            lines += [branch, [(stem + " " * 2, "accent"), *outside]]
+        else:
+            lines.append(whole)
         for guest in place.guests:
             words = f"  └ {safe_text(guest.name)} shares its network"
             lines.append([(stem, "accent"), (words, "muted")])
@@ -109,23 +115,27 @@ def _addresses(endpoint: Endpoint | None) -> str:
 
 def _branch(
     place: Place, corner: str, names: int, addresses: int, rates: Rates, network: Network
-) -> Sequence[tuple[str, str]]:
+) -> tuple[Pieces, Pieces]:
+    """A container as it hangs on the rail, and where else it is reached."""
     container, endpoint = place.container, place.endpoint
     sign, tone = short.glyph(standing_of(container))
     name = safe_text(container.name)
     line = [(f"   {corner}─", "accent"), (sign, tone), (f" {name}{' ' * (names - cell_len(name))}  ", "text")]
     if container.status not in LIVE:
-        return [*line, ("not running", "faint")]
+        return [*line, ("not running", "faint")], []
     line.append((_addresses(endpoint).ljust(addresses) + "  " * bool(addresses), "io"))
     if endpoint is not None and (rate := rates(container.id, endpoint.interface)) is not None:
         line.append((f"↓{short.rate(rate[0]):>7} ↑{short.rate(rate[1]):>7}  ", "text" if any(rate) else "faint"))
+    outside: Pieces = []
     if network.driver != HOST and isinstance(container.state, Running):
-        line += port_pieces(container.state.ports)
+        outside += port_pieces(container.state.ports)
     others = [safe_text(wish.network) for wish in container.networks if wish.network != network.name]
-    return [*line, (f"also on {', '.join(others)}", "faint")] if others else line
+    if others:
+        outside.append((f"also on {', '.join(others)}", "faint"))
+    return line, outside
 
 
-def port_pieces(ports: Sequence[PublishedPort]) -> list[tuple[str, str]]:
+def port_pieces(ports: Sequence[PublishedPort]) -> Pieces:
     """Where it is reached from outside; both families at one number are told once."""
     texts: dict[str, str] = {}
     for port in ports:

@@ -61,7 +61,7 @@ async def test_E2_a_network_is_made(console: Open) -> None:
         await screen.type("back")
         for name, value in (("subnet", "10.5.0.0/24 fd00::/64"), ("gateway", "10.5.0.9"), ("range", "10.5.0.128/25")):
             screen.app.screen.query_one(f"#{name}", Input).value = value
-        await screen.click_text("no way out")
+        await screen.click_text("internal: no way out")
         await screen.shows("wharf network create --subnet 10.5.0.0/24 --subnet fd00::/64 --gateway")
         await screen.click_text("Create  ⏎")
         spec = NetworkSpec(
@@ -149,6 +149,7 @@ async def test_I10_a_containers_networks_are_a_view_of_it(console: Open) -> None
     async with console((120, 40)) as screen:
         await screen.type("/api-1")
         await screen.press("enter", "enter")
+        await screen.shows("net ↓ 1.2K/s  ↑ 9.6K/s")
         await screen.press("v")
         await screen.shows("shop", "eth0", "172.30.0.2/16", "by way of 172.30.0.1", "02:42:ac:1e:00:02")
         await screen.shows("published", "0.0.0.0:8080 ▸ 80/tcp", "[::]:8080 ▸ 80/tcp", "↑")

@@ -36,7 +36,7 @@ class NewNetwork(Dialog[str]):
         yield Field("Gateways", "gateway", hint="the first address of each")
         yield Field("Range", "range", hint="all of the subnet; 172.30.5.0/24")
         yield Box(
-            Tick("no way out (--internal)", id="internal"),
+            Tick("internal: no way out", id="internal"),
             Tick("IPv6 too (--ipv6)", id="ipv6"),
             classes="ticks",
         )

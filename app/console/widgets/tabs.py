@@ -23,7 +23,7 @@ class TabBar(Bar):
         apart = tab_gap(counts, cells.width)
         wanted = len(self.filter_words) + 3 if self.filter_words else 0
         for digit, place, title in TABS:
-            if cells.room < wanted + len(title) + 8 and place != self._current:
+            if wanted and cells.room < wanted + len(title) + 8 and place != self._current:
                 break  # the filter's words are worth more than the last tabs
             here = place == self._current
             count = f" {counts[place]}" if place in counts else ""
