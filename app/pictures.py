@@ -89,8 +89,7 @@ async def _volume(pilot: Pilot[int]) -> None:
 
 async def _network(pilot: Pilot[int]) -> None:
     await _press(pilot, "4", settle_s=0.5)
-    await _filter(pilot, "shop")
-    await _press(pilot, "enter", settle_s=2.5)
+    await _press(pilot, "end", "up", "enter", settle_s=2.5)
 
 
 async def _reach(pilot: Pilot[int]) -> None:
