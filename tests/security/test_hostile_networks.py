@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.engine.engine import Engine
+from core.errors import EngineError
 from core.model.network import PREDEFINED, EndpointWish, NetworkSpec
 from tests.faults.test_kills import monitor_of
 from tests.kernel.test_networks import endpoints, inside, start, veths_on
@@ -37,3 +38,14 @@ def test_SN10_a_container_that_spoils_its_interfaces_does_not_hurt_its_monitor(e
     assert set(endpoints(engine, "aa")) == {"two"}
     assert engine.networks.inspect("one").members == ()
     assert veths_on(engine.networks.inspect("one")) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["eth+", "+", "-j", 'a"b', "a\\b", "a,b", "a;b", "!a", "bü", "a\nb", "..", "all", "default"]
+)
+def test_ST12_a_bridge_is_not_called_what_other_tools_take_for_more(engine: Engine, name: str) -> None:
+    """To iptables eth+ is every interface that begins so; below /proc/sys, all is every one there is."""
+    spec = NetworkSpec(name="odd", options={"com.docker.network.bridge.name": name})
+    with pytest.raises(EngineError):
+        engine.networks.create(spec)
+    assert [network.name for network in engine.networks.list()] == sorted(PREDEFINED)
