@@ -33,15 +33,16 @@ _MACVLAN_MODE, _ICC = "macvlan_mode", "com.docker.network.bridge.enable_icc"
 class Joining:
     """Claims on the networks of a data root."""
 
-    def __init__(self, roots: Roots, store: NetworkStore, records: ContainerRecords) -> None:
+    def __init__(self, roots: Roots, store: NetworkStore, records: ContainerRecords, wanted_firewall: str = "") -> None:
         self._roots = roots
         self._store = store
         self._records = records
+        self._wanted_firewall = wanted_firewall
 
     @cached_property
     def wall(self) -> Firewall:
         """The firewall of this host."""
-        return firewall.choose()
+        return firewall.choose(self._wanted_firewall)
 
     def claim(self, container: Container, wish: EndpointWish, interface: str) -> tuple[SandboxEndpoint, Sequence[str]]:
         """A place on one network, its addresses claimed and written down; and what a person should know.

@@ -36,11 +36,12 @@ _PARENT, _MTU, _BRIDGE_NAME = "parent", "com.docker.network.driver.mtu", "com.do
 
 
 class EngineNetworks:
-    """core.backend.Networks over one data root."""
+    """core.backend.Networks over one data root. Args: firewall: the kind that is wanted; empty: the best there is."""
 
-    def __init__(self, roots: Roots, records: ContainerRecords) -> None:
+    def __init__(self, roots: Roots, records: ContainerRecords, firewall: str = "") -> None:
         self._roots = roots
         self._records = records
+        self._firewall = firewall
         self.tell: Callable[[Container, dict[str, Any]], None]
         """Asks a container's monitor."""
 
@@ -54,7 +55,7 @@ class EngineNetworks:
     def _joining(self) -> Joining:
         from core.engine.joining import Joining
 
-        return Joining(self._roots, self._store, self._records)
+        return Joining(self._roots, self._store, self._records, self._firewall)
 
     @cached_property
     def _memberships(self) -> Memberships:
