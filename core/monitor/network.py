@@ -25,6 +25,7 @@ from core.linux.checkpoints import checkpoint
 from core.linux.files import write_atomic
 from core.linux.netlink import Netlink
 from core.monitor import journal
+from core.monitor.guard import Guard, is_wanted
 from core.monitor.loop import Loop
 from core.monitor.names import Names
 from core.monitor.outcome import StartFailed
@@ -52,6 +53,7 @@ class Network:
         self._publishing: Publishing | None = None
         self._names: Names | None = None
         self._network: dict[str, Any] = spec["network"]
+        self._guard = Guard(self._network.get("table", "") if is_wanted(spec) else "")
         self._host: Netlink | None = None
         self._inside: Netlink | None = None
         self._namespace = -1
@@ -95,6 +97,7 @@ class Network:
                 except OSError as error:
                     raise NetworkFailed(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
+        self._guard.watch(self._endpoints)
         if self._publishing:
             self._publishing.redirect(self._network)
         else:
@@ -140,6 +143,7 @@ class Network:
             return []  # it has just ended
         self._return()
         lost = []
+        self._guard.watch(self._endpoints)
         try:
             self._publish(ports)
         except StartFailed as error:
@@ -194,6 +198,7 @@ class Network:
         if self._publishing:
             self._publishing.close()
             self._publishing = None
+        self._guard.close()
         for each in self._endpoints:
             self._give_back(each)
 
@@ -207,6 +212,7 @@ class Network:
         """
         if self._inside is None:
             raise NetworkFailed("its network namespace is gone")
+        self._guard.watch([*self._endpoints, endpoint])
         before = self._network.get("resolver")
         try:
             self._put_on(endpoint)
@@ -215,6 +221,7 @@ class Network:
         except NetworkFailed:
             self._remove(endpoint)
             self._network["resolver"] = before
+            self._guard.watch(self._endpoints)
             raise
         self._redirect()
         self._note(endpoint, "connect")
@@ -254,7 +261,8 @@ class Network:
         return lost
 
     def _redirect(self) -> None:
-        """Its ports lead to where it is now."""
+        """Its ports lead to where it is now, and it may send from there."""
+        self._guard.watch(self._endpoints)
         if self._publishing:
             try:
                 self._publishing.redirect(self._network)
