@@ -741,6 +741,7 @@ class EngineContainers:
             pid=container.state.pid if isinstance(container.state, Running) else None,
             mounts=container.config.mounts,
             remapped=container.config.spec.namespaces.user == REMAP,
+            is_fresh=isinstance(container.state, Created),
             read_only=container.config.spec.read_only,
         )
 

@@ -284,8 +284,9 @@ def _view(roots: Roots, tree: Tree, *, writable: bool) -> Iterator[tuple[dict[st
         overlay.ensure_init_layer(roots, tree.layers)
         lowers = overlay.overlay_lowers(roots, tree.layers)
         upper = tree.directory / "upper"
-        if writable:
-            view = {**_lowers_view(lowers), "upper": str(upper), "work": str(tree.directory / "work")}
+        if writable or (tree.is_fresh and tree.mounts):
+            work = str(tree.directory / "work")
+            view = {**_lowers_view(lowers), "upper": str(upper), "work": work, "read_only": not writable}
         else:
             view = _lowers_view([upper, *lowers])
         view["binds"] = _binds(held, roots, tree.mounts)

@@ -19,7 +19,7 @@ from app.console.dialogs.files import DeleteFiles, FindFiles
 from app.console.dialogs.menu import Menu
 from app.console.file_sources import FileSource
 from app.console.file_work import Deleted, delete_files
-from app.console.inspection import file_row, hex_lines, looks_binary, text_lines
+from app.console.inspection import file_row, hex_lines, looks_binary, moment, text_lines
 from app.console.picture_facts import picture_facts
 from app.console.seat import ask, seat
 from app.console.widgets.bar import Bar
@@ -323,9 +323,7 @@ class FileBrowser(Widget):
         self._preview, self._hex = None, None
         pager = self.query_one(Pager)
         if entry is None or entry.kind != "file":
-            pager.show(
-                [[(f"{entry.kind}{f' → {safe_text(entry.link)}' if entry.link else ''}", "muted")]] if entry else []
-            )
+            pager.show(_entry_facts(entry) if entry else [])
             return
         path = self._join(entry.name)
 
@@ -373,6 +371,23 @@ class FileBrowser(Widget):
 
     def _join(self, name: str) -> str:
         return f"{self._path.rstrip('/')}/{name}"
+
+
+def _entry_facts(entry: FileEntry) -> list[Line]:
+    """What there is to know of what has no content to show."""
+    row = file_row(entry, time.time_ns())
+    facts = [("kind", _KIND_WORDS.get(entry.kind, entry.kind)), ("leads to", safe_text(entry.link))]
+    facts += [("mode", row["mode"][0]), ("owner", row["owner"][0]), ("changed", moment(entry.mtime_ns))]
+    return [[(f"{key:<9}", "muted"), (value, "text")] for key, value in facts if value]
+
+
+_KIND_WORDS = {
+    "dir": "directory",
+    "link": "symbolic link",
+    "char": "character device",
+    "block": "block device",
+    "fifo": "pipe",
+}
 
 
 def _columns() -> Sequence[Column[FileEntry]]:
