@@ -61,7 +61,7 @@ def stats_row(container: Container, pair: _Pair, host_memory_bytes: int, asked_a
         "CPUPerc": f"{percent:.2f}%",
         "MemUsage": f"{binary_size(used)} / {binary_size(limit)}",
         "MemPerc": f"{used / limit * 100 if limit else 0:.2f}%",
-        "NetIO": "0B / 0B",
+        "NetIO": f"{human_size(after.received_bytes if after else 0)} / {human_size(after.sent_bytes if after else 0)}",
         "BlockIO": f"{human_size(after.read_bytes if after else 0)} / {human_size(after.write_bytes if after else 0)}",
         "PIDs": str(after.pids if after else 0),
     }

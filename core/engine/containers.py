@@ -113,8 +113,8 @@ class EngineContainers:
         from core.engine.sandboxes import build_sandbox
 
         try:
-            network, warnings = self.networks.claim(container)
-            sandbox = build_sandbox(self._roots, container, self._records.get, network, warnings)
+            claimed = self.networks.claim(container)
+            sandbox = build_sandbox(self._roots, container, self._records.get, claimed)
             wish = msgspec.to_builtins(attach) if attach else None
             places = {name: str(getattr(sandbox, name)) for name in launch.PLACES}
             connection, answer = launch.request_start(self._roots, msgspec.json.encode(sandbox), places, wish)
@@ -188,11 +188,12 @@ class EngineContainers:
         container = self._running(key, "exec in")
         config = container.config
         exec_id = os.urandom(32).hex()
+        env = (*self.networks.link_variables(container), *config.env, *spec.env)
         request: dict[str, Any] = {
             "op": "exec",
             "id": exec_id,
             "argv": spec.argv,
-            "env": process_environment((*config.env, *spec.env), hostname=config.hostname, tty=spec.tty),
+            "env": process_environment(env, hostname=config.hostname, tty=spec.tty),
             "cwd": spec.working_dir or config.working_dir or "/",
             "user": spec.user or config.user,
             "tty": spec.tty,
@@ -616,10 +617,11 @@ class EngineContainers:
 
         wanted = [self._records.get(key) for key in keys] if keys else self._records.all()
         found: dict[str, StatsSample] = {}
+        interfaces = processes.interface_counters(wanted)
         for container in wanted:
             sample = processes.newest_sample(self._roots, container)
             if sample:
-                found[container.id] = sample
+                found[container.id] = msgspec.structs.replace(sample, interfaces=interfaces.get(container.id, ()))
         return found
 
     def stats_history(self, key: str, since_ns: int = 0) -> Sequence[StatsSample]:

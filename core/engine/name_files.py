@@ -98,6 +98,12 @@ def with_rows(path: Path, rows: str) -> str:
     return text + ("" if text.endswith("\n") or not text else "\n") + rows
 
 
+def with_row_of(path: Path, name: str, row: str) -> str:
+    """The file's text with another row for a name, in the place of those whose first name it is."""
+    lines = _read_text(str(path)).splitlines(keepends=True)
+    return "".join(line for line in lines if line.split()[1:2] != [name]) + row
+
+
 def without_rows(path: Path, addresses: Sequence[str]) -> str:
     """The file's text without the rows of addresses."""
     lines = _read_text(str(path)).splitlines(keepends=True)

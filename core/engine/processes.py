@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from core.cgroups import driver
 from core.errors import InvalidInput, Unsupported
+from core.linux.netlink import Netlink
 from core.model.container import Container, ProcessTable, Running
 from core.model.display import safe_text
-from core.model.stats import StatsSample
+from core.model.stats import InterfaceCounters, StatsSample
+from core.monitor.traffic import NOTHING, TrafficCounters, from_inside
 from core.state.paths import Roots
 from core.stats.ring import read_ring, to_sample
 
@@ -60,12 +62,48 @@ def newest_sample(roots: Roots, container: Container) -> StatsSample | None:
         sampler = _group(container).sampler()
     except OSError:
         return None  # it has just ended
+    counters = TrafficCounters()
     try:
-        return to_sample(time.time_ns(), sampler.read())
+        return to_sample(time.time_ns(), sampler.read(), counters.read().get(container.id, NOTHING))
     except OSError:
         return None
     finally:
         sampler.close()
+        counters.close()
+
+
+def interface_counters(containers: Iterable[Container]) -> dict[str, tuple[InterfaceCounters, ...]]:
+    """What went through the interfaces of running containers, by their ids: one question for all of them."""
+    numbers = {
+        (container.id, endpoint.interface): _number_of(endpoint.host_interface)
+        for container in containers
+        if isinstance(container.state, Running)
+        for endpoint in container.state.endpoints
+        if endpoint.host_interface
+    }
+    if not numbers:
+        return {}
+    kernel = Netlink()
+    try:
+        counted = kernel.traffic()
+    except OSError:
+        return {}
+    finally:
+        kernel.close()
+    found: dict[str, tuple[InterfaceCounters, ...]] = {}
+    for (container_id, name), number in numbers.items():
+        if number in counted:
+            counters = InterfaceCounters(name=name, **from_inside(counted[number])._asdict())
+            found[container_id] = (*found.get(container_id, ()), counters)
+    return found
+
+
+def _number_of(interface: str) -> int:
+    try:
+        with open(f"/sys/class/net/{interface}/ifindex") as file:
+            return int(file.read())
+    except OSError:
+        return 0  # it has just gone
 
 
 def kept_samples(roots: Roots, container_id: str, since_ns: int) -> list[StatsSample]:

@@ -20,6 +20,7 @@ _REQUEST, _ACK, _EXCL, _CREATE, _DUMP = 0x1, 0x4, 0x200, 0x400, 0x300
 _ERROR, _DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _DELADDR, _NEWROUTE = 20, 21, 24
+_GETSTATS, _STATS_LINK_64 = 94, 1
 _RECEIVE_BYTES = 1 << 17
 _IFF_UP = 1
 LONGEST_NAME = 15
@@ -27,7 +28,7 @@ LONGEST_NAME = 15
 
 # attributes of links (linux/if_link.h)
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
-_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_NET_NS_FD = 20, 23, 28
+_IFLA_IFALIAS, _IFLA_NET_NS_FD = 20, 28
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
 _MACVLAN_MODE = 1
@@ -60,10 +61,17 @@ class Link(NamedTuple):
     kind: str
     """veth, bridge, macvlan …; empty for hardware."""
     mac: str
+
+
+class Traffic(NamedTuple):
+    """What went through an interface since it was made."""
+
     received_bytes: int = 0
-    received_packets: int = 0
     sent_bytes: int = 0
+    received_packets: int = 0
     sent_packets: int = 0
+    dropped: int = 0
+    """Of either direction."""
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -125,9 +133,9 @@ def set_up(index: int) -> bytes:
     return _link_message(_SETLINK, 0, b"", index=index, up=True)
 
 
-def set_alias(index: int, alias: str) -> bytes:
-    """A line of text for people, and for who looks whose it is."""
-    return _link_message(_SETLINK, 0, _text(_IFLA_IFALIAS, alias), index=index)
+def set_alias(name: str, alias: str) -> bytes:
+    """A line of text for people, and for who looks whose it is; at most 255 bytes. No interface is made with one."""
+    return _link_message(_SETLINK, 0, _text(_IFLA_IFNAME, name) + _text(_IFLA_IFALIAS, alias))
 
 
 def isolate_port(number: int) -> bytes:
@@ -224,6 +232,16 @@ class Netlink:
         body = _LINK.pack(0, 0, 0, 0, 0)
         return [_link(each) for each in self._answers(message(_GETLINK, _REQUEST | _DUMP, body), dump=True)]
 
+    def traffic(self) -> dict[int, Traffic]:
+        """What went through every interface, by its number; a light question (IFLA_STATS_LINK_64 alone)."""
+        head = struct.pack("=BBHII", 0, 0, 0, 0, 1 << _STATS_LINK_64 - 1)
+        found = {}
+        for body in self._answers(message(_GETSTATS, _REQUEST | _DUMP, head), dump=True):
+            counters = _attributes(body, 12).get(_STATS_LINK_64, b"")
+            if len(counters) >= 64:
+                found[int(struct.unpack_from("=I", body, 4)[0])] = _traffic(counters)
+        return found
+
     def _answers(self, request: bytes, *, dump: bool) -> Iterator[bytes]:
         self._number += 1
         self._socket.send(request[:8] + struct.pack("=I", self._number) + request[12:])
@@ -268,8 +286,6 @@ def _link(body: bytes) -> Link:
     _, _, index, flags, _ = _LINK.unpack_from(body)
     found = _attributes(body, _LINK.size)
     info = _attributes(found.get(_IFLA_LINKINFO, b""), 0)
-    counters = found.get(_IFLA_STATS64, b"")
-    numbers = struct.unpack_from("=4Q", counters) if len(counters) >= 32 else (0, 0, 0, 0)
     return Link(
         number=index,
         name=_string(found.get(_IFLA_IFNAME, b"")),
@@ -279,11 +295,15 @@ def _link(body: bytes) -> Link:
         is_up=bool(flags & _IFF_UP),
         kind=_string(info.get(_INFO_KIND, b"")),
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
-        received_packets=numbers[0],
-        sent_packets=numbers[1],
-        received_bytes=numbers[2],
-        sent_bytes=numbers[3],
     )
+
+
+def _traffic(counters: bytes) -> Traffic:
+    """struct rtnl_link_stats64 begins with packets, bytes, errors and drops, of both directions."""
+    received_packets, sent_packets, received_bytes, sent_bytes, _, _, lost_in, lost_out = struct.unpack_from(
+        "=8Q", counters
+    )
+    return Traffic(received_bytes, sent_bytes, received_packets, sent_packets, lost_in + lost_out)
 
 
 def _string(data: bytes) -> str:

@@ -126,7 +126,7 @@ class PathStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step of the way to a container's port, as it was tried."""
 
     name: str
-    """running, published, listening, address, bridge, firewall, answer."""
+    """running, address, listening, bridge, answer, published, firewall, outside: from the server outwards."""
     verdict: str
     """ok, failed, unknown or skipped."""
     text: str

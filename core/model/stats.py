@@ -13,6 +13,18 @@ class Pressure(msgspec.Struct, frozen=True):
     io: float | None = None
 
 
+class InterfaceCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What went through one of a container's interfaces since it was made, from the container's side."""
+
+    name: str
+    """eth0 …"""
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    received_packets: int = 0
+    sent_packets: int = 0
+    dropped: int = 0
+
+
 class StatsSample(msgspec.Struct, frozen=True, kw_only=True):
     """Counters of one container at one moment; totals since its start unless said otherwise."""
 
@@ -29,6 +41,13 @@ class StatsSample(msgspec.Struct, frozen=True, kw_only=True):
     write_bytes: int = 0
     pressure: Pressure = Pressure()
     oom_kills: int = 0
+    received_bytes: int = 0
+    """By its interfaces on bridges, as are the three below."""
+    sent_bytes: int = 0
+    received_packets: int = 0
+    sent_packets: int = 0
+    interfaces: tuple[InterfaceCounters, ...] = ()
+    """Of its interfaces on bridges, one by one; known of the newest sample alone."""
 
 
 class HostSample(msgspec.Struct, frozen=True, kw_only=True):

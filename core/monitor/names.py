@@ -223,6 +223,8 @@ def _lead_to(udp: int, tcp: int) -> None:
             )
         )
     with Nftables() as nftables:
+        if nftables.has_table(table):  # a killed monitor's: it leads to sockets that are gone
+            messages.insert(0, table.delete())
         nftables.commit(messages)
 
 

@@ -26,6 +26,7 @@ from core.linux.files import write_atomic
 from core.linux.netlink import Netlink
 from core.monitor import journal
 from core.monitor.loop import Loop
+from core.monitor.names import Names
 from core.monitor.outcome import StartFailed
 from core.monitor.publishing import Publishing
 
@@ -49,6 +50,7 @@ class Network:
         self._spec = spec
         self._loop = loop
         self._publishing: Publishing | None = None
+        self._names: Names | None = None
         self._network: dict[str, Any] = spec["network"]
         self._host: Netlink | None = None
         self._inside: Netlink | None = None
@@ -124,6 +126,7 @@ class Network:
             self._route()
         finally:
             self._return()
+        self._answer_names()
         checkpoint("network:joined")
 
     def resume(self, pidfd: int, ports: Sequence[dict[str, Any]]) -> list[str]:
@@ -136,16 +139,41 @@ class Network:
         except NetworkFailed:
             return []  # it has just ended
         self._return()
+        lost = []
         try:
             self._publish(ports)
         except StartFailed as error:
-            return [f"its ports are not published any more: {error}"]
-        return []
+            lost.append(f"its ports are not published any more: {error}")
+        try:
+            self._answer_names()
+        except NetworkFailed as error:
+            lost.append(str(error))
+        return lost
+
+    def _answer_names(self) -> None:
+        """At 127.0.0.11 in its namespace, if any of its networks has names. Raises: NetworkFailed."""
+        if not self._network.get("resolver"):
+            if self._names:
+                self._names.close()
+                self._names = None
+        elif self._names:
+            self._names.update(self._network)
+        else:
+            names = Names(self._loop, self._network)
+            try:
+                names.open(self._namespace)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise NetworkFailed(f"names can't be answered in its namespace: {reason}") from error
+            self._names = names
 
     def leave(self) -> None:
         """Nothing answers to its addresses any more, whoever may still be in the namespace."""
         if self._inside is None:
             return
+        if self._names:
+            self._names.close()
+            self._names = None
         for each in self._endpoints:
             self._silence(each)
         self._close()
@@ -179,36 +207,51 @@ class Network:
         """
         if self._inside is None:
             raise NetworkFailed("its network namespace is gone")
+        before = self._network.get("resolver")
+        try:
+            self._put_on(endpoint)
+            self._network["resolver"] = resolver
+            self._answer_names()
+        except NetworkFailed:
+            self._remove(endpoint)
+            self._network["resolver"] = before
+            raise
+        self._redirect()
+        self._note(endpoint, "connect")
+
+    def _put_on(self, endpoint: Endpoint) -> None:
         inside.setns(self._namespace, inside.CLONE_NEWNET)
         try:
             self._make(endpoint)
             checkpoint("connect:made")
             self._endpoints.append(endpoint)
             self._route()
-        except NetworkFailed:
-            self._remove(endpoint)
-            raise
         finally:
             self._return()
-        self._network["resolver"] = resolver
-        self._redirect()
-        self._note(endpoint, "connect")
 
-    def disconnect(self, network_id: str, resolver: dict[str, Any] | None) -> bool:
-        """One network less; False if it is not on it."""
+    def disconnect(self, network_id: str, resolver: dict[str, Any] | None) -> list[str] | None:
+        """One network less; what it cost, or None if it is not on it.
+
+        What a container has done to its interfaces meanwhile does not keep it on a network.
+        """
         for each in self._endpoints:
             if each["endpoint"]["network_id"] == network_id:
                 break
         else:
-            return False
+            return None
         self._remove(each)
         checkpoint("disconnect:removed")
-        self._route()
         self._network["resolver"] = resolver
+        lost = []
+        for step in (self._route, self._answer_names):
+            try:
+                step()
+            except NetworkFailed as error:
+                lost.append(str(error))
         self._redirect()
         self._give_back(each)
         self._note(each, "disconnect")
-        return True
+        return lost
 
     def _redirect(self) -> None:
         """Its ports lead to where it is now."""
@@ -296,7 +339,7 @@ class Network:
         if link is None:
             raise OSError(errno.ENODEV, f"{each['link']} is not there")
         if each["driver"] == "macvlan":
-            request = netlink.new_macvlan(
+            macvlan = netlink.new_macvlan(
                 endpoint["interface"],
                 parent=link.number,
                 namespace=self._namespace,
@@ -304,22 +347,23 @@ class Network:
                 mtu=each["mtu"],
                 mac=endpoint["mac"],
             )
-        else:
-            request = netlink.new_veth(
-                endpoint["host_interface"],
-                endpoint["interface"],
-                namespace=self._namespace,
-                master=link.number,
-                mtu=each["mtu"],
-                mac=endpoint["mac"],
-            )
+            self._host.ask(macvlan)
+            return
+        veth = netlink.new_veth(
+            endpoint["host_interface"],
+            endpoint["interface"],
+            namespace=self._namespace,
+            master=link.number,
+            mtu=each["mtu"],
+            mac=endpoint["mac"],
+        )
         deadline = time.monotonic() + _GONE_S
         while True:
             try:
-                self._host.ask(request)
+                self._host.ask(veth, netlink.set_alias(endpoint["host_interface"], self._spec["id"]))
                 break
             except OSError as error:
-                if error.errno != errno.EEXIST or not endpoint.get("host_interface") or time.monotonic() > deadline:
+                if error.errno != errno.EEXIST or time.monotonic() > deadline:
                     raise
             self._delete(endpoint["host_interface"])  # an earlier run's, whose namespace is not cleared away yet
         if each.get("is_isolated") and (end := self._host.link(endpoint["host_interface"])):
@@ -343,9 +387,8 @@ class Network:
                 if each["endpoint"].get(f"{family}_gateway") and not each["is_internal"]
             ]
             for name, gateway in gateways[:1]:
-                link = self._inside.link(name)
                 try:
-                    if link:
+                    if link := self._inside.link(name):
                         self._inside.ask(netlink.add_default_route(link.number, gateway))
                 except OSError as error:
                     if error.errno != errno.EEXIST:  # it has one, of ours or of its own making

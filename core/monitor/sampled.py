@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.cgroups import driver
+from core.linux.netlink import Traffic
 from core.monitor.ring import RingWriter
 
 
@@ -15,13 +16,13 @@ class Sampled:
         self._sampler: driver.Sampler | None = None
         self._ring: RingWriter | None = None
 
-    def sample(self, at_ns: int) -> None:
+    def sample(self, at_ns: int, traffic: Traffic) -> None:
         """Take one sample; nothing happens for a group that is not there yet, or no more."""
         try:
             if self._sampler is None or self._ring is None:
                 self._sampler = self._cgroup.sampler()
                 self._ring = RingWriter(self._path)
-            self._ring.append(at_ns, self._sampler.read())
+            self._ring.append(at_ns, self._sampler.read(), traffic)
         except OSError:
             self.close()
 

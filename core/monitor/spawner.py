@@ -32,6 +32,7 @@ from core.monitor.keeper import Keeper
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import channel_pair
 from core.monitor.sampled import Sampled
+from core.monitor.traffic import NOTHING, TrafficCounters
 from core.monitor.vault import Kept, Vault
 
 _SAMPLE_EVERY_S = 1.0
@@ -102,6 +103,7 @@ class Spawner:
         self._by_pid: dict[int, str] = {}
         self._adoptions: dict[str, list[float]] = {}
         self._deferred: dict[str, list[_Deferred]] = {}
+        self._traffic = TrafficCounters()
         self._idle_since = time.monotonic()
 
     def run(self, containers_dir: str, run_root: str) -> None:
@@ -144,8 +146,9 @@ class Spawner:
 
     def _tick(self) -> None:
         at_ns = time.time_ns()
-        for watched in self._monitors.values():
-            watched.sampled.sample(at_ns)
+        traffic = self._traffic.read() if self._monitors else {}
+        for container_id, watched in self._monitors.items():
+            watched.sampled.sample(at_ns, traffic.get(container_id, NOTHING))
         self._look_for_orphans()
         for container_id in list(self._deferred):
             self._retry_deferred(container_id)

@@ -67,7 +67,7 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
                 _forgiving(errno.EEXIST, kernel, netlink.add_address(link.number, subnet.gateway, length))
         kernel.ask(netlink.set_up(link.number))
         checkpoint("bridge:up")
-        kernel.ask(netlink.set_alias(link.number, alias(tag, network)))
+        kernel.ask(netlink.set_alias(network.interface, alias(tag, network)))
     return warnings
 
 

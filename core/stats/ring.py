@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from core.cgroups.driver import Counters
+from core.linux.netlink import Traffic
 from core.model.stats import Pressure, StatsSample
 from core.monitor.ring import CAPACITY, HEADER, MAGIC, RECORD
 
@@ -32,14 +33,16 @@ def read_ring(path: Path, *, since_ns: int = 0, most: int = CAPACITY) -> list[St
             raw = os.pread(descriptor, run * RECORD.size, HEADER.size + slot * RECORD.size)
             for fields in RECORD.iter_unpack(raw[: len(raw) - len(raw) % RECORD.size]):
                 if fields[0] >= since_ns:
-                    samples.append(to_sample(fields[0], Counters._make((*fields[1:9], fields[9:12]))))
+                    samples.append(
+                        to_sample(fields[0], Counters._make((*fields[1:9], fields[9:12])), Traffic(*fields[12:]))
+                    )
             first += run
         return samples
     finally:
         os.close(descriptor)
 
 
-def to_sample(at_ns: int, counters: Counters) -> StatsSample:
+def to_sample(at_ns: int, counters: Counters, traffic: Traffic) -> StatsSample:
     """Counters of a moment as the value the seam speaks of."""
     cpu, memory, io = (None if value < 0 else value for value in counters.pressure)
     return StatsSample(
@@ -52,5 +55,9 @@ def to_sample(at_ns: int, counters: Counters) -> StatsSample:
         read_bytes=counters.read_bytes,
         write_bytes=counters.write_bytes,
         oom_kills=counters.oom_kills,
+        received_bytes=traffic.received_bytes,
+        sent_bytes=traffic.sent_bytes,
+        received_packets=traffic.received_packets,
+        sent_packets=traffic.sent_packets,
         pressure=Pressure(cpu=cpu, memory=memory, io=io),
     )

@@ -35,7 +35,8 @@ def test_a_veth_is_byte_for_byte_as_pyroute2_writes_it() -> None:
         "attrs": [("IFLA_IFNAME", "eth0"), ("IFLA_MTU", 1400), ("IFLA_ADDRESS", MAC), ("IFLA_NET_NS_FD", 7)],
     }
     info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]})]}
-    attrs = [("IFLA_IFNAME", "veth1234567"), ("IFLA_MTU", 1400), ("IFLA_MASTER", 3), ("IFLA_LINKINFO", info)]
+    attrs = [("IFLA_IFNAME", "veth1234567"), ("IFLA_MTU", 1400), ("IFLA_MASTER", 3)]
+    attrs.append(("IFLA_LINKINFO", info))
     theirs = encoded(ifinfmsg, 16, _REQUEST_ACK_CREATE_EXCL, {"flags": 1, "change": 1, "attrs": attrs})
     assert ours == theirs
 
@@ -86,7 +87,7 @@ def test_a_default_route_is_byte_for_byte_as_pyroute2_writes_it(gateway: str, fa
 
 def test_setting_and_deleting_are_read_as_meant() -> None:
     assert decoded(ifinfmsg, netlink.set_up(4))["flags"] == 1
-    assert decoded(ifinfmsg, netlink.set_alias(4, "wharf-1 one")).get_attr("IFLA_IFALIAS") == "wharf-1 one"
+    assert decoded(ifinfmsg, netlink.set_alias("wh1", "wharf-1 one")).get_attr("IFLA_IFALIAS") == "wharf-1 one"
     gone = decoded(ifinfmsg, netlink.delete_link("veth1"))
     assert gone["header"]["type"] == 17
     assert gone.get_attr("IFLA_IFNAME") == "veth1"
@@ -103,17 +104,12 @@ def test_the_hosts_links_are_as_the_kernel_files_tell() -> None:
         assert loopback is not None
         assert loopback.mtu == int(Path("/sys/class/net/lo/mtu").read_text())
         assert loopback.number == int(Path("/sys/class/net/lo/ifindex").read_text())
-        assert loopback in [link._replace(**_counters(loopback)) for link in kernel.links()]
+        assert loopback in kernel.links()
+        assert loopback.number in kernel.traffic()
         assert kernel.link("no-such-link") is None
         assert kernel.link("a-name-that-no-interface-can-have") is None
     finally:
         kernel.close()
-
-
-def _counters(link: netlink.Link) -> dict[str, int]:
-    """They go on counting."""
-    names = ("received_bytes", "received_packets", "sent_bytes", "sent_packets")
-    return {name: getattr(link, name) for name in names}
 
 
 def test_a_refusal_names_the_kernels_reason() -> None:

@@ -1,0 +1,280 @@
+"""Published ports of real containers, on this host: reserved, reached, kept, given back; and traced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from core.engine.engine import Engine
+from core.errors import EngineError, InvalidInput
+from core.model.container import ContainerSpec, Created, Running
+from core.model.network import NetworkSpec, PathStep
+from core.model.ports import PortWish, PublishedPort
+from core.model.restart import RestartPolicy
+from core.monitor.port_maps import Mapping
+from core.network import firewall
+from tests.conftest import STARTER, wait_until
+from tests.faults.test_kills import monitor_of
+
+SERVER = ("nc", "-ll", "-p", "80", "-e", "echo", "hello")
+ECHO = "import socket; s = socket.socket(2, 2); s.bind(('', 53))\nwhile True: s.sendto(*s.recvfrom(99))"
+
+
+@pytest.fixture
+def ports(engine: Engine) -> Iterator[Engine]:
+    """An engine that publishes nothing any more after the test."""
+    yield engine
+    for container in engine.containers.list(all=True):
+        engine.containers.remove(container.id, force=True)
+    assert mappings(engine) == []
+
+
+def mappings(engine: Engine) -> list[Mapping]:
+    return firewall.choose().published(engine.roots.tag)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        return int(taken.getsockname()[1])
+
+
+def start(
+    engine: Engine, *wishes: PortWish, command: tuple[str, ...] = SERVER, name: str = "web", **more: object
+) -> str:
+    wished = {"network": "bridge", **more}
+    spec = ContainerSpec(image=STARTER, name=name, command=command, ports=wishes, **wished)  # type: ignore[arg-type]
+    made = engine.containers.create(spec)
+    engine.containers.start(made.id)
+    return made.id
+
+
+def running(engine: Engine, key: str) -> Running:
+    state = engine.containers.inspect(key).state
+    assert isinstance(state, Running)
+    return state
+
+
+def answers(host_ip: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host_ip, port), 2) as client:
+            return client.recv(10) == b"hello\n"
+    except OSError:
+        return False
+
+
+def own_address() -> str:
+    """The address that other hosts know this one by."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        any_socket.connect(("192.0.2.254", 9))
+        return str(any_socket.getsockname()[0])
+
+
+def test_E1_a_published_port_answers_at_every_address(ports: Engine) -> None:
+    port = free_port()
+    key = start(ports, PortWish(container_port=80, host_first=port))
+    assert running(ports, key).ports == (
+        PublishedPort(container_port=80, host_ip="0.0.0.0", host_port=port),
+        PublishedPort(container_port=80, host_ip="::", host_port=port),
+    )
+    for host_ip in ("127.0.0.1", "::1", own_address()):
+        wait_until(lambda host_ip=host_ip: answers(host_ip, port), f"an answer at {host_ip}")
+    ports.containers.stop(key)
+    assert not answers("127.0.0.1", port)
+    assert mappings(ports) == []
+
+
+def test_E1_any_free_port_is_told(ports: Engine) -> None:
+    key = start(ports, PortWish(container_port=80, host_ip="127.0.0.1"), PortWish(container_port=81))
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        lowest, highest = map(int, file.read().split())
+    first, second, third = running(ports, key).ports
+    assert (first.host_ip, second.host_ip, third.host_ip) == ("127.0.0.1", "0.0.0.0", "::")
+    assert second.host_port == third.host_port
+    assert all(lowest <= one.host_port <= highest for one in (first, second, third))
+    wait_until(lambda: answers("127.0.0.1", first.host_port), "an answer")
+    assert not answers(own_address(), first.host_port)
+
+
+def test_E1_udp_is_reached(ports: Engine) -> None:
+    port = free_port()
+    key = start(ports, PortWish(container_port=53, protocol="udp", host_first=port))
+    pid = running(ports, key).pid
+    server = subprocess.Popen(["nsenter", "-t", str(pid), "-n", sys.executable, "-c", ECHO])
+    try:
+        for host_ip in ("127.0.0.1", own_address()):
+            wait_until(lambda host_ip=host_ip: echoes(host_ip, port), f"an echo from {host_ip}")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def echoes(host_ip: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.2)
+        client.connect((host_ip, port))
+        try:
+            client.send(b"echo")
+            return client.recv(10) == b"echo"
+        except OSError:
+            return False
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["of another container", "of another program"])
+def test_E1_a_port_in_use_is_refused_and_the_container_stays_created(ports: Engine, is_ours: bool) -> None:
+    port = free_port()
+    with socket.socket() as taken:
+        if is_ours:
+            start(ports, PortWish(container_port=80, host_first=port), name="first")
+        else:
+            taken.bind(("0.0.0.0", port))
+            taken.listen()
+        before = mappings(ports)
+        with pytest.raises(EngineError) as raised:
+            start(ports, PortWish(container_port=81), PortWish(container_port=80, host_first=port), name="second")
+        second = ports.containers.inspect("second")
+        words = "driver failed programming external connectivity on endpoint second ("
+        assert words in raised.value.message
+        assert raised.value.message.endswith(f"): Bind for 0.0.0.0:{port} failed: port is already allocated")
+        assert isinstance(second.state, Created)
+        assert mappings(ports) == before
+    if is_ours:
+        ports.containers.remove("first", force=True)
+    ports.containers.start("second")
+    assert isinstance(ports.containers.inspect("second").state, Running)
+
+
+def test_E1_a_range_gives_the_first_free_one(ports: Engine) -> None:
+    port = free_port()
+    wish = PortWish(container_port=80, host_ip="127.0.0.1", host_first=port, host_last=port + 20)
+    found = [running(ports, start(ports, wish, name=f"web{number}")).ports[0].host_port for number in range(3)]
+    assert len(set(found)) == 3
+    assert all(port <= one <= port + 20 for one in found)
+    for one in found:
+        wait_until(lambda one=one: answers("127.0.0.1", one), f"an answer at {one}")
+
+
+def test_E1_a_policys_restart_keeps_address_and_ports(ports: Engine) -> None:
+    key = start(ports, PortWish(container_port=80), restart=RestartPolicy(name="always"))
+    before = running(ports, key)
+    for _ in range(3):
+        old = running(ports, key).pid
+        os.kill(old, signal.SIGKILL)
+        wait_until(
+            lambda old=old: isinstance(state := ports.containers.inspect(key).state, Running) and state.pid != old,
+            "the next run",
+        )
+        after = running(ports, key)
+        assert after.ports == before.ports
+        assert after.endpoints[0].ipv4 == before.endpoints[0].ipv4
+        wait_until(lambda: answers("127.0.0.1", before.ports[0].host_port), "an answer on loopback")
+        wait_until(lambda: answers(own_address(), before.ports[0].host_port), "an answer")
+
+
+def test_E1_ports_are_the_same_under_a_killed_monitors_successor(ports: Engine) -> None:
+    key = start(ports, PortWish(container_port=80), PortWish(container_port=80, host_first=free_port()))
+    before = running(ports, key).ports
+    killed = monitor_of(ports, key)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: is_followed(ports, key, killed), "another monitor")
+    for one in before:
+        wait_until(lambda one=one: answers("127.0.0.1", one.host_port), "an answer")
+    assert running(ports, key).ports == before
+    ports.containers.stop(key)
+    assert mappings(ports) == []
+
+
+def is_followed(engine: Engine, key: str, killed: int) -> bool:
+    try:
+        return monitor_of(engine, key) != killed
+    except AssertionError:
+        return False  # none yet
+
+
+def steps(engine: Engine, key: str, port: int = 80) -> dict[str, PathStep]:
+    return {step.name: step for step in engine.networks.trace(key, port)}
+
+
+def verdicts(found: dict[str, PathStep]) -> dict[str, str]:
+    return {name: step.verdict for name, step in found.items() if step.verdict != "ok"}
+
+
+def test_E3_a_way_that_is_fine_is_traced_as_fine(ports: Engine) -> None:
+    key = start(ports, PortWish(container_port=80))
+    wait_until(lambda: answers("127.0.0.1", running(ports, key).ports[0].host_port), "an answer")
+    found = steps(ports, key)
+    assert verdicts(found) == {}
+    assert list(found) == [
+        "running",
+        "address",
+        "listening",
+        "bridge",
+        "answer",
+        "published",
+        "firewall",
+        "outside",
+    ]
+
+
+def test_E3_each_trouble_on_the_way_is_named(ports: Engine) -> None:
+    key = start(ports, PortWish(container_port=80))
+    endpoint = running(ports, key).endpoints[0]
+    wait_until(lambda: answers("127.0.0.1", running(ports, key).ports[0].host_port), "an answer")
+    assert verdicts(steps(ports, key, 81)) == {"listening": "failed", "answer": "failed", "published": "failed"}
+    assert "80 is listened on" in steps(ports, key, 81)["listening"].text
+    assert "-p 81:81" in steps(ports, key, 81)["published"].hint
+
+    wall, tag = firewall.choose(), ports.roots.tag
+    wall.unpublish(tag, wall.published(tag))
+    assert verdicts(steps(ports, key)) == {"firewall": "failed"}
+
+    ports.containers.pause(key)
+    found = steps(ports, key)
+    assert found["running"].verdict == "failed"
+    assert {step.verdict for step in found.values() if step.name != "running"} == {"skipped"}
+    ports.containers.unpause(key)
+
+    from core.linux import netlink
+
+    kernel = netlink.Netlink()
+    kernel.ask(netlink.delete_link(endpoint.host_interface))
+    kernel.close()
+    assert steps(ports, key)["bridge"].text == f"the host's end {endpoint.host_interface} of eth0 is gone"
+    ports.containers.kill(key, "KILL")
+    wait_until(lambda: not isinstance(ports.containers.inspect(key).state, Running), "its end")
+    assert "is not running" in steps(ports, key)["running"].text
+
+
+def test_E3_a_server_for_itself_alone_is_told(ports: Engine) -> None:
+    key = start(ports, command=("httpd", "-f", "-p", "127.0.0.1:80"))
+    wait_until(lambda: "listens on 127.0.0.1 alone" in steps(ports, key)["listening"].text, "the server")
+    assert "0.0.0.0" in steps(ports, key)["listening"].hint
+
+
+def test_E3_a_port_that_is_none_is_refused(ports: Engine) -> None:
+    key = start(ports)
+    for port, protocol in ((0, "tcp"), (65536, "tcp"), (80, "icmp")):
+        with pytest.raises(InvalidInput):
+            ports.networks.trace(key, port, protocol)
+
+
+def test_E1_without_a_firewall_ports_are_passed_on_and_a_person_is_told(ports: Engine) -> None:
+    bare = Engine(ports.roots, firewall="none")
+    made = bare.networks.create(NetworkSpec(name="bare"))
+    port = free_port()
+    try:
+        key = start(bare, PortWish(container_port=80, host_first=port), network="bare")
+        for host_ip in ("127.0.0.1", "::1", own_address()):
+            wait_until(lambda host_ip=host_ip: answers(host_ip, port), f"an answer at {host_ip}")
+        assert mappings(ports) == []
+        assert verdicts(steps(bare, key)) == {}
+        assert "passes its ports on" in steps(bare, key)["firewall"].text
+        bare.containers.remove(key, force=True)
+    finally:
+        bare.networks.remove(made.id)
