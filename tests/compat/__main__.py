@@ -24,7 +24,8 @@ def main(names: list[str]) -> int:
     code = 0
     if "beside" in names:
         names.remove("beside")
-        code = int(pytest.main(["-q", *(str(PROJECT / "tests/compat" / name) for name in ("beside.py", "lists.py"))]))
+        modules = ("beside.py", "lists.py", "networks.py")
+        code = int(pytest.main(["-q", *(str(PROJECT / "tests/compat" / name) for name in modules)]))
     if names:
         os.environ["WHARF_TEST_TARGETS"] = ",".join(names)
         tests = sorted(str(path) for path in (PROJECT / "tests/e2e").glob("test_commands*.py"))
