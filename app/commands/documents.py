@@ -270,9 +270,9 @@ def volume_document(volume: Volume) -> Document:
     return {
         "CreatedAt": rfc3339_nano(volume.created_ns // 10**9 * 10**9),
         "Driver": volume.driver,
-        "Labels": OpenMap(volume.labels) or None,
+        "Labels": OpenMap(sorted(volume.labels.items())) or None,
         "Mountpoint": volume.mountpoint,
         "Name": volume.name,
-        "Options": OpenMap(volume.options) or None,
+        "Options": OpenMap(sorted(volume.options.items())) or None,
         "Scope": "local",
     }

@@ -12,6 +12,7 @@ from app.commands.definition import Command, Invocation
 from app.commands.flags import flag
 from app.commands.outfile import output_file
 from app.commands.progress import ProgressLine
+from app.format import human_size
 from core.backend import Containers, PathStat
 from core.errors import InvalidInput, NotFound, wrapped
 
@@ -62,7 +63,8 @@ def _copy_out(invocation: Invocation, name: str, path: str, target: str) -> int:
     found = containers.stat_path(name, path)
     if invocation.flags.truth("follow-link"):
         path, found = _followed(containers, name, path, found)
-    pieces = containers.copy_out(name, path, io.cancel)
+    counted = _Counted(containers.copy_out(name, path, io.cancel))
+    pieces = iter(counted)
     if target == "-":
         if io.out_is_tty or not io.owns_process:
             raise InvalidInput("refusing to write a tar to a terminal", hint="redirect the output")
@@ -76,9 +78,28 @@ def _copy_out(invocation: Invocation, name: str, path: str, target: str) -> int:
         # `dir/.` and `/` are what is inside: their tar's top has no name to keep or to change
         directory, rename = _made_directory(directory, rename), None
     unpack(pieces, directory, rename=rename, keep_owner=invocation.flags.truth("archive"))
-    if not invocation.flags.truth("quiet") and io.err_is_tty:
-        io.complain(f"Successfully copied {name}:{path} to {target}")
+    _say_copied(invocation, counted, os.path.abspath(target))
     return 0
+
+
+class _Counted:
+    """Pieces of a tar on their way, and how many bytes they were."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.size_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.size_bytes += len(piece)
+            yield piece
+
+
+def _say_copied(invocation: Invocation, counted: _Counted, target: str) -> None:
+    """Docker's last word; only where somebody looks, or by --quiet=false."""
+    flags = invocation.flags
+    if not flags.truth("quiet") if flags.given("quiet") else invocation.io.out_is_tty:
+        invocation.io.complain(f"Successfully copied {human_size(counted.size_bytes)} to {target}")
 
 
 def _made_directory(directory: str, name: str | None) -> str:
@@ -165,9 +186,9 @@ def _copy_in(invocation: Invocation, source: str, name: str, path: str) -> int:
         directory, entry = posixpath.split(path.rstrip("/"))
     from app.commands.maketar import pack
 
-    containers.copy_in(name, directory or "/", pack(source_file, entry, keep_owner=archive), archive=archive)
-    if not invocation.flags.truth("quiet") and io.err_is_tty:
-        io.complain(f"Successfully copied {source} to {name}:{path}")
+    counted = _Counted(pack(source_file, entry, keep_owner=archive))
+    containers.copy_in(name, directory or "/", counted, archive=archive)
+    _say_copied(invocation, counted, f"{name}:{path}")
     return 0
 
 

@@ -55,7 +55,11 @@ def unpack(pieces: Iterable[bytes], directory: str, *, rename: str | None, keep_
         root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with tarfile.open(fileobj=_Pieces(pieces), mode="r|", errors="surrogateescape") as tar:
-                _Unpacker(root, rename, keep_owner).run(tar)
+                unpacker = _Unpacker(root, rename, keep_owner)
+                try:
+                    unpacker.run(tar)
+                finally:
+                    unpacker.close()
         finally:
             os.close(root)
     except tarfile.TarError as error:
@@ -69,6 +73,9 @@ class _Unpacker:
         self._root = root
         self._rename = rename
         self._keep_owner = keep_owner
+        self._parent_parts: list[str] = []
+        self._parent = os.dup(root)
+        """The directory that the last entry went to: nearly always the next one's as well."""
         self._directories: list[tuple[list[str], int, int]] = []
         """Modes and times of directories, set last: what is put inside changes them."""
 
@@ -79,11 +86,7 @@ class _Unpacker:
             if parts:
                 self._make(tar, entry, parts)
         for parts, mode, mtime in reversed(self._directories):
-            parent = self._open_parent(parts)
-            try:
-                number = os.open(parts[-1], _DIRECTORY, dir_fd=parent)
-            finally:
-                os.close(parent)
+            number = os.open(parts[-1], _DIRECTORY, dir_fd=self._parent_of(parts))
             try:
                 os.fchmod(number, mode)
                 os.utime(number, (mtime, mtime))
@@ -98,6 +101,18 @@ class _Unpacker:
         if self._rename is not None and parts:
             parts[0] = self._rename
         return parts
+
+    def close(self) -> None:
+        """Let go of what is kept open."""
+        os.close(self._parent)
+
+    def _parent_of(self, parts: list[str]) -> int:
+        """The directory that an entry lies in; open until the next call."""
+        if parts[:-1] != self._parent_parts:
+            following = self._open_parent(parts)
+            os.close(self._parent)
+            self._parent, self._parent_parts = following, parts[:-1]
+        return self._parent
 
     def _open_parent(self, parts: list[str]) -> int:
         number = os.dup(self._root)
@@ -115,11 +130,7 @@ class _Unpacker:
         return number
 
     def _make(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, parts: list[str]) -> None:
-        parent = self._open_parent(parts)
-        try:
-            self._make_in(parent, tar, entry, parts)
-        finally:
-            os.close(parent)
+        self._make_in(self._parent_of(parts), tar, entry, parts)
 
     def _make_in(self, parent: int, tar: tarfile.TarFile, entry: tarfile.TarInfo, parts: list[str]) -> None:
         name, mode, mtime = parts[-1], entry.mode & 0o7777, int(entry.mtime)

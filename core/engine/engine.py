@@ -21,13 +21,13 @@ from core.state.paths import Roots, open_roots
 class Engine:
     """core.backend.Backend over one data root; any number of them may be open at once."""
 
-    def __init__(self, roots: Roots, *, log_defaults: LogConfig | None = None) -> None:
+    def __init__(self, roots: Roots, *, log_defaults: LogConfig | None = None, firewall: str = "") -> None:
         self.roots = roots
         records = ContainerRecords(roots)
         self.containers = EngineContainers(roots, records)
         self.images = EngineImages(roots, self.containers)
         self.volumes = EngineVolumes(roots, self.containers)
-        self.networks = EngineNetworks(roots, records)
+        self.networks = EngineNetworks(roots, records, firewall)
         self.networks.tell = self.containers.tell
         self.containers.networks = self.networks
         self.containers.log_defaults = log_defaults or LogConfig()
@@ -54,4 +54,4 @@ def open_engine(root: Path | None = None, run_root: Path | None = None) -> Engin
     """
     settings = read_settings()
     roots = open_roots(root, run_root, configured_data=settings.data_root, configured_run=settings.exec_root)
-    return Engine(roots, log_defaults=settings.log)
+    return Engine(roots, log_defaults=settings.log, firewall=settings.firewall)

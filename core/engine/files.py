@@ -27,6 +27,7 @@ from core.storage.usage import tree_bytes
 from core.trees.launch import Worker, limits_argument
 from core.trees.tarread import DEFAULT_LIMITS, Limits
 
+_FED_BYTES = 256 * 1024
 _O_PLACE = os.O_PATH | os.O_CLOEXEC
 
 
@@ -116,11 +117,24 @@ def copy_in_view(
         "strict_end": strict_end,
     }
     with Worker("copy-in", request, descriptors=descriptors, stdin="pipe") as worker:
-        for piece in tar:
+        for piece in _gathered(tar):
             if not worker.feed(piece):
                 break
         worker.end_input()
         worker.finish(what=what)
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Small pieces together: a header is 512 bytes, and every piece is a call of the kernel."""
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size >= _FED_BYTES:
+            yield b"".join(kept)
+            kept, size = [], 0
+    yield b"".join(kept)
 
 
 @contextmanager

@@ -6,13 +6,10 @@ claim (under the container's lock) ─▶ SandboxNetwork ─▶ its monitor, whi
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
-
-import msgspec
 
 from core.engine.records import ContainerRecords
 from core.errors import EngineError, InvalidInput, NotFound
@@ -20,7 +17,7 @@ from core.linux.checkpoints import checkpoint
 from core.linux.files import is_locked
 from core.model.container import Container, Restarting, Running
 from core.model.ids import short_id
-from core.model.network import HOST, NONE, Endpoint, EndpointWish, Network
+from core.model.network import Endpoint, EndpointWish, Network
 from core.model.sandbox import SandboxEndpoint
 from core.network import bridge, firewall, ipam
 from core.network.firewall import Firewall
@@ -28,21 +25,24 @@ from core.network.store import NetworkStore
 from core.state.locks import attempted
 from core.state.paths import Roots
 
+_DIGITS = 11
+"""Of an interface's name after "veth": 15 is the most a name may have."""
 _MACVLAN_MODE, _ICC = "macvlan_mode", "com.docker.network.bridge.enable_icc"
 
 
 class Joining:
     """Claims on the networks of a data root."""
 
-    def __init__(self, roots: Roots, store: NetworkStore, records: ContainerRecords) -> None:
+    def __init__(self, roots: Roots, store: NetworkStore, records: ContainerRecords, wanted_firewall: str = "") -> None:
         self._roots = roots
         self._store = store
         self._records = records
+        self._wanted_firewall = wanted_firewall
 
     @cached_property
     def wall(self) -> Firewall:
         """The firewall of this host."""
-        return firewall.choose()
+        return firewall.choose(self._wanted_firewall)
 
     def claim(self, container: Container, wish: EndpointWish, interface: str) -> tuple[SandboxEndpoint, Sequence[str]]:
         """A place on one network, its addresses claimed and written down; and what a person should know.
@@ -198,17 +198,9 @@ class Joining:
         return isinstance(state, Restarting) or is_locked(self._roots.alive_lock(container_id))
 
 
-def wishes_of(container: Container) -> tuple[EndpointWish, ...]:
-    """The networks it is on whenever it runs; none for one that shares a namespace."""
-    spec = container.config.spec
-    if spec.network in (HOST, NONE) and container.settings.endpoints is None:
-        return ()
-    return spec.endpoints if container.settings.endpoints is None else container.settings.endpoints
-
-
 def host_end(container_id: str, network_id: str) -> str:
     """The name of an interface's other end: the same at each start, so that what was left of one can be found."""
-    return "veth" + hashlib.blake2b(f"{container_id} {network_id}".encode(), digest_size=6).hexdigest()[:11]
+    return f"veth{int(container_id[:_DIGITS], 16) ^ int(network_id[-_DIGITS:], 16):0{_DIGITS}x}"
 
 
 def random_mac() -> str:
@@ -219,11 +211,3 @@ def random_mac() -> str:
 def _names(container: Container, wish: EndpointWish) -> tuple[str, ...]:
     hostname = container.config.hostname
     return tuple(dict.fromkeys((container.name, short_id(container.id), *wish.aliases, hostname)))
-
-
-def replaced(wishes: Sequence[EndpointWish], network: Network, wish: EndpointWish | None) -> tuple[EndpointWish, ...]:
-    """Wishes with another one, or none, for a network."""
-    kept = tuple(each for each in wishes if each.network_id != network.id)
-    if wish is None:
-        return kept
-    return (*kept, msgspec.structs.replace(wish, network=network.name, network_id=network.id))

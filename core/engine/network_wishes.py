@@ -47,7 +47,8 @@ def check_network(spec: NetworkSpec) -> None:
     name = spec.options.get("com.docker.network.bridge.name")
     if name is not None and not is_interface_name(name):
         raise InvalidInput(
-            f"invalid interface name: {name!r}", hint=f"at most {LONGEST_NAME} characters, no space or /"
+            f"invalid interface name: {name!r}",
+            hint=f"at most {LONGEST_NAME} letters, digits, dots, dashes and underscores",
         )
     for subnet in spec.subnets:
         _check_subnet(subnet)
@@ -68,12 +69,12 @@ def _check_macvlan(spec: NetworkSpec) -> None:
 
 
 def is_interface_name(text: str) -> bool:
-    """Whether the kernel takes it, and no path can be made of it."""
+    """Whether it is one interface's name everywhere: to iptables eth+ is all that begin so, to sysctl a / leads on."""
     return (
-        0 < len(text.encode()) <= LONGEST_NAME
-        and text not in (".", "..")
-        and text.isprintable()
-        and not any(character.isspace() or character in "/:%" for character in text)
+        0 < len(text) <= LONGEST_NAME
+        and text.isascii()
+        and text[0].isalnum()
+        and all(character.isalnum() or character in "_.-" for character in text)
     )
 
 

@@ -1,7 +1,7 @@
-"""Networks, as the seam offers them, and what a start needs of them.
+"""Networks, as the seam offers them.
 
 A network is a document; its bridge is made with it, and again by the first start after a boot.
-The default one is made when it is first needed.
+The default one is made when it is first needed. What starts and changes need is imported by them alone.
 """
 
 from __future__ import annotations
@@ -10,52 +10,58 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from core.engine import links, name_files
-from core.engine.joining import Joining, replaced, wishes_of
 from core.engine.records import ContainerRecords
 from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound, WrongState
 from core.linux.checkpoints import checkpoint
 from core.model.container import Container, ContainerSpec, Restarting, Running
 from core.model.isolation import joined_container
 from core.model.network import HOST, NONE, PREDEFINED, EndpointWish, Network, NetworkSpec, PathStep, Subnet
-from core.model.ports import PROTOCOLS, PortWish
+from core.model.ports import PROTOCOLS
 from core.model.pruning import EVERYTHING, PruneFilter
-from core.model.sandbox import SandboxEndpoint, SandboxNetwork, SandboxResolver
-from core.network import bridge
-from core.network.store import NetworkStore
 from core.state import journal
 from core.state.paths import Roots
+
+if TYPE_CHECKING:
+    from core.engine.joining import Joining
+    from core.engine.memberships import Claimed, Memberships
+    from core.network.store import NetworkStore
 
 _DRIVERS = ("bridge", "macvlan")
 _PARENT, _MTU, _BRIDGE_NAME = "parent", "com.docker.network.driver.mtu", "com.docker.network.bridge.name"
 
 
-Links = list[links.Link]
-
-
-class Claimed(NamedTuple):
-    """What a start needs of networks."""
-
-    network: SandboxNetwork | None = None
-    warnings: tuple[str, ...] = ()
-    variables: tuple[str, ...] = ()
-    """For the process's environment: of containers it is linked to."""
-
-
 class EngineNetworks:
-    """core.backend.Networks over one data root."""
+    """core.backend.Networks over one data root. Args: firewall: the kind that is wanted; empty: the best there is."""
 
-    def __init__(self, roots: Roots, records: ContainerRecords) -> None:
+    def __init__(self, roots: Roots, records: ContainerRecords, firewall: str = "") -> None:
         self._roots = roots
         self._records = records
-        self._store = NetworkStore(roots)
-        self._joining = Joining(roots, self._store, records)
+        self._firewall = firewall
         self.tell: Callable[[Container, dict[str, Any]], None]
         """Asks a container's monitor."""
+
+    @cached_property
+    def _store(self) -> NetworkStore:
+        from core.network.store import NetworkStore
+
+        return NetworkStore(self._roots)
+
+    @cached_property
+    def _joining(self) -> Joining:
+        from core.engine.joining import Joining
+
+        return Joining(self._roots, self._store, self._records, self._firewall)
+
+    @cached_property
+    def _memberships(self) -> Memberships:
+        from core.engine.memberships import Memberships
+
+        return Memberships(self._roots, self._store, self._records, self._joining, self.tell)
 
     # ── networks ───────────────────────────────────────────────────────────────────────────────
 
@@ -90,6 +96,7 @@ class EngineNetworks:
     def _chosen(self, spec: NetworkSpec, network_id: str) -> Network:
         """The wish with subnets, gateways and an interface filled in. Under the lock of the choice."""
         from core.engine.network_wishes import chosen_subnets
+        from core.network import bridge
 
         subnets: tuple[Subnet, ...] = ()
         interface = ""
@@ -181,7 +188,7 @@ class EngineNetworks:
         wished = {
             name
             for container in self._records.all()
-            for wish in wishes_of(container)
+            for wish in container.network_wishes
             for name in (wish.network_id, wish.network)
         }
         removed = []
@@ -200,6 +207,8 @@ class EngineNetworks:
 
     def remove_all(self) -> None:
         """Every network and every bridge, for a reset: no container is left."""
+        from core.network import bridge
+
         for network in self._store.all():
             self._joining.release_dead(network)
             with suppress(FileNotFoundError):
@@ -229,7 +238,7 @@ class EngineNetworks:
         with self._records.lock(container_id, "connect"):
             found = self._records.load(container_id)
             _refuse_shared(found, network)
-            wishes = wishes_of(found)
+            wishes = found.network_wishes
             check_endpoint(wish, network)
             is_private = found.config.spec.network == NONE and found.settings.endpoints is None
             if network.name == NONE or is_private:
@@ -243,7 +252,7 @@ class EngineNetworks:
             wish = msgspec.structs.replace(wish, network=network.name, network_id=network.id)
             match found.state:
                 case Running():
-                    self._connect_live(found, found.state, network, wish)
+                    self._memberships.connect(found, found.state, network, wish)
                 case Restarting():
                     raise WrongState(
                         f"Container {found.id} is restarting, wait until the container is running",
@@ -252,26 +261,8 @@ class EngineNetworks:
                 case _:
                     pass
             checkpoint("connect:told")
-            settings = msgspec.structs.replace(found.settings, endpoints=replaced(wishes, network, wish))
+            settings = msgspec.structs.replace(found.settings, endpoints=_replaced(wishes, network, wish))
             self._records.write_settings(found.id, settings)
-
-    def _connect_live(self, container: Container, state: Running, network: Network, wish: EndpointWish) -> None:
-        taken = {each.interface for each in state.endpoints}
-        interface = next(name for number in range(1000) if (name := f"eth{number}") not in taken)
-        endpoint, _ = self._joining.claim(container, wish, interface)
-        checkpoint("connect:claimed")
-        try:
-            resolver = self._resolver(container, [*(each.network_id for each in state.endpoints), network.id])
-            request = {"op": "connect", "endpoint": msgspec.to_builtins(endpoint)}
-            self.tell(container, {**request, "resolver": msgspec.to_builtins(resolver)})
-        except EngineError:
-            self._joining.release(container.id, [network.id])
-            raise
-        config = container.config
-        path = self._roots.container(container.id) / "hosts"
-        rows = name_files.own_rows(endpoint.endpoint, config.hostname, config.spec.domainname)
-        name_files.rewrite(path, name_files.with_rows(path, rows))
-        self._write_resolver(container, is_answered=resolver is not None)
 
     def disconnect(self, key: str, container: str, *, force: bool = False) -> None:
         """Take a container off it."""
@@ -288,24 +279,16 @@ class EngineNetworks:
             found = self._records.load(container_id)
             if found.config.spec.network == HOST or network.name == HOST:
                 raise WrongState("container cannot be disconnected from host network or connected to host network")
-            wishes = wishes_of(found)
+            wishes = found.network_wishes
             running = found.state if isinstance(found.state, Running) else None
             live = [each for each in running.endpoints if each.network_id == network.id] if running else []
             is_private = network.name == NONE == found.config.spec.network and found.settings.endpoints is None
             if not (live or is_private or any(each.network_id == network.id for each in wishes)):
                 raise WrongState(f"container {found.id} is not connected to network {network.name}")
             if live and running:
-                others = [each.network_id for each in running.endpoints if each.network_id != network.id]
-                resolver = self._resolver(found, others)
-                request = {"op": "disconnect", "network_id": network.id}
-                self.tell(found, {**request, "resolver": msgspec.to_builtins(resolver)})
-                self._joining.release(found.id, [network.id])
-                path = self._roots.container(found.id) / "hosts"
-                addresses = [address for address in (live[0].ipv4, live[0].ipv6) if address]
-                name_files.rewrite(path, name_files.without_rows(path, addresses))
-                self._write_resolver(found, is_answered=resolver is not None)
+                self._memberships.disconnect(found, running, live[0])
             checkpoint("disconnect:told")
-            settings = msgspec.structs.replace(found.settings, endpoints=replaced(wishes, network, None))
+            settings = msgspec.structs.replace(found.settings, endpoints=_replaced(wishes, network, None))
             self._records.write_settings(found.id, settings)
 
     def settled(self, spec: ContainerSpec) -> ContainerSpec:
@@ -313,11 +296,11 @@ class EngineNetworks:
 
         Raises: NotFound: there is none of that name. InvalidInput: what is asked for can't be had there.
         """
-        from core.engine.network_wishes import check_endpoint
-
         mode = spec.network
         if mode in (HOST, NONE) or joined_container(mode):
             return spec
+        from core.engine.network_wishes import check_endpoint
+
         wishes = list(spec.endpoints)
         main = self.find(mode)
         if not any(self._means(wish, main) for wish in wishes):
@@ -332,128 +315,43 @@ class EngineNetworks:
                     f"network {network.name} is named twice", hint="name it once, with all that it is asked"
                 )
             check_endpoint(wish, network)
-            for link in wish.links:
-                links.find_target(link, self._records)
+            if wish.links:
+                from core.engine.links import find_target
+
+                for link in wish.links:
+                    find_target(link, self._records)
             settled.append(msgspec.structs.replace(wish, network=network.name, network_id=network.id))
         settled.sort(key=lambda wish: wish.network_id != main.id)
         return msgspec.structs.replace(spec, endpoints=tuple(settled))
+
+    def claim(self, container: Container) -> Claimed | None:
+        """All that a start needs of a container's networks, claimed; None for one that is on none.
+
+        Its files of names are written. Under its lock. Raises: EngineError: nothing is held then.
+        """
+        return self._memberships.claim(container) if container.network_wishes else None
+
+    def release(self, container: Container) -> None:
+        """Give back what a container holds of any network. Under its lock, and it does not run."""
+        if container.network_wishes:
+            self._memberships.release(container)
+
+    def rename(self, container: Container, old: str) -> None:
+        """Let the others on its networks know its new name. Under its lock."""
+        if container.network_wishes:
+            self._memberships.rename(container, old)
+
+    def link_variables(self, container: Container) -> tuple[str, ...]:
+        """What processes that are added to it are told of containers it is linked to."""
+        if not any(wish.links for wish in container.network_wishes):
+            return ()
+        return self._memberships.link_variables(container)
 
     @staticmethod
     def _means(wish: EndpointWish, network: Network) -> bool:
         return wish.network in (network.name, network.id) or (
             len(wish.network) >= 12 and network.id.startswith(wish.network)
         )
-
-    def claim(self, container: Container) -> Claimed:
-        """All that a start needs of a container's networks, claimed.
-
-        Its files of names are written. Under its lock. Raises: EngineError: nothing is held then.
-        """
-        wishes = wishes_of(container)
-        if not wishes:
-            return Claimed()
-        claimed: list[SandboxEndpoint] = []
-        warnings: list[str] = []
-        try:
-            for number, wish in enumerate(wishes):
-                endpoint, more = self._joining.claim(container, wish, f"eth{number}")
-                claimed.append(endpoint)
-                warnings += more
-            resolver = self._resolver(container, [each.endpoint.network_id for each in claimed])
-            linked = self._linked(container)
-            self._write_names(container, claimed, linked, is_answered=resolver is not None)
-            self._tell_linkers(container, claimed)
-        except BaseException:
-            self.release(container)
-            raise
-        network = SandboxNetwork(
-            endpoints=_with_default_route(claimed),
-            ports=_ports(container),
-            resolver=resolver,
-            table=self._joining.wall.table(self._roots.tag),
-        )
-        return Claimed(network, tuple(warnings), links.variables(container, linked) if linked else ())
-
-    def _linked(self, container: Container) -> Sequence[links.Link]:
-        """The containers it is linked to on the default network, noted for those who start them again."""
-        found: Links = []
-        for wish in wishes_of(container):
-            if wish.links and not self._joining.find(wish).has_names:
-                found += links.links_of(container, wish, self._records)
-                links.note_links(self._roots, wish.network_id, container.id, found)
-        return found
-
-    def link_variables(self, container: Container) -> tuple[str, ...]:
-        """What processes that are added to it are told of containers it is linked to; those that run just now."""
-        if not any(wish.links for wish in wishes_of(container)):
-            return ()
-        try:
-            return links.variables(container, self._linked(container))
-        except EngineError:
-            return ()
-
-    def _tell_linkers(self, container: Container, claimed: Sequence[SandboxEndpoint]) -> None:
-        for each in claimed:
-            if each.endpoint.network in PREDEFINED:
-                endpoint = each.endpoint
-                links.tell_linkers(self._roots, endpoint.network_id, container, endpoint.ipv4, self._records)
-
-    def _write_names(
-        self,
-        container: Container,
-        claimed: Sequence[SandboxEndpoint],
-        linked: Sequence[links.Link],
-        *,
-        is_answered: bool,
-    ) -> None:
-        config = container.config
-        hosts = name_files.hosts_file(
-            (each.endpoint for each in claimed),
-            config.hostname,
-            config.spec.domainname,
-            config.spec.extra_hosts,
-            (link.row for link in linked),
-        )
-        name_files.rewrite(self._roots.container(container.id) / "hosts", hosts)
-        self._write_resolver(container, is_answered=is_answered)
-
-    def _write_resolver(self, container: Container, *, is_answered: bool) -> None:
-        dns = container.config.spec.dns
-        text = name_files.answered_file(dns) if is_answered else name_files.resolver_file(dns, reachable_only=True)
-        name_files.rewrite(self._roots.container(container.id) / "resolv.conf", text)
-
-    def _resolver(self, container: Container, network_ids: Sequence[str]) -> SandboxResolver | None:
-        """Who answers names, None where none of its networks has any."""
-        networks = [self._store.load(network_id) for network_id in network_ids]
-        if not any(network.has_names for network in networks):
-            return None
-        others = {}
-        for wish in wishes_of(container):
-            for link in wish.links:
-                name, _, alias = link.partition(":")
-                with suppress(NotFound):
-                    others[alias or name] = self._records.resolve(name)
-        is_closed = all(network.internal for network in networks)
-        return SandboxResolver(
-            networks=tuple(str(self._roots.network(each.id)) for each in networks if each.has_names),
-            servers=() if is_closed else name_files.forwarders(container.config.spec.dns),
-            links=others,
-        )
-
-    def release(self, container: Container) -> None:
-        """Give back what a container holds of any network. Under its lock, and it does not run."""
-        if wishes := wishes_of(container):
-            known = set(self._store.ids())
-            self._joining.release(container.id, [each.network_id for each in wishes if each.network_id in known])
-
-    def rename(self, container: Container, old: str) -> None:
-        """Let the others on its networks know its new name. Under its lock."""
-        from core.network.store import renamed
-
-        for wish in wishes_of(container):
-            for endpoint in self._store.endpoints(wish.network_id):
-                if endpoint.container_id == container.id:
-                    self._store.write_endpoint(renamed(endpoint, container.name, old))
 
     def _note(self, network: Network, action: str) -> None:
         attributes = {"name": network.name, "type": network.driver}
@@ -470,20 +368,9 @@ def _refuse_shared(container: Container, network: Network) -> None:
         )
 
 
-def _with_default_route(endpoints: Sequence[SandboxEndpoint]) -> tuple[SandboxEndpoint, ...]:
-    """The first network with a way out has it."""
-    first = next((each for each in endpoints if not each.is_internal and each.endpoint.ipv4_gateway), None)
-    return tuple(msgspec.structs.replace(each, is_default_route=each is first) for each in endpoints)
-
-
-def _ports(container: Container) -> tuple[PortWish, ...]:
-    """What is to be published; with -P everything that is exposed, too."""
-    config = container.config
-    ports = list(config.spec.ports)
-    if config.spec.publish_all:
-        known = {f"{port.container_port}/{port.protocol}" for port in ports}
-        for each in config.exposed_ports:
-            if each not in known:
-                number, _, protocol = each.partition("/")
-                ports.append(PortWish(container_port=int(number), protocol=protocol or "tcp"))
-    return tuple(ports)
+def _replaced(wishes: Sequence[EndpointWish], network: Network, wish: EndpointWish | None) -> tuple[EndpointWish, ...]:
+    """Wishes with another one, or none, for a network."""
+    kept = tuple(each for each in wishes if each.network_id != network.id)
+    if wish is None:
+        return kept
+    return (*kept, msgspec.structs.replace(wish, network=network.name, network_id=network.id))

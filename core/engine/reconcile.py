@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 
 from core.cgroups import driver
-from core.engine.joining import Joining
 from core.engine.records import ContainerRecords
 from core.linux import procfs
 from core.linux.files import is_locked, write_atomic
 from core.model.ids import is_full_id
-from core.network.store import NetworkStore
 from core.state import trash
 from core.state.paths import Roots
 
@@ -59,6 +57,9 @@ def _sweep_groups(roots: Roots, records: ContainerRecords) -> None:
 
 def _sweep_networks(roots: Roots, records: ContainerRecords) -> None:
     """Half-made ones, and what is held by containers that a boot or a kill has ended."""
+    from core.engine.joining import Joining
+    from core.network.store import NetworkStore
+
     store = NetworkStore(roots)
     store.sweep()
     joining = Joining(roots, store, records)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.engine.isolation import isolation_fields
 from core.engine.name_files import OWN_FILES
-from core.engine.networks import Claimed
 from core.errors import InvalidSpec, NotFound, wrapped
 from core.linux import caps
 from core.model import health
@@ -31,7 +31,8 @@ from core.model.security import ALL
 from core.state.paths import Roots
 from core.storage.overlay import ensure_init_layer, overlay_lowers
 
-_NO_NETWORKS = Claimed()
+if TYPE_CHECKING:
+    from core.engine.memberships import Claimed
 
 
 def group_path(roots: Roots, container: Container) -> str:
@@ -43,11 +44,11 @@ def build_sandbox(
     roots: Roots,
     container: Container,
     find: Callable[[str], Container],
-    claimed: Claimed = _NO_NETWORKS,
+    claimed: Claimed | None = None,
 ) -> SandboxSpec:
     """Resolve everything a start needs.
 
-    Args: find: gives another container by its key. claimed: of its networks.
+    Args: find: gives another container by its key. claimed: of its networks, None for one on none.
     Raises: NotFound: a layer, a device or a bind's source is gone. NoSpace, Denied: the host refused a file.
         WrongState: a container whose namespace is shared does not run.
     """
@@ -63,6 +64,7 @@ def build_sandbox(
             )
     ensure_init_layer(roots, config.layers)
     bounding = bounding_mask(spec.privileged, spec.cap_add, spec.cap_drop)
+    env = (*claimed.variables, *config.env) if claimed else config.env
     joined = joined_container(spec.network)
     names_directory = Path(find(joined).directory) if joined else directory
     is_open = spec.privileged or spec.protection.system_paths_unconfined
@@ -76,7 +78,7 @@ def build_sandbox(
         trash_dir=str(roots.trash),
         name_link=str(roots.names / container.name),
         argv=config.argv,
-        env=process_environment((*claimed.variables, *config.env), hostname=config.hostname, tty=spec.tty),
+        env=process_environment(env, hostname=config.hostname, tty=spec.tty),
         cwd=config.working_dir or "/",
         user=config.user,
         hostname=config.hostname,
@@ -84,7 +86,7 @@ def build_sandbox(
         open_stdin=spec.open_stdin,
         stdin_once=spec.attach_stdin,
         own_network=spec.network != "host" and not joined,
-        network=claimed.network,
+        network=claimed.network if claimed else None,
         lowers=tuple(str(path) for path in overlay_lowers(roots, config.layers)),
         upper=str(directory / "upper"),
         work=str(directory / "work"),
@@ -108,7 +110,7 @@ def build_sandbox(
         anonymous_volumes=tuple(
             str(roots.volume(mount.name)) for mount in config.mounts if mount.kind == "volume" and mount.anonymous
         ),
-        warnings=(*config.warnings, *claimed.warnings),
+        warnings=(*config.warnings, *(claimed.warnings if claimed else ())),
         restart=container.settings.restart,
         **isolation_fields(container, bounding, find),
     )

@@ -250,15 +250,10 @@ class EngineVolumes:
         ):
             try:
                 mark = directory / POPULATING
-                if volume.options:
-                    # a directory of the host's own: never emptied for what somebody else may have left half-way
-                    return not any(os.scandir(data)) and copy_image_tree(
-                        self._roots, layers, target, data, f"volume {name}"
-                    )
-                if mark.exists():
+                if mark.exists() and not volume.options:
                     empty_directory(data)  # whoever was at it has died
                 elif any(os.scandir(data)):
-                    return False
+                    return False  # of a directory of the host's own, even if somebody died: it may hold other things
                 mark.touch(mode=0o600)
                 try:
                     return copy_image_tree(self._roots, layers, target, data, f"volume {name}")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from core.host.cgroup_features import cgroup_features
 from core.host.isolation_features import isolation_features
+from core.host.network_features import network_features
 from core.host.storage_features import storage_features
 from core.linux.libc import LIBC
 from core.model.host_report import HostFeature
@@ -37,6 +38,7 @@ def probe_host(data_root: Path) -> Sequence[HostFeature]:
         *isolation_features(),
         *cgroup_features(),
         *storage_features(data_root),
+        *network_features(),
         *_programs(),
         _files(),
         _clock(),
@@ -71,7 +73,11 @@ def _programs() -> Iterator[HostFeature]:
     for program, package, lost in (
         ("ps", "procps", "`top` shows nothing"),
         ("busybox", "busybox-static", "`starter` and `demo` have nothing to make an image of"),
-        ("nft", "nftables", "networks, which come in a later version, will have no firewall to publish ports with"),
+        (
+            "iptables",
+            "iptables",
+            "beside Docker's daemon or another firewall that drops, networks reach no other hosts",
+        ),
     ):
         place = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
         if place:

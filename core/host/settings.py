@@ -2,6 +2,7 @@
 
 data-root    where containers, images and volumes lie
 exec-root    where this boot's sockets lie
+firewall-backend  nftables, iptables or none; the best there is where it is not set
 log-driver   for containers made without --log-driver; local where it is not set
 log-opts     its options, texts by name
 """
@@ -17,7 +18,8 @@ from core import about
 from core.errors import InvalidInput, wrapped
 from core.model.log_drivers import DEFAULT_DRIVER, LogConfig, check_log
 
-_KEYS = {"data-root", "exec-root", "log-driver", "log-opts"}
+_KEYS = {"data-root", "exec-root", "firewall-backend", "log-driver", "log-opts"}
+FIREWALLS = ("nftables", "iptables", "none")
 
 
 class Settings(NamedTuple):
@@ -26,6 +28,7 @@ class Settings(NamedTuple):
     data_root: Path | None = None
     exec_root: Path | None = None
     log: LogConfig = LogConfig()
+    firewall: str = ""
 
 
 def read_settings(path: Path | None = None) -> Settings:
@@ -58,8 +61,21 @@ def read_settings(path: Path | None = None) -> Settings:
             hint=f"this version knows {', '.join(sorted(_KEYS))}",
         )
     return Settings(
-        _directory(path, document, "data-root"), _directory(path, document, "exec-root"), _log(path, document)
+        _directory(path, document, "data-root"),
+        _directory(path, document, "exec-root"),
+        _log(path, document),
+        _firewall(path, document),
     )
+
+
+def _firewall(path: Path, document: dict[str, object]) -> str:
+    kind = document.get("firewall-backend", "")
+    if kind and kind not in FIREWALLS:
+        raise InvalidInput(
+            f"{path}: firewall-backend must be {', '.join(FIREWALLS[:-1])} or {FIREWALLS[-1]}, not {kind!r}",
+            hint="leave it out for the best that this host has",
+        )
+    return str(kind)
 
 
 def _log(path: Path, document: dict[str, object]) -> LogConfig:

@@ -7,9 +7,9 @@ rows. Source: include/uapi/linux/netfilter/nf_tables.h.
 
 from __future__ import annotations
 
+import _socket as socket  # the library around it takes 2 ms to import, of every start
 import errno
 import os
-import socket
 import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -306,10 +306,17 @@ class Nftables:
         Raises: OSError: the first that the kernel minded; ERESTART: the generation is another one.
         """
         begin = attribute(1, struct.pack(">I", generation)) if generation is not None else b""
+        self._send(begin, messages, self._numbered(_batch_edge(_BATCH_END)))
+
+    def check(self, messages: Sequence[bytes]) -> None:
+        """Whether the kernel would take it: a batch without an end is undone. Raises: OSError: as commit()."""
+        self._send(b"", messages, b"")
+
+    def _send(self, begin: bytes, messages: Sequence[bytes], end: bytes) -> None:
         *others, last = messages
         packet = [self._numbered(_batch_edge(_BATCH_BEGIN, begin))]
         packet += [self._numbered(message) for message in others]
-        packet += [self._numbered(last, _ACK), self._numbered(_batch_edge(_BATCH_END))]
+        packet += [self._numbered(last, _ACK), end]
         self._socket.send(b"".join(packet))
         codes = [-struct.unpack_from("=i", data)[0] for kind, _, data in self._answers() if kind == _ERROR]
         if not codes:

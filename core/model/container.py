@@ -17,7 +17,7 @@ from core.model.isolation import Namespaces
 from core.model.limits import Limits
 from core.model.log_drivers import LogConfig
 from core.model.mounts import Mount, MountSpec
-from core.model.network import DnsWish, Endpoint, EndpointWish, wished_networks
+from core.model.network import HOST, NONE, DnsWish, Endpoint, EndpointWish, wished_networks
 from core.model.ports import PortWish, PublishedPort
 from core.model.protection import Protection
 from core.model.restart import RestartPolicy
@@ -232,6 +232,13 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         if self.settings.endpoints is not None:
             return self.settings.endpoints
         return wished_networks(self.config.spec.network, self.config.spec.endpoints)
+
+    @property
+    def network_wishes(self) -> tuple[EndpointWish, ...]:
+        """As networks, the host's and the empty one left out: what it needs interfaces for."""
+        if self.settings.endpoints is not None:
+            return self.settings.endpoints
+        return () if self.config.spec.network in (HOST, NONE) else self.config.spec.endpoints
 
     @property
     def restart_count(self) -> int:

@@ -136,10 +136,8 @@ def parse_extra_host(text: str) -> str:
     if address.startswith("[") and address.endswith("]"):
         address = address[1:-1]
     if address != HOST_GATEWAY:
-        import ipaddress
-
         try:
-            ipaddress.ip_address(address)
+            _parse_address(address)
         except ValueError:
             raise InvalidInput(
                 f'invalid IP address in add-host: "{address}"', hint=f"write an address, or {HOST_GATEWAY}"
@@ -147,12 +145,22 @@ def parse_extra_host(text: str) -> str:
     return f"{name}:{address}"
 
 
-def parse_dns_server(text: str) -> str:
-    """`--dns`'s value. Raises: InvalidInput."""
+def _parse_address(text: str) -> str:
+    """An address of either family; the name of an interface behind it (%eth0) may hold anything, also a line's end.
+
+    Raises: ValueError.
+    """
     import ipaddress
 
+    if "%" in text:
+        raise ValueError(text)
+    return str(ipaddress.ip_address(text))
+
+
+def parse_dns_server(text: str) -> str:
+    """`--dns`'s value. Raises: InvalidInput."""
     try:
-        return str(ipaddress.ip_address(text.strip()))
+        return _parse_address(text.strip())
     except ValueError:
         raise InvalidInput(
             f"IP address is not correctly formatted: {text}", hint="a name server is named by its address"

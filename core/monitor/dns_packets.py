@@ -6,6 +6,7 @@ header 12 bytes │ question: name, type, class │ records … │ OPT record (
 from __future__ import annotations
 
 import ipaddress
+import socket
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -126,8 +127,9 @@ def _message(number: int, flags: int, code: int, section: bytes, answers: int, b
 
 def address(text: str) -> bytes:
     """A record: the name asked for has this address."""
-    packed = ipaddress.ip_address(text).packed
-    return _record(A if len(packed) == 4 else AAAA, packed)
+    if ":" in text:
+        return _record(AAAA, socket.inet_pton(socket.AF_INET6, text))
+    return _record(A, socket.inet_aton(text))
 
 
 def pointer(name: str) -> bytes:

@@ -210,8 +210,7 @@ def _lead_to(udp: int, tcp: int) -> None:
     """Redirect port 53 of 127.0.0.11, in the namespace we are in. Raises: OSError."""
     table = Table(IPV4, _TABLE)
     address = socket.inet_aton(ADDRESS)
-    # one that a killed monitor has made leads to sockets that are gone: it is made, taken away, and made anew
-    messages = [table.make(), table.delete(), table.make(), table.chain("output", "nat", "output", nft.DESTINATION_NAT)]
+    messages = [table.make(), table.chain("output", "nat", "output", nft.DESTINATION_NAT)]
     for protocol, port in ((socket.IPPROTO_UDP, udp), (socket.IPPROTO_TCP, tcp)):
         messages.append(
             table.rule(
@@ -224,6 +223,8 @@ def _lead_to(udp: int, tcp: int) -> None:
             )
         )
     with Nftables() as nftables:
+        if nftables.has_table(table):  # a killed monitor's: it leads to sockets that are gone
+            messages.insert(0, table.delete())
         nftables.commit(messages)
 
 

@@ -207,38 +207,51 @@ class Network:
         """
         if self._inside is None:
             raise NetworkFailed("its network namespace is gone")
+        before = self._network.get("resolver")
+        try:
+            self._put_on(endpoint)
+            self._network["resolver"] = resolver
+            self._answer_names()
+        except NetworkFailed:
+            self._remove(endpoint)
+            self._network["resolver"] = before
+            raise
+        self._redirect()
+        self._note(endpoint, "connect")
+
+    def _put_on(self, endpoint: Endpoint) -> None:
         inside.setns(self._namespace, inside.CLONE_NEWNET)
         try:
             self._make(endpoint)
             checkpoint("connect:made")
             self._endpoints.append(endpoint)
             self._route()
-        except NetworkFailed:
-            self._remove(endpoint)
-            raise
         finally:
             self._return()
-        self._network["resolver"] = resolver
-        self._redirect()
-        self._answer_names()
-        self._note(endpoint, "connect")
 
-    def disconnect(self, network_id: str, resolver: dict[str, Any] | None) -> bool:
-        """One network less; False if it is not on it."""
+    def disconnect(self, network_id: str, resolver: dict[str, Any] | None) -> list[str] | None:
+        """One network less; what it cost, or None if it is not on it.
+
+        What a container has done to its interfaces meanwhile does not keep it on a network.
+        """
         for each in self._endpoints:
             if each["endpoint"]["network_id"] == network_id:
                 break
         else:
-            return False
+            return None
         self._remove(each)
         checkpoint("disconnect:removed")
-        self._route()
         self._network["resolver"] = resolver
+        lost = []
+        for step in (self._route, self._answer_names):
+            try:
+                step()
+            except NetworkFailed as error:
+                lost.append(str(error))
         self._redirect()
-        self._answer_names()
         self._give_back(each)
         self._note(each, "disconnect")
-        return True
+        return lost
 
     def _redirect(self) -> None:
         """Its ports lead to where it is now."""
@@ -374,9 +387,8 @@ class Network:
                 if each["endpoint"].get(f"{family}_gateway") and not each["is_internal"]
             ]
             for name, gateway in gateways[:1]:
-                link = self._inside.link(name)
                 try:
-                    if link:
+                    if link := self._inside.link(name):
                         self._inside.ask(netlink.add_default_route(link.number, gateway))
                 except OSError as error:
                     if error.errno != errno.EEXIST:  # it has one, of ours or of its own making

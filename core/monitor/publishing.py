@@ -29,6 +29,9 @@ _LISTEN_BACKLOG = 4096
 _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 _LAST_PORT = 65535
+_left_open: list[Nftables] = []
+"""To close a socket by which something was removed waits some 15 ms for the kernel to forget it: the process's end does
+that, when nobody waits any more."""
 
 
 class Publishing:
@@ -43,6 +46,7 @@ class Publishing:
         self._name = name
         self._ports: list[_Port] = []
         self._mappings: list[Mapping] = []
+        self._nftables: Nftables | None = None
         self.warnings: list[str] = []
 
     @property
@@ -79,10 +83,9 @@ class Publishing:
         if network.get("table") and (gone or new):
             table = Table(INET, network["table"])
             try:
-                with Nftables() as nftables:
-                    if gone:
-                        port_maps.remove(nftables, table, gone)
-                    port_maps.add(nftables, table, new)
+                self._nftables = self._nftables or Nftables()
+                port_maps.remove(self._nftables, table, gone)
+                port_maps.add(self._nftables, table, new)
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     raise StartFailed(self._report(f"nftables: {(error.strerror or str(error)).lower()}")) from error
@@ -96,12 +99,13 @@ class Publishing:
             port.close()
         self._ports.clear()
         mappings, self._mappings = self._mappings, []
-        if mappings:
+        if self._nftables:
             try:
-                with Nftables() as nftables:
-                    port_maps.remove(nftables, Table(INET, self._network["table"]), mappings)
+                port_maps.remove(self._nftables, Table(INET, self._network["table"]), mappings)
             except OSError:
                 pass  # whoever looks after leftovers finds them: they lead to an address that nobody has
+            _left_open.append(self._nftables)
+            self._nftables = None
 
     # ── reserving ──────────────────────────────────────────────────────────────────────────────
 

@@ -173,7 +173,9 @@ class Desk:
 
     def _disconnect(self, request: dict[str, Any]) -> dict[str, Any]:
         life = self._life
-        if life.network and life.network.disconnect(str(request["network_id"]), request["resolver"]):
+        lost = life.network.disconnect(str(request["network_id"]), request["resolver"]) if life.network else None
+        if lost is not None:
+            life.warnings += lost
             life.write_running()
             life.write_handover()
         return {"event": "ok"}

@@ -11,8 +11,6 @@ from core.network import iptables
 from core.network.iptables import IptablesFirewall
 from core.network.nft_rules import NftablesFirewall
 
-KINDS = ("nftables", "iptables", "none")
-
 
 class Firewall(Protocol):
     """What keeps networks apart and lets them out. Every call may be repeated. Raises: OSError."""
@@ -83,7 +81,10 @@ class NoFirewall:
 
 
 def choose(kind: str = "") -> Firewall:
-    """The best this host has, or the kind that is wanted where it has that. Args: kind: one of KINDS; empty: any."""
+    """The best this host has, or of the wanted kind where it has that.
+
+    Args: kind: nftables, iptables or none; empty: any.
+    """
     if kind in ("", "nftables") and has_nftables():
         return NftablesFirewall()
     if kind in ("", "iptables"):

@@ -12,14 +12,15 @@ both. Every rule carries "<tag> <bridge>" as its comment, by which it is found a
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from core.linux.nftables import DROP, IPV4, IPV6, Nftables, Table
 from core.model.network import Network
 from core.monitor.port_maps import Mapping
+
+if TYPE_CHECKING:
+    import subprocess
 
 NO_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 NO_NEIGHBOURS = "com.docker.network.bridge.enable_icc"
@@ -118,6 +119,8 @@ class Tool(NamedTuple):
 
     def change(self, table: str, lines: list[str]) -> None:
         """Lines that begin with -A or -D, all or none. Raises: OSError: with the tool's words."""
+        import subprocess
+
         text = "\n".join((f"*{table}", *lines, "COMMIT", ""))
         done = subprocess.run(
             [f"{self.path}-restore", "--noflush", "-w", _WAIT_S],
@@ -130,6 +133,8 @@ class Tool(NamedTuple):
             raise OSError(0, _last_line(done.stderr), self.path)
 
     def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        import subprocess  # nearly no start needs it
+
         return subprocess.run([self.path, *arguments], capture_output=True, text=True, check=False)
 
     def _must(self, arguments: list[str]) -> None:
@@ -144,6 +149,8 @@ def _last_line(text: str) -> str:
 
 def find_tools(kind: str = "") -> list[Tool]:
     """The commands for both families. Args: kind: nft or legacy; empty: what the host has chosen."""
+    import shutil
+
     found = []
     for name, is_ipv6 in (("iptables", False), ("ip6tables", True)):
         if path := (kind and shutil.which(f"{name}-{kind}")) or shutil.which(name):

@@ -12,9 +12,8 @@ All that differs between hosts is in sets and maps; the rules are the same every
 
 from __future__ import annotations
 
+import _socket as socket  # the library around it takes 2 ms to import, of every start
 import errno
-import ipaddress
-import socket
 from collections.abc import Iterator
 
 from core.linux import nftables as nft
@@ -216,6 +215,8 @@ def _leave(socket: Nftables, table: Table, name: bytes) -> Iterator[bytes]:
 
 
 def _unpublish(socket: Nftables, table: Table, network: Network) -> Iterator[bytes]:
+    import ipaddress
+
     subnets = [ipaddress.ip_network(one.subnet, strict=False) for one in network.subnets if one.subnet]
     for mapping in port_maps.read(socket, table):
         if any(ipaddress.ip_address(mapping.address) in subnet for subnet in subnets):

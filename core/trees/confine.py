@@ -37,8 +37,13 @@ def no_network() -> None:
 
 
 def detach(directory: int) -> int:
-    """A detached mount of an open directory; to be made before private_mounts(), while it is still in our namespace."""
-    return mounts.open_tree("", at=directory)
+    """A detached mount of an open directory; to be made before private_mounts(), while it is still in our namespace.
+
+    A copy of a shared mount (systemd's root is one) would be shared too, and can't become a root.
+    """
+    tree = mounts.open_tree("", at=directory)
+    mounts.set_attributes(tree, 0, propagation=mounts.MS_PRIVATE)
+    return tree
 
 
 def attach(mount: int) -> None:

@@ -151,7 +151,7 @@ def _resolve_top(root: int, path: bytes) -> tuple[bytes, bytes]:
     """The path to pack, and the name its top entry gets."""
     if not path.endswith((b"/", b"/.")):
         return path, split(path)[1] or b"."
-    stripped = path.rstrip(b"/.") if path.endswith(b"/.") else path.rstrip(b"/")
+    stripped = path.removesuffix(b".").rstrip(b"/")
     current = stripped or b"/"
     for _ in range(40):
         parent, name = open_parent(root, current)

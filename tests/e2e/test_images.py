@@ -255,6 +255,15 @@ def test_C2_cp_works_on_a_stopped_container_and_sees_its_volumes(engine: Engine,
     engine.volumes.remove("cpvol")
 
 
+def test_C2_cp_takes_the_directory_whose_name_ends_with_dots(engine: Engine, run: Runner) -> None:
+    container = made(engine, run, "mkdir /a /a. /a...; echo wrong > /a/f; echo 1 > /a./f; echo 3 > /a.../f")
+    for path, content in (("/a./.", b"1\n"), ("/a.../.", b"3\n"), ("/a./", b"1\n"), ("/a././.", b"1\n")):
+        with tarfile.open(fileobj=io.BytesIO(b"".join(engine.containers.copy_out(container, path)))) as archive:
+            found = next(entry for entry in archive if entry.isfile())
+            taken = archive.extractfile(found)
+            assert taken and taken.read() == content, path
+
+
 def test_C2_cp_names_what_is_missing_and_never_changes_kinds(engine: Engine, run: Runner) -> None:
     container = made(engine, run, "mkdir /dir; touch /file")
     with pytest.raises(NotFound, match="no such file or directory: '/nope/x'"):

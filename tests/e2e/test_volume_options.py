@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.engine.engine import Engine
-from core.errors import Conflict, Denied, EngineError, InvalidInput, InvalidSpec, NotFound, Unsupported
+from core.errors import Conflict, Denied, EngineError, InvalidInput, InvalidSpec, NoSpace, NotFound, Unsupported
 from core.linux.procfs import mount_points
 from core.model.container import ContainerSpec
 from core.model.isolation import Namespaces
@@ -439,3 +439,29 @@ def test_SF9_read_only_goes_for_mounts_below_unless_told_otherwise(
                 assert "ead-only file system" in done.err
     hidden = run.sh("ls /x/sub", mounts=(parse_mount(base + ",bind-recursive=disabled"),))
     assert hidden.out == ""
+
+
+def test_F4_a_full_or_unwritable_volume_says_so(engine: Engine, run: Runner, shared_place: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(shared_place / "sub")], check=True)
+    small = {"type": "none", "device": str(shared_place / "sub"), "o": "bind"}
+    engine.volumes.create("small", options=small)
+    for _ in range(2):  # the image has more in /bin than fits: nothing of it, and no container, is left
+        with pytest.raises(NoSpace, match=r"volume small: .*no space left on device"):
+            engine.containers.create(
+                ContainerSpec(image=STARTER, command=("true",), mounts=(volume("small", "/bin"),), name="unmade")
+            )
+    assert engine.containers.list(all=True) == []
+    engine.volumes.copy_in("small", "/", [tar([member("f", b"kept")])])
+    with pytest.raises(NoSpace, match=r"volume small: .*no space left on device"):
+        engine.volumes.import_tar("small", io.BytesIO(tar([member("big", bytes(1 << 20))])), silent, CancelToken())
+    with pytest.raises(NoSpace, match="no space left on device"):
+        engine.volumes.write_file("small", "/f", bytes(1 << 20))
+    assert engine.volumes.read_file("small", "/f") == b"kept"
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(shared_place / "sub")], check=True)
+    for deed in (
+        lambda: engine.volumes.write_file("small", "/f", b"x"),
+        lambda: engine.volumes.remove_path("small", "/f"),
+        lambda: engine.volumes.copy_in("small", "/", [tar([member("g", b"x")])]),
+    ):
+        with pytest.raises(Denied, match=r"volume small: .*read-only file system"):
+            deed()

@@ -177,3 +177,25 @@ def test_the_policy_of_other_tables_is_seen(host: Space) -> None:
             return [socket.policy(table, chain) for chain in ("FORWARD", "DOCKER-USER", "nothing")]
 
     assert host.run(look) == [nft.DROP, nft.ACCEPT, None]
+
+
+def test_what_is_only_tried_changes_nothing(host: Space) -> None:
+    from core.host import network_features
+
+    def look() -> list[tuple[str, str]]:
+        return [(feature.standing, feature.found) for feature in network_features.network_features()]
+
+    firewall, forwarding = host.run(look)
+    assert firewall == ("ok", "nf_tables")
+    assert forwarding == ("note", "net.ipv4.ip_forward is 0") or forwarding[0] == "ok"
+    assert host.shell("nft list ruleset") == ""
+
+
+def test_what_the_kernel_would_refuse_is_told_without_trying(host: Space) -> None:
+    def check() -> bool:
+        with Nftables() as socket, pytest.raises(FileNotFoundError):
+            socket.check([Table(INET, TAG).make(), Table(INET, TAG).remove("nothing", nft.interface("x"))])
+        with Nftables() as socket:
+            return socket.has_table(Table(INET, TAG))
+
+    assert host.run(check) is False

@@ -14,7 +14,7 @@ import pytest
 from core.engine.engine import Engine
 from core.errors import EngineError, InvalidInput
 from core.model.container import ContainerSpec, Created, Running
-from core.model.network import PathStep
+from core.model.network import NetworkSpec, PathStep
 from core.model.ports import PortWish, PublishedPort
 from core.model.restart import RestartPolicy
 from core.monitor.port_maps import Mapping
@@ -48,7 +48,8 @@ def free_port() -> int:
 def start(
     engine: Engine, *wishes: PortWish, command: tuple[str, ...] = SERVER, name: str = "web", **more: object
 ) -> str:
-    spec = ContainerSpec(image=STARTER, name=name, command=command, network="bridge", ports=wishes, **more)  # type: ignore[arg-type]
+    wished = {"network": "bridge", **more}
+    spec = ContainerSpec(image=STARTER, name=name, command=command, ports=wishes, **wished)  # type: ignore[arg-type]
     made = engine.containers.create(spec)
     engine.containers.start(made.id)
     return made.id
@@ -261,3 +262,19 @@ def test_E3_a_port_that_is_none_is_refused(ports: Engine) -> None:
     for port, protocol in ((0, "tcp"), (65536, "tcp"), (80, "icmp")):
         with pytest.raises(InvalidInput):
             ports.networks.trace(key, port, protocol)
+
+
+def test_E1_without_a_firewall_ports_are_passed_on_and_a_person_is_told(ports: Engine) -> None:
+    bare = Engine(ports.roots, firewall="none")
+    made = bare.networks.create(NetworkSpec(name="bare"))
+    port = free_port()
+    try:
+        key = start(bare, PortWish(container_port=80, host_first=port), network="bare")
+        for host_ip in ("127.0.0.1", "::1", own_address()):
+            wait_until(lambda host_ip=host_ip: answers(host_ip, port), f"an answer at {host_ip}")
+        assert mappings(ports) == []
+        assert verdicts(steps(bare, key)) == {}
+        assert "passes its ports on" in steps(bare, key)["firewall"].text
+        bare.containers.remove(key, force=True)
+    finally:
+        bare.networks.remove(made.id)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.cgroups import driver
-from core.host import cgroup_features, features, isolation_features, storage_features
+from core.host import cgroup_features, features, isolation_features, network_features, storage_features
 from core.host.mount_table import mount_of
 from core.linux import caps
 from core.model.host_report import HostFeature
@@ -127,5 +127,22 @@ def test_few_descriptors_and_a_wrong_clock_are_warnings(monkeypatch):
 def test_programs_that_are_missing_name_their_package(monkeypatch):
     monkeypatch.setattr(features.shutil, "which", lambda program, path: None)
     assert {feature.remedy for feature in features._programs()} == {
-        *("apt-get install procps", "apt-get install busybox-static", "apt-get install nftables")
+        *("apt-get install procps", "apt-get install busybox-static", "apt-get install iptables")
     }
+
+
+@pytest.mark.parametrize(
+    ("tool", "standing", "consequence"),
+    [("/usr/sbin/iptables", "note", "passed on by monitors"), (None, "warning", "reach no other hosts")],
+)
+def test_a_kernel_without_nf_tables_is_told_with_what_that_means(monkeypatch, tool, standing, consequence):
+    def refuse() -> None:
+        raise OSError(95, "nftables: Operation not supported")
+
+    monkeypatch.setattr(network_features, "_try_rules", refuse)
+    monkeypatch.setattr(network_features.shutil, "which", lambda _name, path: tool)
+    monkeypatch.setattr(network_features.os, "geteuid", lambda: 0)
+    found = network_features._firewall()
+    assert found.standing == standing
+    assert consequence in found.consequence
+    assert "nftables: operation not supported" in found.found

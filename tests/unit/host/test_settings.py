@@ -16,8 +16,8 @@ def test_no_file_is_all_defaults(tmp_path: Path) -> None:
 
 def test_docker_keys_are_read(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
-    path.write_text('{"data-root": "/srv/wharf", "exec-root": "/run/other"}')
-    assert read_settings(path) == Settings(Path("/srv/wharf"), Path("/run/other"))
+    path.write_text('{"data-root": "/srv/wharf", "exec-root": "/run/other", "firewall-backend": "iptables"}')
+    assert read_settings(path) == Settings(Path("/srv/wharf"), Path("/run/other"), firewall="iptables")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,8 @@ def test_docker_keys_are_read(tmp_path: Path) -> None:
         ('{"data-root": 5}', "absolute path"),
         ('{"data-root": "a"}', "absolute path"),
         ("[" * 100_000, "nested"),
+        ('{"firewall-backend": "pf"}', "nftables, iptables or none"),
+        ('{"firewall-backend": ["nftables"]}', "nftables, iptables or none"),
     ],
 )
 def test_broken_file_says_where(tmp_path: Path, text: str, said: str) -> None:

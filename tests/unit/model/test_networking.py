@@ -79,6 +79,8 @@ def test_E2_a_network_in_both_forms(text, wish):
         (parse_extra_host, "foo:bar", 'invalid IP address in add-host: "bar"'),
         (parse_extra_host, "foo:", 'invalid IP address in add-host: ""'),
         (parse_extra_host, "a\nb:1.2.3.4", 'bad format for add-host: "a'),
+        (parse_extra_host, "a:fe80::1%x\n6.6.6.6 b", 'invalid IP address in add-host: "fe80::1%x'),
+        (parse_dns_server, "fe80::1%x\noptions", "IP address is not correctly formatted: fe80::1%x"),
         (parse_dns_server, "foo", "IP address is not correctly formatted: foo"),
         (parse_dns_server, "1.1.1.1,2.2.2.2", "IP address is not correctly formatted: 1.1.1.1,2.2.2.2"),
         (parse_dns_search, "", " is not a valid domain"),
@@ -89,7 +91,7 @@ def test_E2_a_network_in_both_forms(text, wish):
         (parse_dns_option, "a\nnameserver 6.6.6.6", "invalid DNS option: "),
     ],
 )
-def test_E2_malformed_values_are_named(parse, text, message):
+def test_E2_ST13_malformed_values_are_named(parse, text, message):
     with pytest.raises(InvalidInput) as caught:
         parse(text)
     assert caught.value.message.startswith(message)

@@ -1,0 +1,51 @@
+"""Networks under containers, names and neighbours that mean harm, and under bad luck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from core.engine.engine import Engine
+from core.errors import EngineError
+from core.model.network import PREDEFINED, EndpointWish, NetworkSpec
+from tests.faults.test_kills import monitor_of
+from tests.kernel.test_networks import endpoints, inside, start, veths_on
+
+
+@pytest.fixture(autouse=True)
+def clean(engine: Engine) -> Iterator[None]:
+    """No container and no network of the test stays, nor an address that nobody has."""
+    yield
+    for container in engine.containers.list(all=True):
+        engine.containers.remove(container.id, force=True)
+    for network in engine.networks.list():
+        assert network.members == ()
+        if network.name not in PREDEFINED:
+            engine.networks.remove(network.id)
+
+
+def test_SN10_a_container_that_spoils_its_interfaces_does_not_hurt_its_monitor(engine: Engine) -> None:
+    """With NET_ADMIN it takes away the address that the default route is to move to."""
+    for name in ("one", "two"):
+        engine.networks.create(NetworkSpec(name=name))
+    wishes = (EndpointWish(network="one"), EndpointWish(network="two"))
+    container = start(engine, "aa", "one", wishes=wishes, cap_add=("NET_ADMIN",))
+    monitor = monitor_of(engine, container)
+    assert inside(engine, "aa", "ip", "addr", "flush", "dev", "eth1").code == 0
+    engine.networks.disconnect("one", "aa")
+    assert monitor_of(engine, container) == monitor
+    assert set(endpoints(engine, "aa")) == {"two"}
+    assert engine.networks.inspect("one").members == ()
+    assert veths_on(engine.networks.inspect("one")) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["eth+", "+", "-j", 'a"b', "a\\b", "a,b", "a;b", "!a", "bü", "a\nb", "..", "all", "default"]
+)
+def test_ST12_a_bridge_is_not_called_what_other_tools_take_for_more(engine: Engine, name: str) -> None:
+    """To iptables eth+ is every interface that begins so; below /proc/sys, all is every one there is."""
+    spec = NetworkSpec(name="odd", options={"com.docker.network.bridge.name": name})
+    with pytest.raises(EngineError):
+        engine.networks.create(spec)
+    assert [network.name for network in engine.networks.list()] == sorted(PREDEFINED)
