@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from core.engine.engine import Engine
 from core.errors import EngineError
 from core.model.network import PREDEFINED, EndpointWish, NetworkSpec
+from core.model.ports import parse_publish
 from tests.faults.test_kills import monitor_of
 from tests.kernel.test_networks import endpoints, inside, start, veths_on
+from tests.kernel.test_published_ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +53,33 @@ def test_ST12_a_bridge_is_not_called_what_other_tools_take_for_more(engine: Engi
     with pytest.raises(EngineError):
         engine.networks.create(spec)
     assert [network.name for network in engine.networks.list()] == sorted(PREDEFINED)
+
+
+def rules(engine: Engine) -> list[str]:
+    """The table's lines in an order that does not depend on who came first."""
+    told = subprocess.run(
+        ["nft", "list", "table", "inet", engine.roots.tag], capture_output=True, text=True, check=True
+    )
+    return sorted(re.findall(r"[^\s,{}]+(?: \. [^\s,{}]+)*(?: : [^\s,{}]+ \. [^\s,{}]+)?", told.stdout))
+
+
+def test_SN10_SN11_one_start_or_fsck_brings_back_what_a_flush_took_from_all(engine: Engine) -> None:
+    """Else networks would be kept apart by nothing, and ports lead nowhere, until somebody starts on each again."""
+    for name in ("one", "two"):
+        engine.networks.create(NetworkSpec(name=name))
+    port = free_port()
+    start(engine, "aa", "one", ports=parse_publish(f"{port}:80"))
+    start(engine, "bb", "two")
+    start(engine, "cc", "two")
+    before = rules(engine)
+    assert any(str(port) in line for line in before)
+    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    engine.containers.restart("cc", timeout_s=0)
+    assert rules(engine) == before
+    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    found = engine.system.fsck(repair=True)
+    assert {(each.kind, each.key, each.repaired) for each in found} >= {("network", "one", True)}
+    assert rules(engine) == before
+    assert engine.system.fsck() == []
+    engine.containers.remove("aa", force=True)
+    assert not any(str(port) in line for line in rules(engine))

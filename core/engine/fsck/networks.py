@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from core.state.trash import discard
 class NetworkCheck:
     """One look at all networks of a data root."""
 
-    def __init__(self, survey: Survey, records: ContainerRecords) -> None:
+    def __init__(self, survey: Survey, records: ContainerRecords, firewall: str) -> None:
         self._roots = survey.roots
         self._records = records
         self._store = NetworkStore(survey.roots)
-        self._joining = Joining(survey.roots, self._store, records)
+        self._joining = Joining(survey.roots, self._store, records, firewall)
         self._networks: dict[str, Network] = {}
 
     def troubles(self) -> Iterator[Trouble]:
@@ -122,6 +122,7 @@ class NetworkCheck:
             if link.kind == "veth" and link.master in numbers and link.name not in wanted[numbers[link.master]]:
                 remove = partial(bridge.remove_link, link.name)
                 yield leftover("interface", link.name, "its container is not on this network", remove, "remove it")
+        yield from self._rules([network for name, network in ours.items() if name in numbers.values()])
         for name, network in ours.items():
             if wanted[name] and name not in numbers.values():
                 yield loss(
@@ -130,6 +131,22 @@ class NetworkCheck:
                     f"it is gone, and containers on network {network.name} can't reach anything",
                     "restart them",
                 )
+
+    def _rules(self, standing: Sequence[Network]) -> Iterator[Trouble]:
+        """Of networks whose bridges stand."""
+        for network in standing:
+            try:
+                if self._joining.has_rules(network):
+                    continue
+            except OSError:
+                return  # doctor says why
+            yield damage(
+                "network",
+                network.name,
+                "its firewall rules are missing: somebody has flushed them",
+                "make them again",
+                partial(self._joining.raise_network, network),
+            )
 
     def _ends(self, network: Network) -> set[str]:
         """Interfaces that belong on its bridge: of containers that run, or are just starting or leaving."""
