@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -23,8 +24,10 @@ from app.demo import start_demo
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.engine.engine import open_engine
-from core.model.container import ContainerSpec
+from core.model.container import Container, ContainerSpec, Running
 from core.model.mounts import MountSpec
+from core.model.network import EndpointWish, NetworkSpec
+from core.model.ports import PortWish
 
 SIZE = (120, 36)
 SMALL = (80, 24)
@@ -84,8 +87,18 @@ async def _volume(pilot: Pilot[int]) -> None:
     await _press(pilot, "down", settle_s=0.8)
 
 
+async def _network(pilot: Pilot[int]) -> None:
+    await _press(pilot, "4", settle_s=0.5)
+    await _press(pilot, "end", "up", "enter", settle_s=2.5)
+
+
+async def _reach(pilot: Pilot[int]) -> None:
+    await _filter(pilot, "shop-web")
+    await _press(pilot, "P", settle_s=2.5)
+
+
 async def _events(pilot: Pilot[int]) -> None:
-    await _press(pilot, "4", settle_s=1.0)
+    await _press(pilot, "5", settle_s=1.0)
 
 
 async def _why(pilot: Pilot[int]) -> None:
@@ -100,7 +113,7 @@ async def _limits(pilot: Pilot[int]) -> None:
 
 
 async def _host(pilot: Pilot[int]) -> None:
-    await _press(pilot, "5", settle_s=1.5)
+    await _press(pilot, "6", settle_s=1.5)
 
 
 async def _command(pilot: Pilot[int]) -> None:
@@ -123,6 +136,8 @@ SCENES: tuple[tuple[str, Scene, tuple[int, int]], ...] = (
     ("commit", _commit, SIZE),
     ("images", _images, SIZE),
     ("volumes", _volume, SIZE),
+    ("network", _network, SIZE),
+    ("reach", _reach, SIZE),
     ("host", _host, SIZE),
     ("command", _command, SIZE),
     ("small", _containers, SMALL),
@@ -158,6 +173,31 @@ def _prepare(backend: Backend) -> None:
         mounts=(MountSpec(kind="volume", source="shop-data", target="/data"),),
     )
     backend.containers.start(backend.containers.create(spec).id)
+    _open_shop(backend)
+
+
+def _open_shop(backend: Backend) -> None:
+    """A network with a web server that is published, two that ask it for pages, and a database in a back room."""
+    networks = [backend.networks.create(NetworkSpec(name="shop")).name]
+    networks.append(backend.networks.create(NetworkSpec(name="shop-back", internal=True)).name)
+    serve = "mkdir /www; dd if=/dev/zero of=/www/page bs=20000 count=1; exec httpd -f -p 80 -h /www"
+    buy = "while :; do printf 'GET /page HTTP/1.0\\r\\n\\r\\n' | nc -w 1 $WEB 80 >/dev/null; sleep 0.2; done"
+
+    def start(name: str, script: str, *on: str, **fields: Any) -> Container:
+        endpoints = tuple(EndpointWish(network=network) for network in on)
+        spec = ContainerSpec(
+            image=STARTER_IMAGE, name=name, command=("sh", "-c", script), network=on[0], endpoints=endpoints, **fields
+        )
+        key = backend.containers.create(spec).id
+        backend.containers.start(key)
+        return backend.containers.inspect(key)
+
+    ports = (PortWish(container_port=80, host_ip="127.0.0.1"),)
+    web = start("shop-web", serve, *networks, ports=ports)
+    address = web.state.endpoints[0].ipv4 if isinstance(web.state, Running) else ""
+    for name in ("shop-buyer-1", "shop-buyer-2"):
+        start(name, buy, networks[0], env=(f"WEB={address}",))
+    start("shop-db", "sleep 100000", networks[1])
 
 
 def main(arguments: list[str]) -> int:

@@ -148,9 +148,10 @@ def _remove(invocation: Invocation) -> int:
         try:
             invocation.backend.networks.remove(name)
         except EngineError as error:
+            if isinstance(error, NotFound) and invocation.flags.truth("force"):
+                continue
             explain(error, invocation.io)
-            if not (isinstance(error, NotFound) and invocation.flags.truth("force")):
-                code = 1
+            code = 1
         else:
             invocation.io.line(name)
     return code

@@ -75,16 +75,20 @@ def network_settings(container: Container) -> Document:
     return {
         "Bridge": "",
         "SandboxID": "",
-        "SandboxKey": f"/proc/{state.pid}/ns/net" if own and isinstance(state, Running) else "",
-        "Ports": _ports(container),
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
+        "Ports": _ports(container),
+        "SandboxKey": f"/proc/{state.pid}/ns/net" if own and isinstance(state, Running) else "",
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
         **{name: addresses[name] for name in sorted(addresses)},
-        "Networks": OpenMap({wish.network: _endpoint(wish, endpoints) for wish in container.networks}),
+        "Networks": OpenMap({wish.network: _endpoint(wish, endpoints) for wish in _by_name(container)}),
     }
+
+
+def _by_name(container: Container) -> list[EndpointWish]:
+    return sorted(container.networks, key=lambda wish: wish.network)
 
 
 def _ports(container: Container) -> OpenMap:
@@ -123,11 +127,9 @@ def _endpoint(wish: EndpointWish, endpoints: Sequence[Endpoint]) -> Document:
         "IPAMConfig": {name: text for name, text in wished.items() if text} or None,
         "Links": None if on_bridge else list(wish.links) or None,
         "Aliases": list(wish.aliases) or None,
-        "MacAddress": addresses.pop("MacAddress"),
-        "DriverOpts": OpenMap(wish.options) or None,
-        "GwPriority": 0,
         "NetworkID": endpoint.network_id if endpoint else wish.network_id,
         **addresses,
+        "DriverOpts": OpenMap(wish.options) or None,
         "DNSNames": None if on_bridge or endpoint is None else list(endpoint.names) or None,
     }
 

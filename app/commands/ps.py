@@ -118,7 +118,7 @@ _FIELDS: dict[str, Callable[[Container, int, bool], object]] = {
     "LocalVolumes": lambda container, now_ns, truncate: str(
         sum(mount.kind == "volume" for mount in container.config.mounts)
     ),
-    "Networks": lambda container, now_ns, truncate: ",".join(wish.network for wish in container.networks),
+    "Networks": lambda container, now_ns, truncate: ",".join(sorted(wish.network for wish in container.networks)),
     "Platform": lambda container, now_ns, truncate: NIL,
 }
 

@@ -1,4 +1,4 @@
-"""`why`: the reason a container is as it is, what speaks for it, and what to do next."""
+"""`why`: the reason a container is as it is, or why its port can't be reached, and what to do next."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from app.commands.flags import flag
 from app.why.find import find_reasons, plain_word
 from app.why.reason import NEAR, Reason
 from app.why.signs import gather
+from core.errors import InvalidInput
 from core.model.container import Container
 
 _INDENT = "  "
@@ -16,6 +17,8 @@ _INDENT = "  "
 
 def _run(invocation: Invocation) -> int:
     io, backend, layout = invocation.io, invocation.backend, invocation.flags.text("format")
+    if invocation.flags.given("port"):
+        return _trace(invocation, layout)
     if invocation.arguments:
         containers = [backend.containers.inspect(name) for name in invocation.arguments]
     else:
@@ -39,6 +42,33 @@ def _run(invocation: Invocation) -> int:
     if not told and not layout:
         io.line("Nothing seems wrong with any container")
     return 0
+
+
+def _trace(invocation: Invocation, layout: str) -> int:
+    """Try the way to a port; 1 when a step of it fails."""
+    from app.reach import SIGNS, verdict_sentence
+    from core.model.ports import parse_port
+
+    io = invocation.io
+    number, protocol = parse_port(invocation.flags.text("port"))
+    if len(invocation.arguments) != 1:
+        raise InvalidInput("--port asks about one container", hint="write why --port 80 CONTAINER")
+    steps = invocation.backend.networks.trace(invocation.arguments[0], number, protocol)
+    if layout:
+        from app.commands.template import Template
+        from app.commands.template_functions import go_json
+
+        for step in steps:
+            document = {"Step": step.name, "Verdict": step.verdict, "Text": step.text, "Hint": step.hint}
+            io.line(go_json(document) if layout == "json" else Template(layout).render(document))
+    else:
+        width = max((len(step.name) for step in steps), default=0)
+        for step in steps:
+            io.line(f"{SIGNS.get(step.verdict, '?')} {step.name:<{width}}  {step.text}")
+            if step.hint:
+                io.line(f"  {'':<{width}}  {step.hint}")
+        io.line(verdict_sentence(steps))
+    return 1 if any(step.verdict == "failed" for step in steps) else 0
 
 
 def reason_text(reason: Reason) -> str:
@@ -74,7 +104,10 @@ WHY = Command(
     summary="Tell why containers ended, were killed, are held back or silent, and what to do",
     usage=("[CONTAINER...]",),
     description="Without a name: of all containers with which something is wrong",
-    flags=(flag("-f, --format string", "'json' or a Go template"),),
+    flags=(
+        flag("-f, --format string", "'json' or a Go template"),
+        flag("-p, --port string", "Try the way to this port of a container (80, 53/udp), step by step"),
+    ),
     least=0,
     most=None,
     completes=("container",),

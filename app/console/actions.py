@@ -24,6 +24,7 @@ from core.errors import Cancelled, EngineError, wrapped
 from core.model.container import Container, ContainerSpec
 from core.model.display import safe_text
 from core.model.ids import short_id
+from core.model.network import EndpointWish, Network, NetworkSpec
 
 _WORKERS = 12
 
@@ -298,6 +299,40 @@ class Actions:
                 self.backend.volumes.remove(name)
 
         self.do(work, f"removed {safe_text(', '.join(names))}", "volumes")
+
+    # ------------------------------------------------------------------ networks
+
+    def create_network(self, spec: NetworkSpec) -> None:
+        """Make a network."""
+        self.do(lambda: self.backend.networks.create(spec), f"network {safe_text(spec.name)} is there", "networks")
+
+    def remove_networks(self, keys: Sequence[str]) -> None:
+        """Remove networks that nobody runs on."""
+
+        def work() -> None:
+            for key in keys:
+                self.backend.networks.remove(key)
+
+        names = [network.name for network in self._store.networks if network.id in keys]
+        self.do(work, f"removed {safe_text(', '.join(names))}", "networks")
+
+    def connect(self, network: Network, container: str, wish: EndpointWish) -> None:
+        """Put a container on a network."""
+        self.do(
+            lambda: self.backend.networks.connect(network.id, container, wish),
+            f"{safe_text(container)} is on {safe_text(network.name)}",
+            "networks",
+            "containers",
+        )
+
+    def disconnect(self, network: Network, container: str, *, force: bool) -> None:
+        """Take a container off a network."""
+        self.do(
+            lambda: self.backend.networks.disconnect(network.id, container, force=force),
+            f"{safe_text(container)} is off {safe_text(network.name)}",
+            "networks",
+            "containers",
+        )
 
 
 def _names(containers: Sequence[Container]) -> str:

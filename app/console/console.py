@@ -15,6 +15,7 @@ from app.console.dialogs.command_line import CommandLine
 from app.console.dialogs.command_output import CommandOutput
 from app.console.dialogs.image_files import LoadDialog
 from app.console.dialogs.keys import KeysDialog
+from app.console.dialogs.reach import ReachCard
 from app.console.dialogs.run import RunDialog
 from app.console.dialogs.why import WhyCard
 from app.console.feed import Feed
@@ -26,6 +27,7 @@ from app.console.screens.containers import ContainersPlace
 from app.console.screens.events import EventsPlace
 from app.console.screens.host import HostPlace
 from app.console.screens.images import ImagesPlace
+from app.console.screens.networks import NetworksPlace
 from app.console.screens.place import Place
 from app.console.screens.volumes import VolumesPlace
 from app.console.settings import Settings, read_settings, settings_dir
@@ -58,6 +60,7 @@ class Console(OrderedKeys[int], inherit_bindings=False):
         "containers": ContainersPlace,
         "images": ImagesPlace,
         "volumes": VolumesPlace,
+        "networks": NetworksPlace,
         "events": EventsPlace,
         "host": HostPlace,
     }
@@ -158,6 +161,12 @@ class Console(OrderedKeys[int], inherit_bindings=False):
             signs = Signs(use=use_of_track(self.store.tracks.get(key)))
             card = WhyCard(container, signs, time.time_ns())
             self.push_screen(card, lambda step: self._take_step(key, step))
+
+    def show_reach(self, key: str) -> None:
+        """The card that tries the way to a container's port."""
+        container = self.store.container(key)
+        if container is not None:
+            self.push_screen(ReachCard(container))
 
     def _take_step(self, key: str, step: Step | None) -> None:
         """Looking at something opens the view that shows it, or a pane; everything else is done and told."""

@@ -8,6 +8,7 @@ from core.model.container import Container
 from core.model.display import safe_text
 from core.model.ids import short_id
 from core.model.image import Image
+from core.model.network import Network
 from core.model.volume import Volume
 
 Entries = list[tuple[str, str]]
@@ -49,6 +50,19 @@ def for_volume(volume: Volume) -> Entries:
             ("name", volume.name),
             ("place on the host", safe_text(volume.mountpoint)),
             ("inspect command", command_text("volume", "inspect", volume.name)),
+        ]
+    )
+
+
+def for_network(network: Network) -> Entries:
+    """Name, id, subnets, and commands that begin something with it."""
+    return _aligned(
+        [
+            ("name", safe_text(network.name)),
+            ("id", network.id),
+            ("subnets", " ".join(subnet.subnet for subnet in network.subnets)),
+            ("inspect command", command_text("network", "inspect", safe_text(network.name))),
+            ("run command", command_text("run", "--network", safe_text(network.name), "IMAGE")),
         ]
     )
 

@@ -31,7 +31,8 @@ EVENTS_PAST_S = 86_400
 """How far back events are looked for when the console opens."""
 _HISTORIES_AT_ONCE = 200
 
-_EVENTFUL = {"container": "containers", "image": "images", "volume": "volumes"}
+_KINDS = ("containers", "images", "volumes", "networks")
+_EVENTFUL = {"container": "containers", "image": "images", "volume": "volumes", "network": "networks"}
 
 
 class Feed:
@@ -42,7 +43,7 @@ class Feed:
         self._store = store
         self._relay = relay
         self._stopping = CancelToken()
-        self._wanted: set[str] = {"containers", "images", "volumes"}
+        self._wanted: set[str] = set(_KINDS)
         self._wake = threading.Condition()
         self._threads = [
             threading.Thread(target=work, name=f"feed-{work.__name__.strip('_')}", daemon=True)
@@ -63,7 +64,7 @@ class Feed:
     def refresh(self, *kinds: str) -> None:
         """List kinds again right now; called after actions, from any thread."""
         with self._wake:
-            self._wanted.update(kinds or ("containers", "images", "volumes"))
+            self._wanted.update(kinds or _KINDS)
             self._wake.notify_all()
 
     # ------------------------------------------------------------------ threads
@@ -100,6 +101,8 @@ class Feed:
                     self._hand(self._store.put_images, self._backend.images.list())
                 if "volumes" in wanted:
                     self._hand(self._store.put_volumes, self._backend.volumes.list(sizes=False))
+                if "networks" in wanted:
+                    self._hand(self._store.put_networks, self._backend.networks.list())
                 since_ns = time.time_ns() - KEPT_S * 1_000_000_000
                 fresh = sorted(running - known)
                 for first in range(0, len(fresh), _HISTORIES_AT_ONCE):
@@ -110,7 +113,7 @@ class Feed:
                 self._hand(self._store.put_trouble, error.message)
             with self._wake:
                 if not self._wanted and not self._wake.wait(RESYNC_S):
-                    self._wanted = {"containers", "images", "volumes"}
+                    self._wanted = set(_KINDS)
             if self._stopping.wait(_SETTLE_S):
                 return
 

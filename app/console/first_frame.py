@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from app import short
 from app.console.container_columns import EDGE_CELLS, SHAPES, share_width
-from app.console.places import TABS
+from app.console.places import TABS, tab_gap
 from app.console.theme_glance import ANSI_NAMES, glance_colours
 from core.about import NAME
 from core.model.glance import Glance, Glimpse
@@ -46,7 +46,7 @@ def paint(look: Callable[[int], Glance | None], fileno: int) -> None:
 def compose(seen: Glance, columns: int, rows: int, paint: Paint) -> str:
     """All lines of the frame, each put in its place."""
     clear = paint("text", "background", "\x1b[2J")
-    lines = [_header(columns, paint), _tabs(seen, paint)]
+    lines = [_header(columns, paint), _tabs(seen, columns, paint)]
     width = columns - int(columns * _SIDE_SHARE) if columns >= _WIDE else columns
     lines += _table(seen.containers[: max(0, rows - 5)], width, paint)
     placed = (f"\x1b[{number};1H{line}" for number, line in enumerate(lines[:rows], 1))
@@ -60,8 +60,14 @@ def _header(columns: int, paint: Paint) -> str:
     return mark + paint("text", "raised", f" {host} ", bold=True) + paint("muted", "raised", filler)
 
 
-def _tabs(seen: Glance, paint: Paint) -> str:
-    counts = {"containers": seen.container_count, "images": seen.image_count, "volumes": seen.volume_count}
+def _tabs(seen: Glance, columns: int, paint: Paint) -> str:
+    counts = {
+        "containers": seen.container_count,
+        "images": seen.image_count,
+        "volumes": seen.volume_count,
+        "networks": seen.network_count,
+    }
+    apart = tab_gap(counts, columns)
     text = ""
     for digit, place, title in TABS:
         tail = f" {counts[place]}" if place in counts else ""
@@ -70,7 +76,7 @@ def _tabs(seen: Glance, paint: Paint) -> str:
         text += paint("accent" if here else "faint", "background", digit, bold=here)
         text += paint("text" if here else "muted", "background", f" {title}", bold=here)
         text += paint("accent" if here else "faint", "background", tail)
-        text += paint("accent", "background", "▌ " if here else "  ", bold=True)
+        text += paint("accent", "background", ("▌" if here else " ") + apart, bold=True)
     return text
 
 

@@ -36,10 +36,24 @@ class Seat(Protocol):
     def show_why(self, key: str) -> None:
         """The why-card of a container, and what is chosen there done."""
 
+    def show_reach(self, key: str) -> None:
+        """The card that tries the way to a container's port."""
+
 
 def seat(widget: Widget) -> Seat:
     """The console that a widget is part of."""
     return cast("Seat", widget.app)
+
+
+def interface_rates(console: Seat) -> Callable[[str, str], tuple[float, float] | None]:
+    """What answers how much flows through a container's interface: bytes a second received and sent."""
+    tracks = console.store.tracks
+
+    def rates(key: str, interface: str) -> tuple[float, float] | None:
+        track = tracks.get(key)
+        return track.flows.get(interface) if track else None
+
+    return rates
 
 
 def ask(

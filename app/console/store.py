@@ -20,11 +20,12 @@ from core.backend import EngineInfo
 from core.model.container import Container
 from core.model.events import Event
 from core.model.image import Image
+from core.model.network import Network
 from core.model.stats import HostSample, StatsSample
 from core.model.volume import Volume
 
 Topic = str
-"""containers, images, volumes, events, stats, jobs, notice or problems."""
+"""containers, images, volumes, networks, events, stats, jobs, notice or problems."""
 EVENTS_KEPT = 5_000
 
 
@@ -58,6 +59,7 @@ class Store:
         self.containers: dict[str, Container] = {}
         self.images: list[Image] = []
         self.volumes: list[Volume] = []
+        self.networks: list[Network] = []
         self.info: EngineInfo | None = None
         self.events: deque[KeptEvent] = deque(maxlen=EVENTS_KEPT)
         """What has happened, oldest first."""
@@ -115,6 +117,12 @@ class Store:
         self.volumes = list(volumes)
         self._answered("volumes")
         self.tell("volumes")
+
+    def put_networks(self, networks: Sequence[Network]) -> None:
+        """Replace the list."""
+        self.networks = list(networks)
+        self._answered("networks")
+        self.tell("networks")
 
     def put_stats(self, samples: Mapping[str, StatsSample], host: HostSample) -> None:
         """Take one second's samples of everything."""
@@ -182,12 +190,17 @@ class Store:
         """One image by full id or by one of its names."""
         return next((image for image in self.images if key == image.id or key in image.tags), None)
 
+    def network(self, key: str) -> Network | None:
+        """One network by full id."""
+        return next((network for network in self.networks if network.id == key), None)
+
     def counts(self) -> dict[Topic, int]:
         """How many of each there are."""
         return {
             "containers": len(self.containers),
             "images": len(self.images),
             "volumes": len(self.volumes),
+            "networks": len(self.networks),
         }
 
     def dismiss(self, problem: Problem) -> None:

@@ -30,6 +30,9 @@ class Point(msgspec.Struct, frozen=True):
     write_rate: float
     pressure: Pressure
     oom_kills: int
+    received_rate: float = 0.0
+    sent_rate: float = 0.0
+    """Of all its interfaces together."""
 
 
 class Track:
@@ -39,6 +42,8 @@ class Track:
         self.points: deque[Point] = deque(maxlen=KEPT_S)
         self.total = 0
         """Points there have ever been, those forgotten included."""
+        self.flows: dict[str, tuple[float, float]] = {}
+        """By interface: bytes a second received and sent, of the newest point."""
         self._before: StatsSample | None = None
 
     @property
@@ -54,6 +59,7 @@ class Track:
         self._before = sample
         if before is None or sample.cpu_ns < before.cpu_ns:  # first of all, or restarted
             return
+        self.flows = _flows(before, sample)
         self.points.append(_point(before, sample))
         self.total += 1
 
@@ -71,6 +77,19 @@ class Track:
         self._before = last or older._before
 
 
+def _flows(before: StatsSample, after: StatsSample) -> dict[str, tuple[float, float]]:
+    """An interface that is new, or was made again, begins at its second sample."""
+    elapsed_s = (after.at_ns - before.at_ns) / 1e9
+    known = {interface.name: interface for interface in before.interfaces}
+    flows = {}
+    for interface in after.interfaces:
+        old = known.get(interface.name)
+        if old is not None:
+            received, sent = interface.received_bytes - old.received_bytes, interface.sent_bytes - old.sent_bytes
+            flows[interface.name] = (max(0.0, received / elapsed_s), max(0.0, sent / elapsed_s))
+    return flows
+
+
 def _point(before: StatsSample, after: StatsSample) -> Point:
     elapsed_s = (after.at_ns - before.at_ns) / 1e9
     return Point(
@@ -84,6 +103,8 @@ def _point(before: StatsSample, after: StatsSample) -> Point:
         write_rate=max(0.0, (after.write_bytes - before.write_bytes) / elapsed_s),
         pressure=after.pressure,
         oom_kills=after.oom_kills,
+        received_rate=max(0.0, (after.received_bytes - before.received_bytes) / elapsed_s),
+        sent_rate=max(0.0, (after.sent_bytes - before.sent_bytes) / elapsed_s),
     )
 
 

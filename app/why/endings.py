@@ -20,6 +20,7 @@ from app.why.reason import (
     step,
 )
 from app.why.signs import Signs
+from app.why.taken import port_taken
 from core.model.container import Container, Created, Damaged, Exited, Restarting
 from core.model.display import clip, safe_text
 from core.model.logs import LogLine
@@ -47,7 +48,7 @@ def ending(container: Container, signs: Signs) -> Reason | None:
         case Exited() as state:
             return _failed(container, state, signs)
         case Created(error=error) as created if error:
-            return _not_started(container, created)
+            return port_taken(container, signs) or _not_started(container, created)
         case Damaged(why=why):
             return Reason(
                 kind="damaged",

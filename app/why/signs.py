@@ -42,6 +42,8 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     has_written: bool | None = None
     cpu_count: int = 0
     """Of the host; 0 where it is not known."""
+    port_holder: str = ""
+    """The container that has the port for want of which this one could not start."""
 
 
 def use_of(samples: Sequence[StatsSample]) -> Use | None:
@@ -77,4 +79,13 @@ def gather(backend: Backend, container: Container) -> Signs:
         has_written = bool(log)
     except EngineError:
         pass
-    return Signs(use=use_of(samples), log=log, has_written=has_written, cpu_count=backend.system.host().cpu_count)
+    from app.why.taken import holder_of, taken_port
+
+    port = taken_port(container)
+    return Signs(
+        use=use_of(samples),
+        log=log,
+        has_written=has_written,
+        cpu_count=backend.system.host().cpu_count,
+        port_holder=holder_of(port, backend.containers.list()) if port else "",
+    )

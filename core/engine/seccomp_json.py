@@ -14,6 +14,7 @@ from core.linux import seccomp
 from core.linux.caps import CAPABILITIES
 from core.linux.seccomp import Clause, Custom
 from core.linux.seccomp_profile import Compare
+from core.state.documents import decoder
 
 _ACTIONS = {
     "SCMP_ACT_KILL": seccomp.KILL_THREAD,
@@ -86,7 +87,7 @@ def read_profile(text: str, bounding: int) -> Custom:
     Raises: InvalidSpec: not JSON, a field of the wrong kind, or an action that can't be honoured.
     """
     try:
-        profile = msgspec.json.decode(text.encode(), type=_Profile)
+        profile = decoder(_Profile).decode(text.encode())
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
         raise _refused(f"decoding seccomp profile failed: {error}") from None
     rules = [

@@ -17,6 +17,7 @@ import msgspec
 from core.errors import Integrity
 from core.model.health import HealthCheck
 from core.model.image import ImageConfig
+from core.state.documents import decoder
 
 LARGEST_DOCUMENT_BYTES = 4 * 1024 * 1024
 
@@ -148,7 +149,7 @@ def parse(data: bytes, kind: type[T], what: str) -> T:
         raise Integrity(f"{what} has {len(data)} bytes, at most {LARGEST_DOCUMENT_BYTES} are accepted")
     try:
         json.loads(data, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
-        return msgspec.json.decode(data, type=kind)
+        return decoder(kind).decode(data)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise Integrity(f"{what} is not valid: {str(error).lower()}") from None
 

@@ -41,3 +41,4 @@ class Glance(NamedTuple):
     container_count: int
     image_count: int
     volume_count: int
+    network_count: int

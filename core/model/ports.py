@@ -89,6 +89,15 @@ def parse_expose(text: str) -> tuple[str, ...]:
     return tuple(f"{port}/{protocol}" for port in range(first, last + 1))
 
 
+def parse_port(text: str) -> tuple[int, str]:
+    """One port of a container, `80` or `53/udp`, as number and protocol. Raises: InvalidInput."""
+    number, _, protocol = text.partition("/")
+    first, last = _range(number, "port")
+    if first == 0 or first != last:
+        raise InvalidInput(f"invalid port: {text}", hint="write one port, for example 80 or 53/udp")
+    return first, _protocol(protocol)
+
+
 def _from_long_form(text: str) -> str:
     fields = {}
     for word in text.split(","):

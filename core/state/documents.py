@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +57,26 @@ class _Head(msgspec.Struct):
     kind: str
 
 
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_building = threading.Lock()
+
+
+def decoder(struct: type[T]) -> msgspec.json.Decoder[T]:
+    """What reads JSON as values of a type; the same for all that ask.
+
+    msgspec looks at a type when it is first decoded, one field after the other. A second thread that
+    meets the type, or one that a field of it has, before that is finished reads through a null
+    pointer: so every type is looked at here, by one thread at a time.
+    """
+    found = _decoders.get(struct)
+    if found is None:
+        with _building:
+            found = _decoders.get(struct)
+            if found is None:
+                found = _decoders[struct] = msgspec.json.Decoder(struct)
+    return found
+
+
 def read_struct(path: Path, kind: str, struct: type[T]) -> T:
     """Read a typed value.
 
@@ -64,12 +85,12 @@ def read_struct(path: Path, kind: str, struct: type[T]) -> T:
     """
     data = _read(path)
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        head = decoder(_Head).decode(data)
         if head.kind != kind:
             raise _corrupt(path, f"it is a {head.kind!r} document, not {kind!r}")
         if head.schema > SCHEMA:
             raise Unsupported(f"{path} was written by a newer version (schema {head.schema})", hint="use that version")
-        return msgspec.json.decode(data, type=struct)
+        return decoder(struct).decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _corrupt(path, str(error)) from None
 

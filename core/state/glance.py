@@ -19,6 +19,8 @@ from core.model.glance import Glance, Glimpse, Standing
 from core.monitor.ring import HEADER, RECORD
 
 _SCHEMA = 1
+_ALWAYS_THERE = {"bridge", "host", "none"}
+"""Networks that lists show before anything has needed them."""
 
 
 def glance(data: str, run: str, most: int) -> Glance | None:
@@ -39,6 +41,7 @@ def glance(data: str, run: str, most: int) -> Glance | None:
             run = about.RUN_ROOT if own else f"{about.RUN_ROOT}-{str(root['uuid'])[:8]}"
         ids = [name for name in os.listdir(f"{data}/containers") if len(name) == 64]
         images, volumes = os.listdir(f"{data}/images"), os.listdir(f"{data}/volumes")
+        networks = _names_of_networks(f"{data}/networks/names")
     except (OSError, ValueError, KeyError):
         return None
     newest = sorted(ids, key=lambda name: _made_ns(f"{data}/containers/{name}"), reverse=True)
@@ -48,7 +51,16 @@ def glance(data: str, run: str, most: int) -> Glance | None:
         len(ids),
         sum(name.endswith(".json") for name in images),
         sum(not name.startswith(".") for name in volumes),
+        len(networks | _ALWAYS_THERE),
     )
+
+
+def _names_of_networks(directory: str) -> set[str]:
+    """A root of an earlier version has none yet."""
+    try:
+        return {name for name in os.listdir(directory) if not name.startswith(".")}
+    except FileNotFoundError:
+        return set()
 
 
 def _configured(run: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from core.errors import wrapped
 from core.model.events import Event
 from core.model.progress import CancelToken
 from core.monitor import journal
+from core.state.documents import decoder
 
 _POLL_S = 0.1
 _LATE_S = 2.0
@@ -105,7 +106,7 @@ class _Place:
 def _parse(data: bytes) -> Iterator[Event]:
     for line in data.split(b"\n"):
         try:
-            yield msgspec.json.decode(line, type=Event)
+            yield decoder(Event).decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue  # torn by a crash, or empty; its neighbours are whole
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.engine.engine import open_engine
+from core.model.network import PREDEFINED
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
@@ -163,6 +164,17 @@ class Cli:
         self._processes.append(process)
         return process
 
+    def at_host(self, *words: str) -> Done:
+        """A command in the network that this target calls its host's."""
+        done = subprocess.run(
+            [*self.into_network(), *words], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def into_network(self) -> list[str]:
+        """What leads a command into that network; empty where it is our own."""
+        return []
+
     def field(self, name: str, template: str) -> str:
         """Something of `inspect`."""
         return self.ok("inspect", "--format", template, name)
@@ -191,6 +203,9 @@ class Cli:
         volumes = self.ok("volume", "ls", "-q").split()
         if volumes:
             self("volume", "rm", *volumes)
+        networks = self.ok("network", "ls", "-q", "-f", "type=custom").split()
+        if networks:
+            self("network", "rm", *networks)
         names = self.ok("images", "--format", "{{.Repository}}:{{.Tag}}").split("\n")
         others = [name for name in names if name and name != self.image and "<none>" not in name]
         others += self.ok("images", "-q", "-f", "dangling=true").split()
@@ -226,6 +241,9 @@ class Wharf(Cli):
             engine.containers.remove(container.id, force=True, volumes=True)
         for volume in engine.volumes.list():
             engine.volumes.remove(volume.name)
+        for network in engine.networks.list():
+            if network.name not in PREDEFINED:
+                engine.networks.remove(network.id)
         for image in engine.images.list(all=True):
             if self.image not in image.tags:
                 engine.images.remove(image.id, force=True)
@@ -244,7 +262,9 @@ class Docker(Cli):
 
     name = "docker"
     image = "peer/busybox:latest"
-    run_options = ("--network", "host")
+    run_options: tuple[str, ...] = ("--network", "host")
+    beginning: tuple[str, ...] = ()
+    """What its daemon's command line begins with."""
     network_options: tuple[str, ...] = ("--bridge=none", "--iptables=false", "--ip6tables=false")
 
     def __init__(self) -> None:
@@ -253,7 +273,7 @@ class Docker(Cli):
         self.env["DOCKER_HOST"] = f"unix://{root}/docker.sock"
         self._daemon = subprocess.Popen(
             [
-                *("dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec"),
+                *(*self.beginning, "dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec"),
                 *("-H", self.env["DOCKER_HOST"], "--pidfile", f"{root}/pid"),
                 *self.network_options,
             ],
@@ -277,6 +297,17 @@ class Docker(Cli):
         self._daemon.wait(PATIENCE_S)
         unmount_below(self.directory)
         super().close()
+
+
+class NetworkedDocker(Docker):
+    """A dockerd with networks, in a network namespace of its own: the host's bridges and rules are left alone."""
+
+    run_options = ()
+    beginning = ("unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+    network_options = ()
+
+    def into_network(self) -> list[str]:
+        return ["nsenter", "-t", str(self._daemon.pid), "-n"]
 
 
 class Podman(Cli):
@@ -323,7 +354,12 @@ def busybox_tar(directory: Path) -> Path:
     return archive
 
 
-TARGETS: dict[str, type[Cli]] = {"wharf": Wharf, "docker": Docker, "podman": Podman}
+TARGETS: dict[str, type[Cli]] = {
+    "wharf": Wharf,
+    "docker": Docker,
+    "podman": Podman,
+    "networked docker": NetworkedDocker,
+}
 
 
 def opened(name: str) -> Iterator[Cli]:

@@ -184,7 +184,7 @@ def test_A12_events_are_kept_come_live_and_open_what_they_happened_to(engine: En
     start(engine, "before", "sleep 600")
     screen = console(columns=110)
     screen.shows("● before")
-    screen.press("4")
+    screen.press("5")
     screen.shows("create", "start", "before")
     start(engine, "after", "exit 3")
     screen.shows("after", "die", "exitCode=3")
@@ -220,7 +220,7 @@ def test_A15_cpu_shares_are_seen_and_history_is_there_when_a_console_opens(engin
     screen = console(columns=120, rows=40)
     screen.shows("● burner-20", "● burner-80", "of one core")
     screen.until(lambda: "⣿" in screen.text(), "a graph of the past")
-    screen.press("5")
+    screen.press("6")
     screen.shows("History", "burner-20", "burner-80", "SHARES")
     first, second = (engine.containers.stats_history(key) for key in keys)
     slow = first[-1].cpu_ns - first[0].cpu_ns

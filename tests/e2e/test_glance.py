@@ -30,5 +30,5 @@ def test_A3_a_glance_agrees_with_the_lists(engine: Engine) -> None:
     assert [one.standing for one in seen.containers] == [standing_of(one) for one in listed][:4]
     assert [one.image for one in seen.containers] == [STARTER] * 4
     assert {one.memory_limit_bytes for one in seen.containers} == {64 * 1024**2}
-    assert seen[1:] == (5, len(engine.images.list()), 1)
+    assert seen[1:] == (5, len(engine.images.list()), 1, len(engine.networks.list()))
     engine.volumes.remove("data")

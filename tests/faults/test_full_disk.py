@@ -16,6 +16,7 @@ import pytest
 from core.engine.engine import Engine, open_engine
 from core.errors import EngineError
 from core.linux import mounts
+from core.linux.procfs import read_state
 from core.model.container import ContainerSpec, Exited, Running
 from core.model.progress import CancelToken, silent
 from tests.conftest import STARTER, Runner, leftover_groups, wait_until
@@ -67,6 +68,9 @@ def ended_on_a_full_disk(disk: Disk, *, tty: bool = False, auto_remove: bool = F
     disk.fill()
     assert run.exec(container, "touch", "/dev/shm/go").code in (0, 137)
     wait_until(lambda: held_up(disk.engine, container) != "", "its output to wait")
+    state = disk.engine.containers.inspect(container).state
+    assert isinstance(state, Running)
+    wait_until(lambda: read_state(state.pid) == "Z", "its process to be over")
     return container
 
 

@@ -33,8 +33,10 @@ from core.model.image import HistoryEntry, Image, ImageConfig, Loaded, Removed
 from core.model.limits import Limits, updated_limits
 from core.model.logs import LogLine, LogQuery
 from core.model.mounts import Mount
+from core.model.network import Endpoint, EndpointWish, Network, NetworkSpec, PathStep, Subnet
+from core.model.ports import PublishedPort
 from core.model.progress import CancelToken, Progress, Report
-from core.model.stats import HostSample, Pressure, StatsSample
+from core.model.stats import HostSample, InterfaceCounters, Pressure, StatsSample
 from core.model.volume import FileEntry, Volume
 
 SECOND = 1_000_000_000
@@ -127,6 +129,14 @@ def seeded() -> FakeBackend:
         Volume(name="db-data", created_ns=now, mountpoint="/v/db-data/_data", used_by=(identity("db"),)),
         Volume(name="scratch", created_ns=now, mountpoint="/v/scratch/_data"),
     ]
+    shop = make_network("shop", subnet="172.30.0.0/16", labels={"team": "shop"})
+    lab = make_network("lab", subnet="172.29.0.0/16", internal=True)
+    backend.all_networks += [shop, lab]
+    ports = [PublishedPort(container_port=80, host_ip=ip, host_port=8080) for ip in ("0.0.0.0", "::")]
+    join(backend, "api-1", shop, "172.30.0.2", *ports)
+    join(backend, "db", shop, "172.30.0.3")
+    join(backend, "old-job", shop, "")
+    join(backend, "worker-3", backend.all_networks[0], "172.17.0.2")
     backend.log_lines["api-1"] = [
         f"2026-11-21 INFO GET /v1/items/{n} 200 {n % 30}ms\n".encode() for n in range(5_000)
     ] + [b"ERROR pool exhausted (waited 5 s)\n", b"\x1b[32mgreen\x1b[0m \x1b]52;c;eA==\x07 [bold]markup[/]\n"]
@@ -141,6 +151,11 @@ class FakeBackend:
         self.all_containers: dict[str, Container] = {}
         self.all_images: list[Image] = []
         self.all_volumes: list[Volume] = []
+        self.all_networks: list[Network] = [
+            make_network("bridge", subnet="172.17.0.0/16"),
+            make_network("host", "host"),
+            make_network("none", "null"),
+        ]
         self.log_lines: dict[str, list[bytes]] = {}
         self.log_times: dict[str, tuple[int, int]] = {}
         """By name: when the first line was written, and the time between lines."""
@@ -160,6 +175,7 @@ class FakeBackend:
         self.containers = FakeContainers(self)
         self.images = FakeImages(self)
         self.volumes = FakeVolumes(self)
+        self.networks = FakeNetworks(self)
         self.system = FakeSystem(self)
 
     def close(self) -> None:
@@ -204,6 +220,11 @@ class FakeBackend:
             memory_bytes=int((20 + 40 * pace + 3 * wave) * MIB),
             memory_limit_bytes=limit,
             pids=3,
+            interfaces=(
+                InterfaceCounters(name="eth0", received_bytes=int(seconds * 1200), sent_bytes=int(seconds * 9800)),
+            ),
+            received_bytes=int(seconds * 1200),
+            sent_bytes=int(seconds * 9800),
             read_bytes=int(seconds * 1000),
             write_bytes=int(seconds * 5000),
             pressure=Pressure(1.5, 0.0, 0.2),
@@ -486,6 +507,88 @@ class FakeVolumes:
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         return self._b.files[path][offset : offset + length]
+
+
+def join(backend: FakeBackend, name: str, network: Network, ipv4: str, *ports: PublishedPort, mode: str = "") -> None:
+    """Put a container of the scene on a network, with an address where it runs."""
+    container = backend.named(name)
+    wishes = (*(container.settings.endpoints or ()), EndpointWish(network=network.name, network_id=network.id))
+    state = container.state
+    if isinstance(state, Running):
+        endpoint = Endpoint(
+            network=network.name,
+            network_id=network.id,
+            endpoint_id=identity(name + network.name),
+            container_id=container.id,
+            container_name=name,
+            interface=f"eth{len(state.endpoints)}",
+            host_interface="veth1234567",
+            mac="02:42:ac:1e:00:02",
+            ipv4=ipv4,
+            ipv4_prefix_length=16,
+            ipv4_gateway="172.30.0.1",
+            names=(name, container.id[:12]),
+        )
+        state = msgspec.structs.replace(state, endpoints=(*state.endpoints, endpoint), ports=(*state.ports, *ports))
+    backend.all_containers[container.id] = msgspec.structs.replace(
+        container, state=state, settings=msgspec.structs.replace(container.settings, endpoints=wishes)
+    )
+
+
+def make_network(name: str, driver: str = "bridge", subnet: str = "", **fields: Any) -> Network:
+    """A network as the engine lists it."""
+    gateway = subnet.replace("0.0/16", "0.1")
+    return Network(
+        name=name,
+        id=identity(f"network {name}"),
+        created_ns=time.time_ns() - 7200 * SECOND,
+        driver=driver,
+        subnets=(Subnet(subnet=subnet, gateway=gateway),) if subnet else (),
+        interface=f"wh{identity(name)[:12]}" if subnet else "",
+        **fields,
+    )
+
+
+class FakeNetworks:
+    def __init__(self, backend: FakeBackend) -> None:
+        self._b = backend
+
+    def list(self) -> Sequence[Network]:
+        return sorted(self._b.all_networks, key=lambda network: network.name)
+
+    def create(self, spec: NetworkSpec) -> Network:
+        self._b.note("network create", spec)
+        self._b.all_networks.append(make_network(spec.name, subnet="172.31.0.0/16", internal=spec.internal))
+        return self._b.all_networks[-1]
+
+    def remove(self, key: str) -> None:
+        gone = next(network for network in self._b.all_networks if network.id == key)
+        self._b.note("network rm", gone.name)
+        self._b.all_networks.remove(gone)
+
+    def connect(self, key: str, container: str, wish: EndpointWish) -> None:
+        network = next(network for network in self._b.all_networks if network.id == key)
+        self._b.note("network connect", network.name, container, wish)
+        join(self._b, container, network, "172.30.0.99")
+
+    def disconnect(self, key: str, container: str, *, force: bool = False) -> None:
+        network = next(network for network in self._b.all_networks if network.id == key)
+        self._b.note("network disconnect", network.name, container, force)
+
+    def trace(self, container: str, port: int, protocol: str = "tcp") -> Sequence[PathStep]:
+        self._b.note("trace", self._b.named(container).name, port, protocol)
+        listens = port == 80
+        return (
+            PathStep(name="running", verdict="ok", text="api-1 runs since an hour"),
+            PathStep(name="published", verdict="skipped", text="no need to look"),
+            PathStep(
+                name="listening",
+                verdict="ok" if listens else "failed",
+                text=f"port {port} has a listener" if listens else f"nothing listens on port {port} inside",
+                hint="" if listens else "start a server that listens on 0.0.0.0",
+            ),
+            PathStep(name="answer", verdict="ok" if listens else "unknown", text="it [answers] \x1b[2J"),
+        )
 
 
 class FakeSystem:

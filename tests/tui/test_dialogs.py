@@ -28,9 +28,11 @@ async def test_run_by_keyboard(console: Open) -> None:
         await screen.type("job-1")
         await screen.press("tab")
         await screen.type("A=1")
-        await screen.press("tab", "tab")
+        await screen.press("tab", "tab", "tab")
+        await screen.type("80:80")
+        await screen.press("tab")
         await screen.type("64m")
-        await screen.shows("wharf run -d -it --name job-1 -m 64m -e A=1 shop/api:9.2 sleep 5")
+        await screen.shows("wharf run -d -it --name job-1 -m 64m -e A=1 -p 80:80")
         await screen.press("enter")
         await screen.called("create")
         spec = next(call for call in screen.backend.calls if call[0] == "create")[1]

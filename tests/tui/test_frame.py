@@ -78,7 +78,20 @@ async def test_differ_shows_what_textual_shows_in_every_frame(
             *(["down"], ["down"], ["slash"], ["d", "b"], ["escape"], ["enter"], ["pageup"], ["w"], ["i"]),
             *(["pagedown"], ["t"], ["f"], ["m"], ["e"], ["l", "s", "enter"], ["ctrl+right_square_bracket"]),
             *(["z"], ["ctrl+right_square_bracket"], ["escape"], ["n"], ["tab", "x"], ["escape"]),
-            *(["2"], ["enter"], ["f"], ["escape"], ["3"], ["enter"], ["escape"], ["4"], ["1"]),
+            *(
+                ["2"],
+                ["enter"],
+                ["f"],
+                ["escape"],
+                ["3"],
+                ["enter"],
+                ["escape"],
+                ["4"],
+                ["enter"],
+                ["escape"],
+                ["5"],
+                ["1"],
+            ),
             *(["question_mark"], ["escape"], ["colon"], ["escape"], ["ctrl+t"], ["ctrl+t"], ["ctrl+t"]),
         ):
             await pilot.press(*keys)

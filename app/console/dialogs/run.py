@@ -19,6 +19,9 @@ from core.model.display import safe_text
 from core.model.ids import is_name
 from core.model.limits import Limits, parse_bytes
 from core.model.mounts import MountSpec
+from core.model.network import BRIDGE, EndpointWish
+from core.model.networking import parse_network
+from core.model.ports import parse_publish
 from core.model.reference import parse_reference
 
 
@@ -40,6 +43,8 @@ class RunDialog(Dialog[str]):
         yield Field("Name", "name", hint="one is made up")
         yield Field("Variables", "env", hint="KEY=value KEY2='two words'")
         yield Field("Volumes", "volumes", hint="name-or-/path:/inside[:ro] …")
+        yield Field("Network", "network", hint=BRIDGE, suggester=SuggestFromList(self._networks()))
+        yield Field("Ports", "ports", hint="8080:80 127.0.0.1:53:53/udp …")
         yield Field("Memory", "memory", hint="no limit; 64m, 1g …")
         yield Field("CPUs", "cpus", hint="no limit; 0.5, 2 …")
         yield Field("CPU shares", "shares", hint="1024")
@@ -54,6 +59,9 @@ class RunDialog(Dialog[str]):
         )
         yield with_ticks
 
+    def _networks(self) -> list[str]:
+        return [safe_text(network.name) for network in self.seat.store.networks]
+
     def command(self) -> str:
         words = ["run", "-d"]
         for name, flag in (
@@ -66,6 +74,7 @@ class RunDialog(Dialog[str]):
                 words.append(flag)
         for name, flag in (
             ("name", "--name"),
+            ("network", "--network"),
             ("memory", "-m"),
             ("cpus", "--cpus"),
             ("shares", "--cpu-shares"),
@@ -78,6 +87,8 @@ class RunDialog(Dialog[str]):
             words += ["-e", variable]
         for volume in _words(self.value("volumes")):
             words += ["-v", volume]
+        for port in self.value("ports").split():
+            words += ["-p", port]
         return command_text(*words, self.value("image") or "IMAGE", *_words(self.value("argv")))
 
     def act(self) -> None:
@@ -98,11 +109,15 @@ class RunDialog(Dialog[str]):
         if name and not is_name(name):
             raise InvalidSpec(f"name {name!r}: letters, digits, _ . and - only, two at least")
         tty = self.ticked("tty")
+        network = parse_network(self.value("network") or BRIDGE)
         return ContainerSpec(
             image=image,
             command=tuple(_words(self.value("argv"))),
             name=name,
             env=tuple(_words(self.value("env"))),
+            network=network.network,
+            endpoints=() if network == EndpointWish(network=network.network) else (network,),
+            ports=tuple(port for text in self.value("ports").split() for port in parse_publish(text)),
             mounts=tuple(parse_volume(text) for text in _words(self.value("volumes"))),
             limits=Limits(
                 memory_bytes=parse_bytes(self.value("memory")) if self.value("memory") else 0,

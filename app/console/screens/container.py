@@ -11,6 +11,7 @@ from textual.widgets import ContentSwitcher
 from app import short
 from app.commands.detach import DEFAULT, parse_detach_keys
 from app.console import copy_entries
+from app.console.container_network import network_lines
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.delete import DeleteContainers, KillDialog
 from app.console.dialogs.limits import LimitsDialog
@@ -18,7 +19,7 @@ from app.console.dialogs.menu import Menu
 from app.console.dialogs.rename import RenameDialog
 from app.console.inspection import change_lines, document_lines, process_lines
 from app.console.screens.place import Place
-from app.console.seat import ask
+from app.console.seat import ask, interface_rates
 from app.console.standing import LIVE
 from app.console.widgets.container_side import ContainerTitle, why_no_log
 from app.console.widgets.log_view import LogPane
@@ -37,6 +38,7 @@ VIEWS = (
     ("processes", "t", "Processes"),
     ("changes", "f", "Changes"),
     ("inspect", "i", "Inspect"),
+    ("network", "v", "Network"),
 )
 _SHELL = "command -v bash >/dev/null 2>&1 && exec bash; exec sh"
 _PROCESSES_EVERY_S = 2.0
@@ -77,7 +79,7 @@ class ContainerPlace(Place):
                     yield LogPane()
                 with Vertical(id="stats"):
                     yield StatsGraphs()
-                for name in ("processes", "changes", "inspect"):
+                for name in ("processes", "changes", "inspect", "network"):
                     yield Pager(id=name)
             with Vertical(id="stats-side"):
                 yield StatsGraphs()
@@ -90,7 +92,7 @@ class ContainerPlace(Place):
         log = self.query_one(LogPane).lines
         log.why_empty = why_no_log(self.container)
         log.open(self._key)
-        self.seat.store.listen(self, {"containers"}, self._changed)
+        self.seat.store.listen(self, {"containers", "stats"}, self._changed)
         self.set_interval(_PROCESSES_EVERY_S, self._tick)
         if self._first_view == "shell":
             self.action_show("logs")
@@ -110,6 +112,8 @@ class ContainerPlace(Place):
         if self.container is None and self.is_current:
             self.seat.store.put_notice("the container is gone", "warn")
             self.app.pop_screen()
+        elif self._view == "network" and self.is_current:
+            self._show_network(keep_place=True)
 
     # ------------------------------------------------------------------ views
 
@@ -126,11 +130,21 @@ class ContainerPlace(Place):
             self.set_focus(self.query_one(f"#{view}", Pager))
             self._load(view)
 
+    def _show_network(self, *, keep_place: bool = False) -> None:
+        store, container = self.seat.store, self.container
+        if container is not None:
+            names = {one.id: one.name for one in store.containers.values()}
+            lines = network_lines(container, names, interface_rates(self.seat))
+            self.query_one("#network", Pager).show(lines, keep_place=keep_place)
+
     def _tick(self) -> None:
         if self._view == "processes" and self.is_current and not self.has_class("zoomed"):
             self._load("processes", keep_place=True)
 
     def _load(self, view: str, *, keep_place: bool = False) -> None:
+        if view == "network":  # the store knows it all
+            self._show_network()
+            return
         pager = self.query_one(f"#{view}", Pager)
         containers = self.seat.actions.backend.containers
 
@@ -231,6 +245,9 @@ class ContainerPlace(Place):
 
     def action_why(self) -> None:
         self.seat.show_why(self._key)
+
+    def action_reach(self) -> None:
+        self.seat.show_reach(self._key)
 
     def action_limits(self) -> None:
         if self.container is not None:

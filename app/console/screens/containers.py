@@ -226,6 +226,11 @@ class ContainersPlace(ListPlace):
         if container is not None:
             self.seat.show_why(container.id)
 
+    def action_reach(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.seat.show_reach(container.id)
+
     def action_limits(self) -> None:
         container = self.table.current
         if container is not None:

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.timer import Timer
 
 from app import short
+from app.console.network_picture import port_pieces
 from app.console.problems import explain
 from app.console.seat import seat
 from app.console.standing import standing_of
@@ -20,6 +21,7 @@ from app.why.find import find_reasons
 from app.why.signs import Signs
 from core.model.container import Container, Running
 from core.model.display import safe_text
+from core.model.network import CONTAINER_PREFIX
 
 _SETTLE_S = 0.12
 """How long the cursor has to rest on a row before its log is opened."""
@@ -64,8 +66,9 @@ class ContainerTitle(Bar):
 def facts(container: Container) -> str:
     """The rest of what matters, in one line: id, network, mounts, what was allowed."""
     spec = container.config.spec
-    parts = [container.id[:12], f"net {safe_text(spec.network)}"]
+    parts = [container.id[:12], f"net {_networks(container)}"]
     if isinstance(container.state, Running):
+        parts += ["".join(text for text, _tone in port_pieces(container.state.ports)).strip()]
         parts.append(f"pid {container.state.pid}")
     if container.config.mounts:
         parts.append(f"{len(container.config.mounts)} mounts")
@@ -73,7 +76,18 @@ def facts(container: Container) -> str:
         parts.append("--rm")
     if spec.privileged:
         parts.append("⚠ privileged")
-    return " · ".join(parts)
+    return " · ".join(filter(None, parts))
+
+
+def _networks(container: Container) -> str:
+    """Where it is and what it is called there: `appnet 172.30.0.2`."""
+    mode = container.config.spec.network
+    if mode.startswith(CONTAINER_PREFIX):
+        return f"of {mode.removeprefix(CONTAINER_PREFIX)[:12]}"
+    state = container.state
+    addresses = {one.network: one.ipv4 or one.ipv6 for one in state.endpoints} if isinstance(state, Running) else {}
+    names = [f"{safe_text(wish.network)} {addresses.get(wish.network, '')}".strip() for wish in container.networks]
+    return ", ".join(names)
 
 
 class ContainerSide(Vertical):

@@ -1,4 +1,4 @@
-"""The meters of one container: CPU, memory, block I/O, throttling and pressure, now and for a quarter of an hour.
+"""The meters of one container: CPU, memory, disk and network, throttling and pressure, now and for 15 minutes.
 
 What the kernel does not tell of a container is said in a sentence in the graph's place.
 """
@@ -85,6 +85,8 @@ class StatsGraphs(Drawing):
         notes = [note for note in (self._why_not_throttled(), self._why_no_pressure(point.pressure)) if note]
         if not self._why_not_throttled():
             graphs.insert(1, self._throttled)
+        if track.flows:
+            graphs.append(self._network)
         if not self._why_no_pressure(point.pressure):
             graphs.append(self._pressure)
         roomy = height >= (len(graphs) * _LEAST_ROWS + len(notes))
@@ -161,6 +163,16 @@ class StatsGraphs(Drawing):
         ]
         top = max(*values, 4096.0) if values else 4096.0
         return self._graph(title, values, top, short.size(top), "io", rows, track.total)
+
+    def _network(self, track: Track, rows: int) -> list[Strip]:
+        point = _newest(track)
+        values = [one.received_rate + one.sent_rate for one in track.points]
+        words = f"↓ {short.rate(point.received_rate)}  ↑ {short.rate(point.sent_rate)}"
+        title = [("net ", "ok"), (words, "text")]
+        if len(track.flows) > 1:
+            title.append((f"   {len(track.flows)} interfaces", "muted"))
+        top = max(*values, 4096.0) if values else 4096.0
+        return self._graph(title, values, top, short.size(top), "ok", rows, track.total)
 
     def _pressure(self, track: Track, rows: int) -> list[Strip]:
         pressure = _newest(track).pressure

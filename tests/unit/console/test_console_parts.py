@@ -343,7 +343,7 @@ def seen(*containers: Container) -> Glance:
         Glimpse(one.name, one.config.image_name, standing_of(one), one.settings.limits.memory_bytes)
         for one in containers
     )
-    return Glance(glimpses, len(glimpses), 3, 2)
+    return Glance(glimpses, len(glimpses), 3, 2, 4)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
@@ -364,7 +364,7 @@ def test_first_frame_shows_real_state_in_its_place(size: tuple[int, int], monkey
         rows = [row.text() for row in terminal.grid.lines]
         assert rows[0].startswith(" wharf  ")
         assert "1 Containers 5" in rows[1]
-        assert "5 Host" in rows[1]
+        assert "6 Host" in rows[1]
         assert "NAME" in rows[2]
         assert rows[3].startswith("  ● api-1")
         assert any("✖ cron" in row and "OOM" in row and "256M" in row for row in rows)

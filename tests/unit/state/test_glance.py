@@ -50,7 +50,7 @@ def test_states_limits_and_counts(root: Path) -> None:
         "c3": Standing("", 9),
     }
     assert [one.memory_limit_bytes for one in seen.containers if one.name == "c1"] == [64]
-    assert seen[1:] == (3, 1, 1)
+    assert seen[1:] == (3, 1, 1, 3)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.why.codes import meaning, spelled
@@ -11,11 +12,13 @@ from app.why.endings import telling_line
 from app.why.find import find_reasons, plain_word
 from app.why.reason import FAILED, NEAR, STATE, Reason
 from app.why.signs import Signs, Use, use_of
+from app.why.taken import holder_of, taken_port
 from core.model.container import Container, Created, Damaged, Exited, Restarting, Running
 from core.model.health import Health, HealthCheck, HealthResult
 from core.model.limits import Limits
 from core.model.log_drivers import LogConfig
 from core.model.logs import LogLine
+from core.model.ports import PortWish, PublishedPort
 from core.model.stats import StatsSample
 from tests.tui.fake_backend import MIB, SECOND, make_container
 
@@ -45,6 +48,35 @@ def evidence(reason: Reason) -> dict[str, str]:
 
 def commands(reason: Reason) -> list[str]:
     return [step.text for step in reason.steps]
+
+
+def taken(**spec: Any) -> Container:
+    error = "driver failed programming external connectivity on endpoint x (0): Bind for 0.0.0.0:8080 failed: "
+    return make_container("x", state=Created(error=error + "port is already allocated", exit_code=125), **spec)
+
+
+def test_E1_a_taken_port_names_who_has_it() -> None:
+    wishes = (PortWish(container_port=80, host_first=8080), PortWish(container_port=53, protocol="udp", host_ip="::1"))
+    reason = only(taken(ports=wishes), port_holder="web")
+    assert (reason.kind, reason.urgency) == ("port", FAILED)
+    assert reason.sentence == "x could not start: port 8080 of the host is taken by the container web"
+    assert evidence(reason)["asks for"] == "-p 8080:80/tcp\n-p [::1]::53/udp"
+    assert commands(reason) == ["wharf stop web && wharf start x"]
+
+
+def test_E1_a_port_that_no_container_has_is_another_programs() -> None:
+    reason = only(taken())
+    assert reason.sentence == "x could not start: port 8080 of the host is taken by another program of this host"
+    assert commands(reason) == ["wharf start x"]
+
+
+def test_E1_who_has_a_port_is_found_among_those_that_run() -> None:
+    ports = (PublishedPort(container_port=80, host_ip="::", host_port=8080),)
+    running = make_container("web", state=msgspec.structs.replace(LIVE, ports=ports))
+    assert taken_port(taken()) == 8080
+    assert taken_port(running) == 0
+    assert holder_of(8080, [make_container("other"), running]) == "web"
+    assert holder_of(8081, [running]) == ""
 
 
 # ---------------------------------------------------------------------- ends
