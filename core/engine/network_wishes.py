@@ -10,7 +10,7 @@ from core.errors import Conflict, InvalidInput, NotFound, Unsupported
 from core.linux.netlink import LONGEST_NAME, MACVLAN_MODES
 from core.model.ids import NAME_RULE, is_name
 from core.model.network import EndpointWish, Network, NetworkSpec, Subnet
-from core.model.networking import parse_alias, parse_ipv4, parse_ipv6, parse_mac
+from core.model.networking import parse_alias, parse_ipv4, parse_ipv6, parse_link, parse_mac
 from core.network import ipam
 from core.network.ipam import Range
 
@@ -158,3 +158,5 @@ def check_endpoint(wish: EndpointWish, network: Network) -> None:
         )
     for alias in wish.aliases:
         parse_alias(alias)
+    for link in wish.links:
+        parse_link(link)

@@ -83,3 +83,12 @@ def test_SN10_SN11_one_start_or_fsck_brings_back_what_a_flush_took_from_all(engi
     assert engine.system.fsck() == []
     engine.containers.remove("aa", force=True)
     assert not any(str(port) in line for line in rules(engine))
+
+
+def test_ST13_a_link_writes_one_row_of_hosts(engine: Engine) -> None:
+    engine.networks.create(NetworkSpec(name="one"))
+    start(engine, "aa", "one")
+    for network, name in (("bridge", "bb"), ("one", "cc")):
+        wish = EndpointWish(network=network, links=("aa:x\n6.6.6.6 example.org",))
+        with pytest.raises(EngineError, match="bad format for links"):
+            start(engine, name, network, wishes=(wish,))
