@@ -108,7 +108,7 @@ class Joining:
     def _claim(self, container: Container, network: Network, wish: EndpointWish, interface: str) -> SandboxEndpoint:
         directory = self._roots.network(network.id)
         host_interface = host_end(container.id, network.id) if network.driver == "bridge" else ""
-        self._store.release(network.id, container.id)  # what a start that was killed may have left
+        self._drop(network.id, container.id)  # what a run or a start that was killed may have left
         fields: dict[str, str | int] = {}
         try:
             for subnet in network.subnets:

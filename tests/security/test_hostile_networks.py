@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -10,9 +13,11 @@ import pytest
 
 from core.engine.engine import Engine
 from core.errors import EngineError
+from core.model.container import Running
 from core.model.network import PREDEFINED, EndpointWish, NetworkSpec
-from core.model.ports import parse_publish
-from tests.faults.test_kills import monitor_of
+from core.model.ports import PortWish, parse_publish
+from tests.conftest import wait_until
+from tests.faults.test_kills import keeper_of, monitor_of, spawner_of
 from tests.kernel.test_networks import endpoints, inside, start, veths_on
 from tests.kernel.test_published_ports import free_port
 
@@ -92,3 +97,21 @@ def test_ST13_a_link_writes_one_row_of_hosts(engine: Engine) -> None:
         wish = EndpointWish(network=network, links=("aa:x\n6.6.6.6 example.org",))
         with pytest.raises(EngineError, match="bad format for links"):
             start(engine, name, network, wishes=(wish,))
+
+
+def test_SN11_what_dead_monitors_published_is_not_taken_from_the_ports_next_owner(engine: Engine) -> None:
+    """All are killed at once, another program has the port by then, and the container is started again."""
+    container = start(engine, "aa", "bridge", ports=(PortWish(container_port=80),))
+    state = engine.containers.inspect("aa").state
+    assert isinstance(state, Running)
+    port = state.ports[0].host_port
+    assert any(f" {port} " in line for line in rules(engine))
+    for pid in (keeper_of(engine), spawner_of(engine), monitor_of(engine, container), state.pid):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: engine.containers.inspect("aa").status == "exited", "its end to be known", seconds=30)
+    with socket.create_server(("0.0.0.0", port)), socket.create_server(("::", port), family=socket.AF_INET6):
+        engine.containers.start("aa")
+        again = engine.containers.inspect("aa").state
+        assert isinstance(again, Running)
+        assert again.ports[0].host_port != port
+        assert not any(f" {port} " in line for line in rules(engine))
