@@ -260,6 +260,12 @@ class Network:
         self._note(each, "disconnect")
         return lost
 
+    def publish_again(self) -> None:
+        """The firewall's rules were lost, and are there again: its ports are not among them."""
+        if self._publishing:
+            self._publishing.forget_rules()
+            self._redirect()
+
     def _redirect(self) -> None:
         """Its ports lead to where it is now, and it may send from there."""
         self._guard.watch(self._endpoints)
