@@ -260,6 +260,12 @@ class Network:
         self._note(each, "disconnect")
         return lost
 
+    def publish_again(self) -> None:
+        """The firewall's rules were lost, and are there again: its ports are not among them."""
+        if self._publishing:
+            self._publishing.forget_rules()
+            self._redirect()
+
     def _redirect(self) -> None:
         """Its ports lead to where it is now, and it may send from there."""
         self._guard.watch(self._endpoints)
@@ -334,6 +340,8 @@ class Network:
                 _without_ipv6(name)
             if endpoint.get("ipv4"):
                 messages.append(netlink.add_address(number, endpoint["ipv4"], endpoint["ipv4_prefix_length"]))
+            for path, value in each.get("sysctls", {}).items():
+                _set(path.replace("IFNAME", name), value)
             self._inside.ask(*messages, netlink.set_up(number))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
@@ -454,10 +462,15 @@ def _owner(path: str) -> str:
 def _without_ipv6(interface: str) -> None:
     """On a network without IPv6 an interface takes none from strangers' router advertisements either."""
     try:
-        descriptor = os.open(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return  # a kernel without IPv6
+        _set(f"net/ipv6/conf/{interface}/disable_ipv6", "1")
+    except FileNotFoundError:
+        pass  # a kernel without IPv6
+
+
+def _set(path: str, value: str) -> None:
+    """A kernel parameter of the network namespace we are in. Raises: OSError."""
+    descriptor = os.open(f"/proc/sys/{path}", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(descriptor, b"1")
+        os.write(descriptor, value.encode())
     finally:
         os.close(descriptor)

@@ -90,6 +90,10 @@ class Publishing:
                 wanted = []
         self._mappings = wanted
 
+    def forget_rules(self) -> None:
+        """What the firewall was told is lost: redirect() tells it anew."""
+        self._mappings = []
+
     def close(self) -> None:
         """Give the ports back."""
         for port in self._ports:

@@ -257,6 +257,34 @@ class Wharf(Cli):
         super().close()
 
 
+class NetworkedWharf(Wharf):
+    """The same in a network namespace of its own: runs beside each other have the same ports and addresses."""
+
+    def __init__(self) -> None:
+        self._space = subprocess.Popen(
+            ["unshare", "-n", "sh", "-c", "ip link set lo up && echo ready && exec sleep infinity"],
+            stdout=subprocess.PIPE,
+        )
+        assert self._space.stdout is not None
+        assert self._space.stdout.readline() == b"ready\n"
+        super().__init__()
+
+    def argv(self, *words: str) -> list[str]:
+        return [*self.into_network(), *super().argv(*words)]
+
+    def into_network(self) -> list[str]:
+        return ["nsenter", "-t", str(self._space.pid), "-n"]
+
+    def clean(self) -> None:
+        """By commands: an engine in this process would look for bridges in another namespace."""
+        Cli.clean(self)
+
+    def close(self) -> None:
+        super().close()
+        self._space.kill()
+        self._space.communicate()
+
+
 class Docker(Cli):
     """The docker CLI and a dockerd that we start, with no network of its own."""
 
@@ -358,6 +386,7 @@ TARGETS: dict[str, type[Cli]] = {
     "wharf": Wharf,
     "docker": Docker,
     "podman": Podman,
+    "networked wharf": NetworkedWharf,
     "networked docker": NetworkedDocker,
 }
 
