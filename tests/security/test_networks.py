@@ -336,10 +336,9 @@ def advertisement(target: str) -> bytes:
     return struct.pack(">BBHI", 136, 0, 0, 0x60000000) + socket.inet_pton(socket.AF_INET6, target) + MARK
 
 
+@pytest.mark.parametrize("place", ["nftables"], indirect=True)
 def test_SN10_SN13_nobody_is_taken_for_a_neighbour(place: Place) -> None:
     """Frames as they go out of a raw socket: of addresses that are the container's own, and of its neighbour's."""
-    if not place.table:
-        pytest.skip("iptables does not see what stays on a bridge")
     mac, other = place.lab.endpoints["near"]["mac"], place.lab.endpoints["web"]["mac"]
     own4, other4, own6, other6 = "172.30.1.3", "172.30.1.2", "fd00:30:1::3", "fd00:30:1::2"
     hidden = bytes([58, 0]) + bytes(6)  # a header without a purpose, before the one that counts
