@@ -29,7 +29,7 @@ from core.monitor.guard import Guard, is_wanted
 from core.monitor.loop import Loop
 from core.monitor.names import Names
 from core.monitor.outcome import StartFailed
-from core.monitor.publishing import Publishing
+from core.monitor.publishing import Publishing, withdraw
 
 _GONE_S = 2.0
 """How long an interface of an earlier run may take to go: the kernel clears namespaces away at its leisure."""
@@ -101,6 +101,7 @@ class Network:
         if self._publishing:
             self._publishing.redirect(self._network)
         else:
+            withdraw(self._network)  # a run whose monitor was killed with it may have had other ports
             self._publish(())
 
     def _publish(self, before: Sequence[dict[str, Any]]) -> None:
@@ -198,6 +199,8 @@ class Network:
         if self._publishing:
             self._publishing.close()
             self._publishing = None
+        else:
+            withdraw(self._network)
         self._guard.close()
         for each in self._endpoints:
             self._give_back(each)

@@ -159,6 +159,20 @@ class Publishing:
         return outcome.failure("publish", text)
 
 
+def withdraw(network: dict[str, Any]) -> None:
+    """Have nothing lead to a container any more: what its killed monitor published, and no successor took over."""
+    if not network.get("table") or not network.get("ports"):
+        return
+    addresses = {one["endpoint"].get(family) for one in network["endpoints"] for family in ("ipv4", "ipv6")}
+    table = Table(INET, network["table"])
+    try:
+        with Nftables() as nftables:
+            left = [mapping for mapping in port_maps.read(nftables, table) if mapping.address in addresses]
+            port_maps.remove(nftables, table, left)
+    except OSError:
+        pass  # whoever looks after leftovers finds them
+
+
 class _Port:
     """One host port of one family, reserved. Raises: OSError: it can't be."""
 
