@@ -123,6 +123,26 @@ def test_E1_what_a_killed_monitor_has_left_is_replaced(host: Space) -> None:
     assert host.run(publish_twice) == [MAPPINGS[0]._replace(address="172.30.1.3")]
 
 
+def test_E1_thousands_of_ports_come_and_go(host: Space) -> None:
+    many = [
+        Mapping(protocol, host_ip, 1 + number, address, 1 + number)
+        for number in range(3000)
+        for protocol in ("tcp", "udp")
+        for host_ip, address in (("0.0.0.0", "172.30.1.2"), ("::", "fd00:30:1::2"))
+    ]
+
+    def come_and_go() -> list[int]:
+        NftablesFirewall().add_network(TAG, network("whred"))
+        table, found = Table(INET, TAG), []
+        with Nftables() as socket:
+            for change in (port_maps.add, port_maps.add, port_maps.remove, port_maps.remove):
+                change(socket, table, many)
+                found.append(len(port_maps.read(socket, table)))
+        return found
+
+    assert host.run(come_and_go) == [len(many), len(many), 0, 0]
+
+
 def test_SN11_a_network_takes_what_was_published_from_it_along(host: Space) -> None:
     def leave() -> list[Mapping]:
         firewall = NftablesFirewall()
