@@ -10,7 +10,7 @@ from core.errors import Conflict, InvalidInput, NotFound, Unsupported
 from core.linux.netlink import LONGEST_NAME, MACVLAN_MODES
 from core.model.ids import NAME_RULE, is_name
 from core.model.network import EndpointWish, Network, NetworkSpec, Subnet
-from core.model.networking import parse_alias, parse_ipv4, parse_ipv6, parse_mac
+from core.model.networking import parse_alias, parse_ipv4, parse_ipv6, parse_link, parse_mac
 from core.network import ipam
 from core.network.ipam import Range
 
@@ -182,6 +182,8 @@ def check_endpoint(wish: EndpointWish, network: Network) -> None:
             endpoint_sysctls(wish)
         if option not in (IFNAME, SYSCTLS):
             raise InvalidInput(f"unknown driver option: {option!r}", hint=f"there are {IFNAME} and {SYSCTLS}")
+    for link in wish.links:
+        parse_link(link)
 
 
 def endpoint_sysctls(wish: EndpointWish) -> dict[str, str]:

@@ -29,7 +29,7 @@ from core.monitor.guard import Guard, is_wanted
 from core.monitor.loop import Loop
 from core.monitor.names import Names
 from core.monitor.outcome import StartFailed
-from core.monitor.publishing import Publishing
+from core.monitor.publishing import Publishing, withdraw
 
 _GONE_S = 2.0
 """How long an interface of an earlier run may take to go: the kernel clears namespaces away at its leisure."""
@@ -102,6 +102,7 @@ class Network:
         if self._publishing:
             self._publishing.redirect(self._network)
         else:
+            withdraw(self._network)  # a run whose monitor was killed with it may have had other ports
             self._publish(())
 
     def _publish(self, before: Sequence[dict[str, Any]]) -> None:
@@ -199,6 +200,8 @@ class Network:
         if self._publishing:
             self._publishing.close()
             self._publishing = None
+        else:
+            withdraw(self._network)
         self._guard.close()
         for each in self._endpoints:
             self._give_back(each)
@@ -260,6 +263,12 @@ class Network:
         self._give_back(each)
         self._note(each, "disconnect")
         return lost
+
+    def publish_again(self) -> None:
+        """The firewall's rules were lost, and are there again: its ports are not among them."""
+        if self._publishing:
+            self._publishing.forget_rules()
+            self._redirect()
 
     def _redirect(self) -> None:
         """Its ports lead to where it is now, and it may send from there."""
