@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 
+from core.engine import network_wishes
 from core.engine.records import ContainerRecords
 from core.errors import EngineError, InvalidInput, NotFound
 from core.linux.checkpoints import checkpoint
@@ -73,15 +74,25 @@ class Joining:
         with self._store.lock(network, "make its bridge"):
             warnings = () if bridge.stands(tag, network) else bridge.raise_bridge(tag, network)
             try:
-                return (*warnings, *self.wall.add_network(tag, network))
+                known = self.wall.bridges(tag)
+                warnings = (*warnings, *self.wall.add_network(tag, network))
             except OSError as error:
                 raise EngineError(
                     f"cannot write the firewall's rules of network {network.name}: {(error.strerror or '').lower()}",
                     hint="doctor shows what this host's kernel can do",
                 ) from error
+        if network.interface not in known:
+            from core.engine import flushed_rules
+
+            flushed_rules.restore(self._roots, self._store, self._records, self.wall, made=network, known=known)
+        return warnings
 
     def _stands(self, network: Network) -> bool:
-        return bridge.stands(self._roots.tag, network) and self.wall.has_network(self._roots.tag, network)
+        return bridge.stands(self._roots.tag, network) and self.has_rules(network)
+
+    def has_rules(self, network: Network) -> bool:
+        """Whether the firewall knows it. Raises: OSError."""
+        return self.wall.has_network(self._roots.tag, network)
 
     def remove_network(self, network: Network) -> None:
         """Take its rules and its bridge away. Raises: EngineError."""
@@ -98,7 +109,7 @@ class Joining:
     def _claim(self, container: Container, network: Network, wish: EndpointWish, interface: str) -> SandboxEndpoint:
         directory = self._roots.network(network.id)
         host_interface = host_end(container.id, network.id) if network.driver == "bridge" else ""
-        self._store.release(network.id, container.id)  # what a start that was killed may have left
+        self._drop(network.id, container.id)  # what a run or a start that was killed may have left
         fields: dict[str, str | int] = {}
         try:
             for subnet in network.subnets:
@@ -127,7 +138,7 @@ class Joining:
                 endpoint_id=os.urandom(32).hex(),
                 container_id=container.id,
                 container_name=container.name,
-                interface=interface,
+                interface=wish.options.get(network_wishes.IFNAME, interface),
                 host_interface=host_interface,
                 mac=wish.mac or random_mac(),
                 names=_names(container, wish) if network.has_names else (),
@@ -149,6 +160,7 @@ class Joining:
             mode=network.options.get(_MACVLAN_MODE, ""),
             mtu=network.mtu or bridge.mtu_of(network.interface),
             is_internal=network.internal,
+            sysctls=network_wishes.endpoint_sysctls(wish) if wish.options else {},
             is_isolated=network.options.get(_ICC) == "false",
             claims=(str(path), *map(str, addresses)),
         )

@@ -41,7 +41,7 @@ class EngineNetworks:
     def __init__(self, roots: Roots, records: ContainerRecords, firewall: str = "") -> None:
         self._roots = roots
         self._records = records
-        self._firewall = firewall
+        self.firewall = firewall
         self.tell: Callable[[Container, dict[str, Any]], None]
         """Asks a container's monitor."""
 
@@ -55,7 +55,7 @@ class EngineNetworks:
     def _joining(self) -> Joining:
         from core.engine.joining import Joining
 
-        return Joining(self._roots, self._store, self._records, self._firewall)
+        return Joining(self._roots, self._store, self._records, self.firewall)
 
     @property
     def firewall_name(self) -> str:

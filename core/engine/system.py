@@ -101,7 +101,7 @@ class EngineSystem:
         """Check all that is stored; mend it where that is asked for."""
         from core.engine.fsck.check import StoreCheck
 
-        check = StoreCheck(self._roots, self._records, self._volumes)
+        check = StoreCheck(self._roots, self._records, self._volumes, self._networks.firewall)
         return check.run(repair=repair, deep=deep, cancel=cancel or CancelToken())
 
     def restore(self) -> Sequence[Restored]:

@@ -7,10 +7,11 @@ even an empty one, sets the image's command aside as well.
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 
 import msgspec
 
-from core.errors import InvalidSpec
+from core.errors import InvalidInput, InvalidSpec
 from core.model.container import ContainerSpec
 from core.model.health import HealthCheck, merge_health
 from core.model.image import ImageConfig
@@ -56,10 +57,23 @@ def merge(image: ImageConfig, spec: ContainerSpec) -> Merged:
         user=spec.user or image.user,
         labels={**image.labels, **spec.labels},
         stop_signal=spec.stop_signal or image.stop_signal,
-        exposed_ports=tuple(sorted({*image.exposed_ports, *spec.expose, *published})),
+        exposed_ports=tuple(sorted({*_exposed(image.exposed_ports), *spec.expose, *published})),
         health=merge_health(image.health, spec.health),
         mounts=_merge_mounts(spec.mounts, image.volumes),
     )
+
+
+def _exposed(ports: tuple[str, ...]) -> tuple[str, ...]:
+    """An image's, in the one form that all who read them rely on; what names no port exposes nothing."""
+    if not ports:
+        return ()
+    from core.model.ports import parse_expose
+
+    found: list[str] = []
+    for text in ports:
+        with suppress(InvalidInput):
+            found += parse_expose(text)
+    return tuple(found)
 
 
 def process_environment(env: tuple[str, ...], *, hostname: str, tty: bool) -> tuple[str, ...]:

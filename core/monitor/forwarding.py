@@ -17,6 +17,9 @@ from typing import Any
 from core.monitor.loop import READ, WRITE, Loop
 
 _BATCH_BYTES = 256 * 1024
+_SMALLEST_BATCH_BYTES = 4096
+_MOST_HELD_BYTES = 8 * 1024 * 1024
+"""About what connections may hold together of what nobody takes: any number of them is opened by anybody."""
 _MOST_CONNECTIONS = 4096
 _MOST_FLOWS = 1024
 _PAUSE_S = 0.1
@@ -32,6 +35,8 @@ Target = tuple[str, int]
 """Address and port in the container."""
 _buffer = bytearray(_BATCH_BYTES)
 """What is read is written at once: one is enough for all."""
+_connections: set[_Pair] = set()
+"""Of all ports of this process."""
 
 
 def _family(address: str) -> socket.AddressFamily:
@@ -104,10 +109,11 @@ class _Way:
         self.is_over = False
 
     def move(self) -> None:
-        """One batch. Raises: OSError: a side is gone."""
+        """One batch, a smaller one the more connections there are. Raises: OSError: a side is gone."""
         if not self.waiting:
+            share = _MOST_HELD_BYTES // (len(_connections) or 1)
             try:
-                size = self.source.recv_into(_buffer)
+                size = self.source.recv_into(_buffer, min(_BATCH_BYTES, max(_SMALLEST_BATCH_BYTES, share)))
             except BlockingIOError:
                 return
             if not size:
@@ -142,6 +148,7 @@ class _Pair:
         self._client, self._server = client, server
         self._there, self._back = _Way(client, server), _Way(server, client)
         self._on_end = on_end
+        _connections.add(self)
         for side in (client, server):
             side.setblocking(False)
             if side.proto in (0, socket.IPPROTO_TCP):
@@ -202,6 +209,7 @@ class _Pair:
             if side.fileno() >= 0:
                 self._loop.remove(side.fileno())
                 side.close()
+        _connections.discard(self)
         self._on_end(self)
 
 

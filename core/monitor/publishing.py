@@ -29,9 +29,6 @@ _LISTEN_BACKLOG = 4096
 _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 _LAST_PORT = 65535
-_left_open: list[Nftables] = []
-"""To close a socket by which something was removed waits some 15 ms for the kernel to forget it: the process's end does
-that, when nobody waits any more."""
 
 
 class Publishing:
@@ -93,6 +90,10 @@ class Publishing:
                 wanted = []
         self._mappings = wanted
 
+    def forget_rules(self) -> None:
+        """What the firewall was told is lost: redirect() tells it anew."""
+        self._mappings = []
+
     def close(self) -> None:
         """Give the ports back."""
         for port in self._ports:
@@ -104,7 +105,7 @@ class Publishing:
                 port_maps.remove(self._nftables, Table(INET, self._network["table"]), mappings)
             except OSError:
                 pass  # whoever looks after leftovers finds them: they lead to an address that nobody has
-            _left_open.append(self._nftables)
+            self._nftables.leave_open()
             self._nftables = None
 
     # ── reserving ──────────────────────────────────────────────────────────────────────────────
@@ -156,6 +157,20 @@ class Publishing:
         who = f"{self._name} ({endpoint.get('endpoint_id', '')})"
         text = f"driver failed programming external connectivity on endpoint {who}: {reason}"
         return outcome.failure("publish", text)
+
+
+def withdraw(network: dict[str, Any]) -> None:
+    """Have nothing lead to a container any more: what its killed monitor published, and no successor took over."""
+    if not network.get("table") or not network.get("ports"):
+        return
+    addresses = {one["endpoint"].get(family) for one in network["endpoints"] for family in ("ipv4", "ipv6")}
+    table = Table(INET, network["table"])
+    try:
+        with Nftables() as nftables:
+            left = [mapping for mapping in port_maps.read(nftables, table) if mapping.address in addresses]
+            port_maps.remove(nftables, table, left)
+    except OSError:
+        pass  # whoever looks after leftovers finds them
 
 
 class _Port:

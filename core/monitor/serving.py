@@ -110,6 +110,9 @@ class Desk:
                 return self._connect(request)
             case "disconnect":
                 return self._disconnect(request)
+            case "publish":
+                if life.network:
+                    life.network.publish_again()
             case "exec":
                 return self._exec(connection, request)
             case "resume-exec":

@@ -23,6 +23,7 @@ from core.model.network import PREDEFINED
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
+PREDEFINED_NETWORKS = {"bridge", "host", "none", "podman"}
 
 
 class Done(NamedTuple):
@@ -203,7 +204,7 @@ class Cli:
         volumes = self.ok("volume", "ls", "-q").split()
         if volumes:
             self("volume", "rm", *volumes)
-        networks = self.ok("network", "ls", "-q", "-f", "type=custom").split()
+        networks = set(self.ok("network", "ls", "--format", "{{.Name}}").split()) - PREDEFINED_NETWORKS
         if networks:
             self("network", "rm", *networks)
         names = self.ok("images", "--format", "{{.Repository}}:{{.Tag}}").split("\n")

@@ -261,7 +261,8 @@ def test_C2_cp_takes_the_directory_whose_name_ends_with_dots(engine: Engine, run
         with tarfile.open(fileobj=io.BytesIO(b"".join(engine.containers.copy_out(container, path)))) as archive:
             found = next(entry for entry in archive if entry.isfile())
             taken = archive.extractfile(found)
-            assert taken and taken.read() == content, path
+            assert taken, path
+            assert taken.read() == content, path
 
 
 def test_C2_cp_names_what_is_missing_and_never_changes_kinds(engine: Engine, run: Runner) -> None:

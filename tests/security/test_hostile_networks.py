@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from core.engine.engine import Engine
 from core.errors import EngineError
+from core.model.container import Running
 from core.model.network import PREDEFINED, EndpointWish, NetworkSpec
-from tests.faults.test_kills import monitor_of
+from core.model.ports import PortWish, parse_publish
+from tests.conftest import wait_until
+from tests.faults.test_kills import keeper_of, monitor_of, spawner_of
 from tests.kernel.test_networks import endpoints, inside, start, veths_on
+from tests.kernel.test_published_ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +58,60 @@ def test_ST12_a_bridge_is_not_called_what_other_tools_take_for_more(engine: Engi
     with pytest.raises(EngineError):
         engine.networks.create(spec)
     assert [network.name for network in engine.networks.list()] == sorted(PREDEFINED)
+
+
+def rules(engine: Engine) -> list[str]:
+    """The table's lines in an order that does not depend on who came first."""
+    told = subprocess.run(
+        ["nft", "list", "table", "inet", engine.roots.tag], capture_output=True, text=True, check=True
+    )
+    return sorted(re.findall(r"[^\s,{}]+(?: \. [^\s,{}]+)*(?: : [^\s,{}]+ \. [^\s,{}]+)?", told.stdout))
+
+
+def test_SN10_SN11_one_start_or_fsck_brings_back_what_a_flush_took_from_all(engine: Engine) -> None:
+    """Else networks would be kept apart by nothing, and ports lead nowhere, until somebody starts on each again."""
+    for name in ("one", "two"):
+        engine.networks.create(NetworkSpec(name=name))
+    port = free_port()
+    start(engine, "aa", "one", ports=parse_publish(f"{port}:80"))
+    start(engine, "bb", "two")
+    start(engine, "cc", "two")
+    before = rules(engine)
+    assert any(str(port) in line for line in before)
+    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    engine.containers.restart("cc", timeout_s=0)
+    assert rules(engine) == before
+    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    found = engine.system.fsck(repair=True)
+    assert {(each.kind, each.key, each.repaired) for each in found} >= {("network", "one", True)}
+    assert rules(engine) == before
+    assert engine.system.fsck() == []
+    engine.containers.remove("aa", force=True)
+    assert not any(str(port) in line for line in rules(engine))
+
+
+def test_ST13_a_link_writes_one_row_of_hosts(engine: Engine) -> None:
+    engine.networks.create(NetworkSpec(name="one"))
+    start(engine, "aa", "one")
+    for network, name in (("bridge", "bb"), ("one", "cc")):
+        wish = EndpointWish(network=network, links=("aa:x\n6.6.6.6 example.org",))
+        with pytest.raises(EngineError, match="bad format for links"):
+            start(engine, name, network, wishes=(wish,))
+
+
+def test_SN11_what_dead_monitors_published_is_not_taken_from_the_ports_next_owner(engine: Engine) -> None:
+    """All are killed at once, another program has the port by then, and the container is started again."""
+    container = start(engine, "aa", "bridge", ports=(PortWish(container_port=80),))
+    state = engine.containers.inspect("aa").state
+    assert isinstance(state, Running)
+    port = state.ports[0].host_port
+    assert any(f" {port} " in line for line in rules(engine))
+    for pid in (keeper_of(engine), spawner_of(engine), monitor_of(engine, container), state.pid):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: engine.containers.inspect("aa").status == "exited", "its end to be known", seconds=30)
+    with socket.create_server(("0.0.0.0", port)), socket.create_server(("::", port), family=socket.AF_INET6):
+        engine.containers.start("aa")
+        again = engine.containers.inspect("aa").state
+        assert isinstance(again, Running)
+        assert again.ports[0].host_port != port
+        assert not any(f" {port} " in line for line in rules(engine))

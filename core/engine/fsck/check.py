@@ -29,12 +29,13 @@ _MOST_ROUNDS = 6
 
 
 class StoreCheck:
-    """fsck of one data root. Other engines may be at work meanwhile."""
+    """fsck of one data root. Other engines may be at work meanwhile. Args: firewall: the kind that is wanted."""
 
-    def __init__(self, roots: Roots, records: ContainerRecords, volumes: EngineVolumes) -> None:
+    def __init__(self, roots: Roots, records: ContainerRecords, volumes: EngineVolumes, firewall: str) -> None:
         self._roots = roots
         self._records = records
         self._volumes = volumes
+        self._firewall = firewall
 
     def run(self, *, repair: bool, deep: bool, cancel: CancelToken) -> Sequence[Finding]:
         """What was found; with repair, what has become of it.
@@ -68,7 +69,7 @@ class StoreCheck:
         yield from ContentCheck(survey, deep=deep, cancel=cancel).troubles()
         yield from ContainerCheck(survey, self._records).troubles()
         yield from VolumeCheck(survey, self._volumes).troubles()
-        yield from NetworkCheck(survey, self._records).troubles()
+        yield from NetworkCheck(survey, self._records, self._firewall).troubles()
         yield from HostCheck(survey, self._records).troubles()
 
 

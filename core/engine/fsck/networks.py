@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from core.state.trash import discard
 class NetworkCheck:
     """One look at all networks of a data root."""
 
-    def __init__(self, survey: Survey, records: ContainerRecords) -> None:
+    def __init__(self, survey: Survey, records: ContainerRecords, firewall: str) -> None:
         self._roots = survey.roots
         self._records = records
         self._store = NetworkStore(survey.roots)
-        self._joining = Joining(survey.roots, self._store, records)
+        self._joining = Joining(survey.roots, self._store, records, firewall)
         self._networks: dict[str, Network] = {}
 
     def troubles(self) -> Iterator[Trouble]:
@@ -39,6 +39,7 @@ class NetworkCheck:
         for network in self._networks.values():
             yield from self._claims(network)
         yield from self._host()
+        yield from self._firewall()
 
     def _documents(self) -> Iterator[Trouble]:
         for name in sorted(os.listdir(self._roots.networks)):
@@ -122,6 +123,7 @@ class NetworkCheck:
             if link.kind == "veth" and link.master in numbers and link.name not in wanted[numbers[link.master]]:
                 remove = partial(bridge.remove_link, link.name)
                 yield leftover("interface", link.name, "its container is not on this network", remove, "remove it")
+        yield from self._rules([network for name, network in ours.items() if name in numbers.values()])
         for name, network in ours.items():
             if wanted[name] and name not in numbers.values():
                 yield loss(
@@ -130,6 +132,49 @@ class NetworkCheck:
                     f"it is gone, and containers on network {network.name} can't reach anything",
                     "restart them",
                 )
+
+    def _firewall(self) -> Iterator[Trouble]:
+        """Rules for bridges of no network, and ports that lead to an address that nobody has."""
+        tag, wall = self._roots.tag, self._joining.wall
+        try:
+            ruled, published = wall.bridges(tag), wall.published(tag)
+        except OSError:
+            return  # doctor says why
+        known = {network.interface for network in self._networks.values()}
+        for name in sorted(ruled - known):
+            gone = Network(name=name, id="", created_ns=0, driver="bridge", interface=name)
+            remove = partial(wall.remove_network, tag, gone)
+            yield leftover(
+                "firewall", name, "rules for it are there, and its network is no more", remove, "remove them"
+            )
+        addresses = {
+            address
+            for container in self._records.all()
+            if isinstance(container.state, Running)
+            for endpoint in container.state.endpoints
+            for address in (endpoint.ipv4, endpoint.ipv6)
+        }
+        for mapping in published:
+            if mapping.address not in addresses:
+                where = f"{mapping.host_ip}:{mapping.host_port}/{mapping.protocol}"
+                remove = partial(wall.unpublish, tag, [mapping])
+                yield leftover("port", where, "it leads to a container that does not run", remove, "unpublish it")
+
+    def _rules(self, standing: Sequence[Network]) -> Iterator[Trouble]:
+        """Of networks whose bridges stand."""
+        for network in standing:
+            try:
+                if self._joining.has_rules(network):
+                    continue
+            except OSError:
+                return  # doctor says why
+            yield damage(
+                "network",
+                network.name,
+                "its firewall rules are missing: somebody has flushed them",
+                "make them again",
+                partial(self._joining.raise_network, network),
+            )
 
     def _ends(self, network: Network) -> set[str]:
         """Interfaces that belong on its bridge: of containers that run, or are just starting or leaving."""

@@ -105,3 +105,22 @@ def test_two_mounts_on_one_target_are_refused() -> None:
         merge(ImageConfig(cmd=("c",)), spec(mounts=(mount, mount)))
     with pytest.raises(InvalidSpec, match="can't be '/'"):
         merge(ImageConfig(cmd=("c",), volumes=("/",)), spec())
+
+
+def test_ST7_what_an_image_exposes_comes_in_one_form_or_not_at_all() -> None:
+    """Others count on a number and a protocol: -P, links, PORTS."""
+    ports = (
+        "80-82/TCP",
+        "53/udp",
+        "443",
+        "abc/tcp",
+        "99999/tcp",
+        "80/foo",
+        "",
+        "1-70000",
+        "\n9/tcp",
+        "0/tcp",
+        "9-8/tcp",
+    )
+    merged = merge(ImageConfig(cmd=("c",), exposed_ports=ports), spec())
+    assert merged.exposed_ports == ("443/tcp", "53/udp", "80/tcp", "81/tcp", "82/tcp")

@@ -1,0 +1,54 @@
+"""After somebody has flushed the host's rules: what the other networks have lost, and ports that led to containers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+
+from core.engine.attachments import ask
+from core.engine.records import ContainerRecords
+from core.errors import EngineError
+from core.model.container import Container, Running
+from core.model.network import Network
+from core.network import bridge
+from core.network.firewall import Firewall
+from core.network.store import NetworkStore
+from core.state.paths import Roots
+
+_ASK_S = 2.0
+"""A monitor that does not answer by then is stopped; its ports are led again when its container is started."""
+
+
+def restore(
+    roots: Roots,
+    store: NetworkStore,
+    records: ContainerRecords,
+    wall: Firewall,
+    *,
+    made: Network,
+    known: Collection[str],
+) -> None:
+    """Make the rules of all networks whose bridges stand, and lead ports to their containers again.
+
+    Args: made: the one whose rules have just been made. known: bridges that there were rules for before.
+    """
+    restored = {made.id}
+    for network in store.all():
+        if network.driver != "bridge" or network.id == made.id or network.interface in known:
+            continue
+        with suppress(EngineError, OSError), store.lock(network, "restore its rules"):
+            if bridge.stands(roots.tag, network):
+                wall.add_network(roots.tag, network)
+                restored.add(network.id)
+    for container in records.all():
+        state = container.state
+        if isinstance(state, Running) and state.ports and restored & {each.network_id for each in state.endpoints}:
+            _lead_ports(roots, container)
+
+
+def _lead_ports(roots: Roots, container: Container) -> None:
+    """Its monitor does it: it alone knows how long they are to lead there."""
+    with suppress(EngineError):
+        path = roots.monitor_socket(container.id)
+        connection, _ = ask(path, {"op": "publish"}, timeout_s=_ASK_S, whose=f"container {container.name}")
+        connection.close()
