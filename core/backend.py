@@ -190,6 +190,9 @@ class Containers(Protocol):
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file of its root."""
 
+    def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
+        """What has a text in its name, at any depth below a directory; names are paths relative to it."""
+
     def write_file(self, key: str, path: str, data: bytes) -> None:
         """Replace the content of a regular file of its root; owner and mode stay."""
 
@@ -272,6 +275,9 @@ class Images(Protocol):
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file of its tree."""
 
+    def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
+        """What has a text in its name, at any depth below a directory; names are paths relative to it."""
+
     def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
         """A tar of a file or tree of it; its top entry is the path's last name."""
 
@@ -312,6 +318,9 @@ class Volumes(Protocol):
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file inside it."""
+
+    def find_files(self, name: str, path: str, text: str) -> Sequence[FileEntry]:
+        """What has a text in its name, at any depth below a directory; names are paths relative to it."""
 
     def write_file(self, name: str, path: str, data: bytes) -> None:
         """Replace the content of a regular file inside it; owner and mode stay."""

@@ -147,6 +147,8 @@ class Lab:
     def __init__(self) -> None:
         self.host, self.lan = Space(), Space()
         self.containers: dict[str, Space] = {}
+        self.endpoints: dict[str, dict[str, Any]] = {}
+        """As core.model.network.Endpoint has them, by container."""
         self._count = 0
         self.lan.ip("link set lo up")
         self.host.ip(
@@ -191,6 +193,12 @@ class Lab:
             f"addr add fd00:30:{number}::{last}/64 dev eth0 nodad",
             "link set eth0 up",
         )
+        self.endpoints[name] = {
+            "host_interface": end,
+            "mac": space.shell("ip -o link show eth0").partition("link/ether ")[2][:17],
+            "ipv4": f"172.30.{number}.{last}",
+            "ipv6": f"fd00:30:{number}::{last}",
+        }
         if default_route:
             space.ip(f"route add default via 172.30.{number}.1", f"route add default via fd00:30:{number}::1")
         return space

@@ -283,11 +283,58 @@ class Actions:
 
     # ------------------------------------------------------------------ volumes
 
-    def create_volume(self, name: str) -> None:
+    def create_volume(
+        self, name: str, options: dict[str, str] | None = None, labels: dict[str, str] | None = None
+    ) -> None:
         """Make a volume."""
         self.do(
-            lambda: self.backend.volumes.create(name),
+            lambda: self.backend.volumes.create(name, labels=labels or {}, options=options or {}),
             f"volume {safe_text(name) or 'made'} is there",
+            "volumes",
+        )
+
+    def export_volume(self, name: str, path: Path) -> None:
+        """Write a volume to a tar file; it appears whole or not at all."""
+
+        def work(job: Job) -> None:
+            part = path.with_name(path.name + ".part")
+            try:
+                with part.open("wb") as sink:
+                    for piece in self.backend.volumes.export(name, job.report, job.cancel):
+                        sink.write(piece)
+                part.rename(path)
+            except OSError as error:
+                raise wrapped(error, "write", path) from error
+            finally:
+                part.unlink(missing_ok=True)
+
+        self.long(
+            f"export {safe_text(name[:24])}",
+            command_text("volume", "export", "-o", str(path), name),
+            work,
+            lambda _none: f"exported to {safe_text(str(path))}",
+        )
+
+    def import_volume(self, name: str, path: Path) -> None:
+        """Read a tar into a volume, which is made if it is not there, and goes again if that fails."""
+
+        def work(job: Job) -> None:
+            volumes = self.backend.volumes
+            is_new = name not in {volume.name for volume in volumes.list()}
+            try:
+                with path.open("rb") as source:
+                    volumes.create(name)
+                    volumes.import_tar(name, source, job.report, job.cancel)
+            except (EngineError, OSError) as error:
+                if is_new:
+                    volumes.remove(name, force=True)
+                raise error if isinstance(error, EngineError) else wrapped(error, "read", path) from error
+
+        self.long(
+            f"import {safe_text(path.name)}",
+            command_text("volume", "import", name, str(path)),
+            work,
+            lambda _none: f"imported into {safe_text(name)}",
             "volumes",
         )
 

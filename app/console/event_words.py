@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from app import short
@@ -11,6 +12,8 @@ from core.model.ids import short_id
 
 _TONES = {
     "create": "ok",
+    "connect": "ok",
+    "disconnect": "muted",
     "start": "ok",
     "unpause": "ok",
     "load": "ok",
@@ -62,8 +65,14 @@ def details(event: Event) -> str:
     _word, colon, rest = event.action.partition(":")
     told = [rest.strip()] if colon and not event.action.startswith("health_status") else []
     pairs = sorted(event.attributes.items(), key=lambda pair: (pair[0] not in _FIRST, pair[0]))
-    told += [f"{key}={value}" for key, value in pairs if key != "name"]
+    told += [f"{key}={_brief(value)}" for key, value in pairs if key != "name"]
     return safe_text("  ".join(told))
 
 
+def _brief(value: str) -> str:
+    """An id is told by its beginning: no column has room for the whole."""
+    return value[:12] if _ID.fullmatch(value) else value
+
+
+_ID = re.compile("[0-9a-f]{64}")
 _FIRST = ("exitCode", "signal", "oldName", "image", "container", "destination")

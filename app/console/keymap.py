@@ -81,7 +81,8 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("logs", "l", "show('logs')", "logs", True),
         Key("stats", "m", "show('stats')", "stats", True),
         Key("processes", "t", "show('processes')", "processes", True),
-        Key("files", "f", "show('changes')", "files changed", True),
+        Key("files", "f", "show('changes')", "files changed"),
+        Key("browse", "b", "show('files')", "files", True),
         Key("inspect", "i", "show('inspect')", "inspect", True),
         Key("why", "W", "why", "why", True),
         Key("network", "v", "show('network')", "network", True),
@@ -118,15 +119,14 @@ PLACES: dict[str, tuple[Key, ...]] = {
     "volumes": (
         Key("open", "enter", "open", "browse", True),
         Key("new", "n", "new", "new", True),
+        Key("export", "S", "export", "export", True),
+        Key("import", "L", "import", "import", True),
         Key("delete", "d,delete", "delete", "delete", True),
         *_LIST,
     ),
-    "volume": (
-        Key("open", "enter", "open", "open", True),
-        Key("up", "backspace,left", "up", "up", True),
-        Key("hex", "h", "hex", "text or hex", True),
-        Key("copy", "y", "copy_menu", "copy the path"),
-    ),
+    "volume": (Key("export", "S", "export", "export", True), Key("import", "L", "import", "import", True)),
+    "transfer": (Key("other", "tab", "other", "other side", True),),
+    "editor": (Key("save", "ctrl+s", "save", "save", True),),
     "networks": (
         Key("open", "enter", "open", "picture", True),
         Key("new", "n", "new", "new", True),
@@ -164,6 +164,21 @@ LOG_KEYS = (
     Key("log_time", "T", "times", "times"),
     Key("log_top", "home,g", "top", "top"),
     Key("log_end", "end,G", "follow", "end"),
+)
+
+FILE_KEYS = (
+    Key("file_open", "enter", "open", "open", True),
+    Key("file_up", "backspace,left", "up", "up"),
+    Key("file_leave", "escape", "leave", "up, out of here"),
+    Key("file_filter", "slash", "filter", "filter", True),
+    Key("file_find", "F", "find", "find", True),
+    Key("file_edit", "E", "edit", "edit", True),
+    Key("file_copy", "C", "copy", "copy to/from", True),
+    Key("file_delete", "D,delete", "delete", "delete", True),
+    Key("file_undo", "U", "undo", "undo", True),
+    Key("file_hex", "H", "hex", "text or hex", True),
+    Key("file_mark", "space", "mark", "mark"),
+    Key("file_path", "y", "path", "copy the path"),
 )
 
 PRESETS: dict[str, dict[str, str]] = {

@@ -54,6 +54,16 @@ def places_on(network: Network, containers: Iterable[Container]) -> list[Place]:
     return sorted(found, key=lambda place: (place.container.status not in LIVE, place.container.name))
 
 
+def names_on(networks: Iterable[Network], containers: Iterable[Container]) -> dict[str, list[str]]:
+    """By network id, the names of all that are on it: running ones first. One pass, for long lists."""
+    ids = {key: network.id for network in networks for key in (network.name, network.id)}
+    found: dict[str, list[str]] = {}
+    for one in sorted(containers, key=lambda one: (one.status not in LIVE, one.name)):
+        for key in {ids[name] for wish in one.networks for name in (wish.network_id, wish.network) if name in ids}:
+            found.setdefault(key, []).append(safe_text(one.name))
+    return found
+
+
 def endpoint_on(network: Network, container: Container) -> Endpoint | None:
     """A running container's endpoint on a network."""
     endpoints = container.state.endpoints if isinstance(container.state, Running) else ()

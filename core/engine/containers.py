@@ -669,6 +669,13 @@ class EngineContainers:
         with self.held(key, pause=False) as held:
             return files.list_dir(self._roots, held.tree, path)
 
+    def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
+        """What has a text in its name, at any depth below a directory of its root."""
+        from core.engine import files
+
+        with self.held(key, pause=False) as held:
+            return files.find_files(self._roots, held.tree, path, text)
+
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file of its root."""
         from core.engine import files
@@ -736,6 +743,7 @@ class EngineContainers:
             pid=container.state.pid if isinstance(container.state, Running) else None,
             mounts=container.config.mounts,
             remapped=container.config.spec.namespaces.user == REMAP,
+            is_fresh=isinstance(container.state, Created),
             read_only=container.config.spec.read_only,
         )
 

@@ -175,6 +175,12 @@ def list_dir(roots: Roots, tree: Tree, path: str) -> Sequence[FileEntry]:
         return file_entries(ask("list", {"view": view, "path": path}, descriptors, tree.what))
 
 
+def find_files(roots: Roots, tree: Tree, path: str, text: str) -> Sequence[FileEntry]:
+    """What has a text in its name, at any depth below a directory; names are relative paths."""
+    with _view(roots, tree, writable=False) as (view, descriptors):
+        return file_entries(ask("find", {"view": view, "path": path, "text": text}, descriptors, tree.what))
+
+
 def read_file(roots: Roots, tree: Tree, path: str, offset: int, length: int) -> bytes:
     """Part of a regular file, at most 4 MiB a call."""
     with _view(roots, tree, writable=False) as (view, descriptors):
@@ -186,6 +192,12 @@ def list_image_dir(roots: Roots, layers: Sequence[str], path: str, what: str) ->
     """A directory of an image."""
     view = _lowers_view(overlay.image_lowers(roots, layers))
     return file_entries(ask("list", {"view": view, "path": path}, (), what))
+
+
+def find_image_files(roots: Roots, layers: Sequence[str], path: str, text: str, what: str) -> Sequence[FileEntry]:
+    """The same in an image."""
+    view = _lowers_view(overlay.image_lowers(roots, layers))
+    return file_entries(ask("find", {"view": view, "path": path, "text": text}, (), what))
 
 
 def read_image_file(roots: Roots, layers: Sequence[str], path: str, offset: int, length: int, what: str) -> bytes:
@@ -272,8 +284,9 @@ def _view(roots: Roots, tree: Tree, *, writable: bool) -> Iterator[tuple[dict[st
         overlay.ensure_init_layer(roots, tree.layers)
         lowers = overlay.overlay_lowers(roots, tree.layers)
         upper = tree.directory / "upper"
-        if writable:
-            view = {**_lowers_view(lowers), "upper": str(upper), "work": str(tree.directory / "work")}
+        if writable or (tree.is_fresh and tree.mounts):
+            work = str(tree.directory / "work")
+            view = {**_lowers_view(lowers), "upper": str(upper), "work": work, "read_only": not writable}
         else:
             view = _lowers_view([upper, *lowers])
         view["binds"] = _binds(held, roots, tree.mounts)

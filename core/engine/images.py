@@ -263,6 +263,13 @@ class EngineImages:
         layers = [layer.chain_id for layer in record.layers]
         return read_image_file(self._roots, layers, path, offset, length, f"image {key}")
 
+    def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
+        """What has a text in its name, at any depth below a directory of it."""
+        from core.engine.files import find_image_files
+
+        layers = [layer.chain_id for layer in self._store.get(self._store.resolve(key)).layers]
+        return find_image_files(self._roots, layers, path, text, f"image {key}")
+
     def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
         """A tar of a file or tree of it."""
         from core.engine.files import copy_image_out

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 
+from core.engine import network_wishes
 from core.engine.records import ContainerRecords
 from core.errors import EngineError, InvalidInput, NotFound
 from core.linux.checkpoints import checkpoint
@@ -137,7 +138,7 @@ class Joining:
                 endpoint_id=os.urandom(32).hex(),
                 container_id=container.id,
                 container_name=container.name,
-                interface=interface,
+                interface=wish.options.get(network_wishes.IFNAME, interface),
                 host_interface=host_interface,
                 mac=wish.mac or random_mac(),
                 names=_names(container, wish) if network.has_names else (),
@@ -159,6 +160,7 @@ class Joining:
             mode=network.options.get(_MACVLAN_MODE, ""),
             mtu=network.mtu or bridge.mtu_of(network.interface),
             is_internal=network.internal,
+            sysctls=network_wishes.endpoint_sysctls(wish) if wish.options else {},
             is_isolated=network.options.get(_ICC) == "false",
             claims=(str(path), *map(str, addresses)),
         )

@@ -17,6 +17,17 @@ from core.network.ipam import Range
 _DRIVERS = ("bridge", "macvlan")
 _NOBODYS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "::/96", "::ffff:0.0.0.0/96", "ff00::/8")
 """Unspecified, loopback's, groups': no interface may have them, or what it has would be taken for the host's own."""
+_OPTIONS = {
+    "bridge": (
+        "com.docker.network.bridge.name",
+        "com.docker.network.bridge.enable_icc",
+        "com.docker.network.bridge.enable_ip_masquerade",
+        "com.docker.network.driver.mtu",
+    ),
+    "macvlan": ("parent", "macvlan_mode", "com.docker.network.driver.mtu"),
+}
+IFNAME, SYSCTLS = "com.docker.network.endpoint.ifname", "com.docker.network.endpoint.sysctls"
+_SYSCTL = r"net\.(ipv4|ipv6|mpls)\.(conf|neigh|input)\.IFNAME\.([a-z0-9_]+)"
 _SMALLEST_MTU, _LARGEST_MTU = 68, 65535
 _IPV6_MTU = 1280
 
@@ -39,6 +50,12 @@ def check_network(spec: NetworkSpec) -> None:
         )
     if not spec.ipv4:
         raise Unsupported("networks without IPv4 are not built", hint="leave --ipv4=false out")
+    for option in spec.options:
+        if option not in _OPTIONS[spec.driver]:
+            raise InvalidInput(
+                f"unknown option of the {spec.driver} driver: {option!r}",
+                hint=f"there are {', '.join(_OPTIONS[spec.driver])}",
+            )
     mtu = spec.options.get("com.docker.network.driver.mtu")
     if mtu is not None and not (mtu.isascii() and mtu.isdigit() and _SMALLEST_MTU <= int(mtu) <= _LARGEST_MTU):
         raise InvalidInput(f"invalid MTU: {mtu!r}", hint=f"a number from {_SMALLEST_MTU} to {_LARGEST_MTU}")
@@ -166,5 +183,33 @@ def check_endpoint(wish: EndpointWish, network: Network) -> None:
         )
     for alias in wish.aliases:
         parse_alias(alias)
+    for option, value in wish.options.items():
+        if option == IFNAME and not is_interface_name(value):
+            raise InvalidInput(f"invalid interface name: {value!r}", hint=f"at most {LONGEST_NAME} characters")
+        if option == SYSCTLS:
+            endpoint_sysctls(wish)
+        if option not in (IFNAME, SYSCTLS):
+            raise InvalidInput(f"unknown driver option: {option!r}", hint=f"there are {IFNAME} and {SYSCTLS}")
     for link in wish.links:
         parse_link(link)
+
+
+def endpoint_sysctls(wish: EndpointWish) -> dict[str, str]:
+    """Kernel parameters of one interface: path below /proc/sys, with IFNAME in it, and value.
+
+    Raises: InvalidInput.
+    """
+    if SYSCTLS not in wish.options:
+        return {}
+    import re
+
+    found = {}
+    for each in wish.options[SYSCTLS].split(","):
+        name, equals, value = each.partition("=")
+        match = re.fullmatch(_SYSCTL, name)
+        if not match or not equals or not value.isascii() or not value.isprintable():
+            raise InvalidInput(
+                f"invalid endpoint sysctl: {each!r}", hint="write net.ipv4.conf.IFNAME.log_martians=1, IFNAME as it is"
+            )
+        found[f"net/{match[1]}/{match[2]}/IFNAME/{match[3]}"] = value
+    return found

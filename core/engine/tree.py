@@ -26,5 +26,7 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     remapped: bool = False
     """It has a user namespace: its owners are those that this namespace shows."""
     mounts: tuple[Mount, ...] = ()
+    is_fresh: bool = False
+    """It was never started: the places of its mounts are yet to be made."""
     read_only: bool = False
     """Its root is not to be written to."""

@@ -52,6 +52,16 @@ class VolumeFiles:
                 return file_entries(ask("list", {"view": view, "path": path}, descriptors, self._what))
         return file_entries(self._look("list", lambda root: copy.list_directory(root, os.fsencode(path))))
 
+    def find(self, path: str, text: str) -> Sequence[FileEntry]:
+        """What has a text in its name, at any depth below a directory; names are relative paths."""
+        from core.trees import copy
+
+        if data_directory(self._volume) is None:
+            with self._view() as (view, descriptors):
+                request = {"view": view, "path": path, "text": text}
+                return file_entries(ask("find", request, descriptors, self._what))
+        return file_entries(self._look("search", lambda root: copy.find(root, os.fsencode(path), text)))
+
     def read_file(self, path: str, offset: int, length: int) -> bytes:
         """Part of a regular file."""
         import base64

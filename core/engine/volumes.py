@@ -297,6 +297,10 @@ class EngineVolumes:
         """A directory inside it."""
         return self.files(name).list_dir(path)
 
+    def find_files(self, name: str, path: str, text: str) -> Sequence[FileEntry]:
+        """What has a text in its name, at any depth below a directory inside it."""
+        return self.files(name).find(path, text)
+
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         """Part of a file inside it."""
         return self.files(name).read_file(path, offset, length)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from core.linux.netlink import attribute
 
-INET, IPV4, IPV6 = 1, 2, 10
-"""Families of tables: both kinds of addresses, or one of them (NFPROTO_*)."""
+INET, IPV4, BRIDGE, IPV6 = 1, 2, 7, 10
+"""Families of tables: both kinds of addresses, or one of them, or frames on bridges (NFPROTO_*)."""
 
 _NETLINK_NETFILTER = 12
 _REQUEST, _ACK, _DUMP, _CREATE = 0x1, 0x4, 0x300, 0x400
@@ -43,7 +43,7 @@ _JUMP = -3
 
 IIFNAME, OIFNAME, NFPROTO, L4PROTO = 6, 7, 15, 16
 """What meta() loads."""
-NETWORK_HEADER, TRANSPORT_HEADER = 1, 2
+LINK_HEADER, NETWORK_HEADER, TRANSPORT_HEADER = 0, 1, 2
 ESTABLISHED_OR_RELATED = 0x6
 _CT_STATE, _CT_STATUS = 0, 2
 _CT_STATUS_DNAT = 0x20
@@ -64,7 +64,7 @@ class Kind(NamedTuple):
 
 
 IPV4_ADDRESS, IPV6_ADDRESS = Kind(7, 4), Kind(8, 16)
-PROTOCOL, PORT, INTERFACE = Kind(12, 1), Kind(13, 2), Kind(41, 16)
+LINK_ADDRESS, PROTOCOL, PORT, INTERFACE = Kind(9, 6), Kind(12, 1), Kind(13, 2), Kind(41, 16)
 
 
 def _nested(kind: int, *parts: bytes) -> bytes:
@@ -131,11 +131,15 @@ def mapped(name: str, *, register: int = 0, to: int = 0) -> bytes:
     return _expression("lookup", _text(1, name), _number(2, _register(register)), _number(3, _register(to)))
 
 
+def masked(mask: bytes) -> bytes:
+    """Leave only these bits of the first register."""
+    word = _number(1, _register(0)) + _number(2, _register(0)) + _number(3, len(mask))
+    return _expression("bitwise", word, _value(4, mask), _value(5, bytes(len(mask))))
+
+
 def _any_bit(key: int, mask: int) -> bytes:
-    bits = struct.pack("=I", mask)
-    word = _number(1, _register(0)) + _number(2, _register(0)) + _number(3, 4)
-    masked = _expression("bitwise", word, _value(4, bits), _value(5, bytes(4)))
-    return _expression("ct", _number(2, key), _number(1, _register(0))) + masked + differs(bytes(4))
+    loaded = _expression("ct", _number(2, key), _number(1, _register(0)))
+    return loaded + masked(struct.pack("=I", mask)) + differs(bytes(4))
 
 
 def has_state(states: int) -> bytes:
@@ -279,6 +283,9 @@ def _length_of(kinds: Sequence[Kind]) -> int:
 # ── the socket ─────────────────────────────────────────────────────────────────────────────────
 
 
+_left_open: list[Nftables] = []
+
+
 class Nftables:
     """A socket to nf_tables. Raises: OSError: this kernel has none."""
 
@@ -291,6 +298,10 @@ class Nftables:
     def close(self) -> None:
         """Let go of the socket."""
         self._socket.close()
+
+    def leave_open(self) -> None:
+        """Have the process's end close it: after a removal that waits for the kernel's grace period, some 15 ms."""
+        _left_open.append(self)
 
     def __enter__(self) -> Nftables:
         return self

@@ -128,6 +128,8 @@ class SandboxEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     is_internal: bool = False
     is_isolated: bool = False
     """Whether it reaches no other container of its bridge (--icc=false)."""
+    sysctls: dict[str, str] = {}
+    """Of this interface: path below /proc/sys, with IFNAME for its name, and value."""
     claims: tuple[str, ...] = ()
     """Files to be unlinked when the container is off the network: its addresses, its endpoint."""
 

@@ -85,7 +85,6 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
     take_marks_away(life.spec["runtime_dir"])
     life.added = AddedProcesses(life)
     life.keep()
-    life.volumes.adopt({key: held.descriptors["namespace"] for key, held in kept.processes.items() if _is_volume(key)})
     for key, added in kept.processes.items():
         if key != FIRST and not _is_volume(key):
             life.added.adopt(key, added.facts, dict(added.descriptors))
@@ -98,6 +97,11 @@ def resume(life: Life, state: dict[str, Any], kept: Kept) -> None:
 
 def _is_volume(key: str) -> bool:
     return key.startswith(volume_mounts.PREFIX)
+
+
+def take_volumes(life: Life, kept: Kept) -> None:
+    """Go on holding the volumes that the killed monitor held."""
+    life.volumes.adopt({key: held.descriptors["namespace"] for key, held in kept.processes.items() if _is_volume(key)})
 
 
 def is_alive(process: Process) -> bool:

@@ -181,6 +181,7 @@ def _free_name(spec: dict[str, Any]) -> None:
 
 def clear_runtime(life: Life, *, gone: bool = False) -> None:
     """Nothing of a run stays in the run root; of a container that is gone not even its lock."""
+    life.volumes.release()
     directory = life.spec["runtime_dir"]
     for name in ("monitor.sock", "handover.json", HELD_UP):
         _forget(f"{directory}/{name}")

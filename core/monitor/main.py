@@ -125,6 +125,7 @@ class Monitor:
             self._take_alive_lock()
         except StartFailed:
             return  # somebody else was faster
+        adopting.take_volumes(life, kept)
         handover = adopting.read_handover(life.spec["runtime_dir"]) or {}
         life.restarts.resume(handover.get("restarts") or life.restarts.as_document())
         state = records.read_state(life.spec["container_dir"])

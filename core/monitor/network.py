@@ -25,6 +25,7 @@ from core.linux.checkpoints import checkpoint
 from core.linux.files import write_atomic
 from core.linux.netlink import Netlink
 from core.monitor import journal
+from core.monitor.guard import Guard, is_wanted
 from core.monitor.loop import Loop
 from core.monitor.names import Names
 from core.monitor.outcome import StartFailed
@@ -52,6 +53,7 @@ class Network:
         self._publishing: Publishing | None = None
         self._names: Names | None = None
         self._network: dict[str, Any] = spec["network"]
+        self._guard = Guard(self._network.get("table", "") if is_wanted(spec) else "")
         self._host: Netlink | None = None
         self._inside: Netlink | None = None
         self._namespace = -1
@@ -95,6 +97,7 @@ class Network:
                 except OSError as error:
                     raise NetworkFailed(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
+        self._guard.watch(self._endpoints)
         if self._publishing:
             self._publishing.redirect(self._network)
         else:
@@ -141,6 +144,7 @@ class Network:
             return []  # it has just ended
         self._return()
         lost = []
+        self._guard.watch(self._endpoints)
         try:
             self._publish(ports)
         except StartFailed as error:
@@ -197,6 +201,7 @@ class Network:
             self._publishing = None
         else:
             withdraw(self._network)
+        self._guard.close()
         for each in self._endpoints:
             self._give_back(each)
 
@@ -210,6 +215,7 @@ class Network:
         """
         if self._inside is None:
             raise NetworkFailed("its network namespace is gone")
+        self._guard.watch([*self._endpoints, endpoint])
         before = self._network.get("resolver")
         try:
             self._put_on(endpoint)
@@ -218,6 +224,7 @@ class Network:
         except NetworkFailed:
             self._remove(endpoint)
             self._network["resolver"] = before
+            self._guard.watch(self._endpoints)
             raise
         self._redirect()
         self._note(endpoint, "connect")
@@ -263,7 +270,8 @@ class Network:
             self._redirect()
 
     def _redirect(self) -> None:
-        """Its ports lead to where it is now."""
+        """Its ports lead to where it is now, and it may send from there."""
+        self._guard.watch(self._endpoints)
         if self._publishing:
             try:
                 self._publishing.redirect(self._network)
@@ -335,6 +343,8 @@ class Network:
                 _without_ipv6(name)
             if endpoint.get("ipv4"):
                 messages.append(netlink.add_address(number, endpoint["ipv4"], endpoint["ipv4_prefix_length"]))
+            for path, value in each.get("sysctls", {}).items():
+                _set(path.replace("IFNAME", name), value)
             self._inside.ask(*messages, netlink.set_up(number))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
@@ -455,10 +465,15 @@ def _owner(path: str) -> str:
 def _without_ipv6(interface: str) -> None:
     """On a network without IPv6 an interface takes none from strangers' router advertisements either."""
     try:
-        descriptor = os.open(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return  # a kernel without IPv6
+        _set(f"net/ipv6/conf/{interface}/disable_ipv6", "1")
+    except FileNotFoundError:
+        pass  # a kernel without IPv6
+
+
+def _set(path: str, value: str) -> None:
+    """A kernel parameter of the network namespace we are in. Raises: OSError."""
+    descriptor = os.open(f"/proc/sys/{path}", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(descriptor, b"1")
+        os.write(descriptor, value.encode())
     finally:
         os.close(descriptor)

@@ -29,9 +29,6 @@ _LISTEN_BACKLOG = 4096
 _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 _LAST_PORT = 65535
-_left_open: list[Nftables] = []
-"""To close a socket by which something was removed waits some 15 ms for the kernel to forget it: the process's end does
-that, when nobody waits any more."""
 
 
 class Publishing:
@@ -108,7 +105,7 @@ class Publishing:
                 port_maps.remove(self._nftables, Table(INET, self._network["table"]), mappings)
             except OSError:
                 pass  # whoever looks after leftovers finds them: they lead to an address that nobody has
-            _left_open.append(self._nftables)
+            self._nftables.leave_open()
             self._nftables = None
 
     # ── reserving ──────────────────────────────────────────────────────────────────────────────

@@ -51,6 +51,7 @@ def start(life: Life, window: tuple[int, int]) -> None:
         ours, theirs = channel_pair()
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
         trees = _mount_volumes(life)
+        checkpoint("start:volumes")
         try:
             attempt.bear(life, steps, (ours, theirs), pipes, window, Place(life.host.root_place, trees))
         finally:

@@ -20,7 +20,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from core.linux import inside, mounts, procfs
@@ -103,6 +103,11 @@ class VolumeMounts:
                 self._note(directory)  # without its lock: whoever holds that may be waiting for us
             except OSError:
                 continue  # a full run root: nobody new will share it
+        for mount in self._wanted:
+            if mount["shared"] and mount["shared"] not in self._held:
+                # nobody was left to keep it: our container has it still, and who comes now gets another one
+                with suppress(OSError):
+                    os.unlink(f"{mount['shared']}/{self._holder}")
 
     def release(self) -> None:
         """Let go; what lies in memory is gone with its last holder."""

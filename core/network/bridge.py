@@ -58,6 +58,10 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
             raise EngineError(f"bridge {network.interface} vanished while it was made", hint="try again")
         if link.kind != "bridge":
             raise EngineError(f"{network.interface} is no bridge", hint="it is another program's: rename it")
+        if link.alias not in ("", alias(tag, network)):
+            raise EngineError(
+                f"bridge {network.interface} is not this network's: it is {link.alias!r}", hint="rename one of the two"
+            )
         settings = f"/proc/sys/net/ipv6/conf/{network.interface}"
         _write(f"{settings}/accept_ra", "0")  # no container may tell the host where its routes lead (CVE-2020-13401)
         _write(f"{settings}/disable_ipv6", "0" if network.ipv6 else "1")

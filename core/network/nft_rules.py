@@ -17,11 +17,11 @@ import errno
 from collections.abc import Iterator
 
 from core.linux import nftables as nft
-from core.linux.nftables import INET, Nftables, Table
+from core.linux.nftables import BRIDGE, INET, Nftables, Table
 from core.model.network import Network
 from core.monitor import port_maps
 from core.monitor.port_maps import PORT_MAPS, Mapping
-from core.network import iptables
+from core.network import guard_rules, iptables
 from core.network.iptables import NO_MASQUERADE, NO_NEIGHBOURS, is_off
 
 BRIDGES, LANS, INTERNAL, SEPARATED, MASQUERADED = "bridges", "lans", "internal", "separated", "masqueraded"
@@ -144,6 +144,7 @@ class NftablesFirewall:
                         raise
                 else:
                     break
+            _add_guard(socket, tag)
         for tool in iptables.strangers():
             iptables.add(tool, tag, network, alone=False)
         return []
@@ -166,9 +167,10 @@ class NftablesFirewall:
             while socket.has_table(table):
                 generation = socket.generation()
                 if set(socket.elements(table, BRIDGES)) <= {name}:
-                    messages = [table.delete()]
+                    messages = [one.delete() for one in _tables(tag) if socket.has_table(one)]
                 else:
                     messages = list(_leave(socket, table, name)) + list(_unpublish(socket, table, network))
+                    messages += guard_rules.leftovers(socket, tag)
                 try:
                     if messages:
                         socket.commit(messages, generation=generation)
@@ -179,14 +181,15 @@ class NftablesFirewall:
                     return
 
     def remove_all(self, tag: str) -> None:
-        """The table, whoever still uses it. Raises: OSError."""
+        """The tables, whoever still uses them. Raises: OSError."""
         for tool in iptables.ours(tag):
             iptables.remove_all(tool, tag)
         with Nftables() as socket:
-            try:
-                socket.commit([Table(INET, tag).delete()])
-            except FileNotFoundError:
-                pass
+            for table in _tables(tag):
+                try:
+                    socket.commit([table.delete()])
+                except FileNotFoundError:
+                    pass
 
     def bridges(self, tag: str) -> set[str]:
         """Interfaces that the table knows. Raises: OSError."""
@@ -206,6 +209,22 @@ class NftablesFirewall:
         """Take away what a killed monitor has left. Raises: OSError."""
         with Nftables() as socket:
             port_maps.remove(socket, Table(INET, tag), mappings)
+            if forgotten := guard_rules.leftovers(socket, tag):
+                socket.commit(forgotten)
+
+
+def _tables(tag: str) -> tuple[Table, Table]:
+    return Table(INET, tag), Table(BRIDGE, tag)
+
+
+def _add_guard(socket: Nftables, tag: str) -> None:
+    """The table on bridges, where the kernel filters them; elsewhere neighbours are trusted."""
+    while not socket.has_table(Table(BRIDGE, tag)):
+        try:
+            socket.commit([*guard_rules.skeleton(tag)], generation=socket.generation())
+        except OSError as error:
+            if error.errno != errno.ERESTART:
+                return
 
 
 def _leave(socket: Nftables, table: Table, name: bytes) -> Iterator[bytes]:

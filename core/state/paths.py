@@ -28,6 +28,7 @@ run root (this boot)
   c/<id16>/{alive.lock, monitor.sock}     16 digits keep sun_path below 108
   c/<id16>/handover.json                  for the monitor that follows a killed one
   c/<id16>/ended-<pid>                    wait status of a process whose monitor was killed
+  volumes/<name>/{lock, <id16>.json}      who holds a volume that lies in memory
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ import posixpath
 import stat
 from typing import Any
 
-from core.linux.inroot import open_in_root
+from core.linux.inroot import filesystem_magic, open_in_root
 from core.linux.remove import remove_tree
 from core.trees.faults import INVALID, MISSING, TreeFault, shown
-from core.trees.pack import Output, TreePacker
+from core.trees.pack import KERNEL_MADE, Output, TreePacker
 from core.trees.source import Source
 from core.trees.tarread import Limits
 from core.trees.unpack import Unpacker
@@ -27,6 +27,9 @@ _KINDS = {
 }
 LONGEST_READ = 4 * 1024 * 1024
 MOST_LISTED = 200_000
+MOST_FOUND = 1_000
+_MOST_OPEN = 20_000
+"""Directories that are kept open while others are looked through; more are left out."""
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
@@ -87,6 +90,52 @@ def list_directory(root: int, path: bytes) -> list[dict[str, Any]]:
         return [row for name in names[:MOST_LISTED] if (row := describe(directory, name)) is not None]
     finally:
         os.close(directory)
+
+
+def find(root: int, path: bytes, text: str) -> list[dict[str, Any]]:
+    """Rows of what lies at any depth below a directory and has a text in its name, upper and lower case alike.
+
+    Names are paths relative to the directory; no link is followed. At most MOST_FOUND rows.
+    """
+    try:
+        top = open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _missing(path, error) from None
+    wanted = text.casefold()
+    found: list[dict[str, Any]] = []
+    waiting = [(top, "")]
+    visited = 0
+    try:
+        while waiting and len(found) < MOST_FOUND and visited < MOST_LISTED:
+            directory, prefix = waiting.pop()
+            try:
+                with os.scandir(directory) as entries:
+                    listed = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+                visited += len(listed)
+                for name, _ in listed:
+                    if wanted in name.casefold() and (row := describe(directory, name)):
+                        found.append({**row, "name": prefix + name})
+                for name in [name for name, is_directory in reversed(listed) if is_directory]:
+                    if len(waiting) < _MOST_OPEN and (below := _open_directory(directory, name)) is not None:
+                        waiting.append((below, f"{prefix}{name}/"))
+            finally:
+                os.close(directory)
+    finally:
+        for directory, _ in waiting:
+            os.close(directory)
+    return found[:MOST_FOUND]
+
+
+def _open_directory(parent: int, name: str) -> int | None:
+    """A directory to go on into; None if it went away, or is one of the kernel's own file systems."""
+    try:
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    except OSError:
+        return None
+    if filesystem_magic(directory) in KERNEL_MADE:
+        os.close(directory)
+        return None
+    return directory
 
 
 def describe(directory: int, name: str) -> dict[str, Any] | None:

@@ -88,7 +88,7 @@ class Output:
         return at
 
 
-_KERNEL_MADE = {
+KERNEL_MADE = {
     0x9FA0,  # proc
     0x62656572,  # sysfs
     0x27E0EB,  # cgroup
@@ -179,7 +179,7 @@ class TreePacker:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return None
             raise
-        if os.fstat(child).st_dev != os.fstat(parent).st_dev and filesystem_magic(child) in _KERNEL_MADE:
+        if os.fstat(child).st_dev != os.fstat(parent).st_dev and filesystem_magic(child) in KERNEL_MADE:
             os.close(child)
             return None
         return child

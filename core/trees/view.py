@@ -8,10 +8,11 @@ engine holds the container's lock meanwhile.
 from __future__ import annotations
 
 import os
+import stat
 from typing import Any
 
 from core.linux import inside, mounts
-from core.linux.inroot import open_beneath, open_in_root
+from core.linux.inroot import make_mount_point, open_beneath, open_in_root
 from core.linux.mount_words import read_mount_words
 from core.trees import confine
 
@@ -30,8 +31,8 @@ def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
     {"namespace": fd}, with "users": fd where there is a user namespace;
     {"directory": fd, "read_only": bool};
     {"device": {"source": text, "fstype": text, "words": [text], "place": path}, "read_only": bool};
-    {"lowers": [path, top first], "upper": path, "work": path, "binds": [{"target": path, "subpath": path,
-    "read_only": bool, and "source": fd, "device": as above, or "lowers": [path]}]}.
+    {"lowers": [path, top first], "upper": path, "work": path, "read_only": bool, "binds":
+    [{"target": path, "subpath": path, "read_only": bool, and "source": fd, "device": as above, or "lowers": [path]}]}.
     Layers come as paths, because overlay takes only what was opened in its own mount namespace (CVE-2021-3732).
     """
     if "namespace" in view:
@@ -59,7 +60,9 @@ def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
     trees = [_mounted(bind) if tree is None else tree for bind, tree in zip(binds, detached, strict=True)]
     root = _attach_layers(view)
     for bind, tree in zip(binds, trees, strict=True):
-        _attach_bind(root, bind, tree)
+        _attach_bind(root, bind, tree, is_writable="upper" in view)
+    if view.get("read_only"):
+        mounts.set_attributes(root, mounts.MOUNT_ATTR_RDONLY)
     confine.enter_root(root)
     confine.keep_capabilities(capabilities)
     return root
@@ -119,14 +122,19 @@ def _attach_layers(view: dict[str, Any]) -> int:
     return os.open(_PLACE, _O_DIRECTORY)
 
 
-def _attach_bind(root: int, bind: dict[str, Any], mount: int) -> None:
-    """Show a bind or volume at its place; one whose place is gone is left out."""
+def _attach_bind(root: int, bind: dict[str, Any], mount: int, *, is_writable: bool) -> None:
+    """Show a bind or volume at its place, made if that can be done; one whose place is gone is left out."""
     if bind["read_only"]:
         mounts.set_attributes(mount, mounts.MOUNT_ATTR_RDONLY)
     try:
         target = open_in_root(root, bind["target"])
     except (FileNotFoundError, NotADirectoryError):
-        return  # never started: its mount points are made at the first start
+        if not is_writable:
+            return
+        try:
+            target = make_mount_point(root, bind["target"], directory=stat.S_ISDIR(os.fstat(mount).st_mode))
+        except OSError:
+            return  # its start will say why
     try:
         mounts.move_mount(mount, target)
     except NotADirectoryError:

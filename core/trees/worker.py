@@ -126,6 +126,11 @@ def _list(request: dict[str, Any]) -> list[dict[str, Any]]:
     return copy.list_directory(root, os.fsencode(request["path"]))
 
 
+def _find(request: dict[str, Any]) -> list[dict[str, Any]]:
+    root = view.enter(request["view"], confine.READ_CAPABILITIES)
+    return copy.find(root, os.fsencode(request["path"]), request["text"])
+
+
 def _read(request: dict[str, Any]) -> str:
     root = view.enter(request["view"], confine.READ_CAPABILITIES)
     data = copy.read_file(root, os.fsencode(request["path"]), request["offset"], request["length"])
@@ -166,6 +171,7 @@ _OPERATIONS = {
     "export": _export,
     "stat": _stat,
     "list": _list,
+    "find": _find,
     "read": _read,
     "copy-out": _copy_out,
     "copy-in": _copy_in,

@@ -13,6 +13,8 @@ import pytest
 
 from tests.compat.targets import PROJECT
 
+BESIDE = ("beside.py", "lists.py", "networks.py", "firewall.py")
+
 
 def main(names: list[str]) -> int:
     """Run them; pytest's exit code. A peer that is not installed is an error, not a silence."""
@@ -24,7 +26,7 @@ def main(names: list[str]) -> int:
     code = 0
     if "beside" in names:
         names.remove("beside")
-        code = int(pytest.main(["-q", *(str(PROJECT / "tests/compat" / name) for name in ("beside.py", "lists.py"))]))
+        code = int(pytest.main(["-q", *(str(PROJECT / "tests/compat" / name) for name in BESIDE)]))
     if names:
         os.environ["WHARF_TEST_TARGETS"] = ",".join(names)
         tests = sorted(str(path) for path in (PROJECT / "tests/e2e").glob("test_commands*.py"))

@@ -19,7 +19,7 @@ IMAGE = "box/img:1"
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[Cli, Cli]]:
     """wharf and docker with the same containers, images and volumes."""
-    made = [opened(name) for name in ("wharf", "docker")]
+    made = [opened(name) for name in ("networked wharf", "networked docker")]
     ours, theirs = (next(one) for one in made)
     for cli in (ours, theirs):
         _script(cli)
@@ -60,7 +60,8 @@ def _script(cli: Cli) -> None:
     cli.ok(*words("create", "--name", "child", "made:1", "true"))
 
 
-def _masked(text: str, cli: Cli) -> str:
+def masked(text: str, cli: Cli) -> str:
+    """What a command printed, without what no two engines share."""
     text = text.replace(str(cli.directory), "<root>")
     for name in (cli.image, cli.image.removesuffix(":latest")):
         text = text.replace(name, "<first>")
@@ -72,6 +73,7 @@ def _masked(text: str, cli: Cli) -> str:
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| \+0000 UTC)?", "<stamp>"),
         (r" *\d+(\.\d+)?([kKMG]i?)?B / 64MiB", "<used> / 64MiB"),
         (r" *\d+(\.\d+)?([kKMG]i?)?B / [\d.]+GiB", "<used> / <all>"),
+        (r" *\d+(\.\d+)?[kM]?B / \d+(\.\d+)?[kM]?B", "<in> / <out>"),
         (r"\d+\.\d\d%", "<share>"),
         (r"wharf starter|made of this host's own tools|Imported from -", ""),
         (r"(?m) +$", ""),
@@ -81,14 +83,15 @@ def _masked(text: str, cli: Cli) -> str:
     return text
 
 
-def _is_alike(pair: tuple[Cli, Cli], *words: str) -> None:
+def is_alike(pair: tuple[Cli, Cli], *words: str) -> None:
+    """Hold both to the same output and exit code."""
     found = []
     for cli in pair:
         done = cli(*words)
-        lines = _masked(done.out, cli).splitlines()
+        lines = masked(done.out, cli).splitlines()
         # docker shows the names of one image in no order
         found.append((done.code, sorted(lines) if words[0] == "images" else lines))
-    assert found[0] == found[1]
+    assert found[0] == found[1], "\n".join(map(str, found))
 
 
 def _lines(text: str) -> list[str]:
@@ -230,7 +233,7 @@ def _lines(text: str) -> list[str]:
     """),
 )
 def test_B1_B2_B7_B8_B9_B10_B12_lines_read_alike(pair: tuple[Cli, Cli], line: str) -> None:
-    _is_alike(pair, *line.split())
+    is_alike(pair, *line.split())
 
 
 _PS = "ID Image Command CreatedAt RunningFor Ports State Status Size Names Labels LocalVolumes Platform".split()
@@ -259,7 +262,7 @@ def test_B1_B2_B8_B10_B12_every_placeholder_reads_alike(
 ) -> None:
     shape = {"table": "{{.%s}}", "plain": "{{.%s}}", "json": "{{json .%s}}"}[form]
     joined = "\t".join(shape % field for field in fields)
-    _is_alike(pair, *words, "--format", f"table {joined}" if form == "table" else joined)
+    is_alike(pair, *words, "--format", f"table {joined}" if form == "table" else joined)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +281,7 @@ def test_B1_B2_B8_B10_B12_every_placeholder_reads_alike(
     ],
 )
 def test_B1_templates_work_alike(pair: tuple[Cli, Cli], layout: str) -> None:
-    _is_alike(pair, "ps", "-a", "--format", layout)
+    is_alike(pair, "ps", "-a", "--format", layout)
 
 
 def test_B1_exposed_ports_are_found_with_or_without_a_network(pair: tuple[Cli, Cli]) -> None:
@@ -295,7 +298,7 @@ def test_B9_diff_reads_alike_in_any_order(pair: tuple[Cli, Cli]) -> None:
 
 def test_B10_the_sections_of_df_read_alike(pair: tuple[Cli, Cli]) -> None:
     """Docker lists volumes in no order."""
-    ours, theirs = (_masked(cli.ok("system", "df", "-v"), cli) for cli in pair)
+    ours, theirs = (masked(cli.ok("system", "df", "-v"), cli) for cli in pair)
     assert ours.splitlines()[0] == theirs.splitlines()[0]
     assert sorted(ours.splitlines()) == sorted(theirs.splitlines())
 
@@ -325,9 +328,9 @@ def test_B11_info_and_version_have_dockers_fields(pair: tuple[Cli, Cli]) -> None
         "{{.MemTotal}} {{.Name}} {{.MemoryLimit}} {{.SwapLimit}} {{.PidsLimit}} {{.CPUShares}} {{.CPUSet}}",
         "{{json .Swarm.LocalNodeState}} {{.Debug}} {{json .DriverStatus}} {{.IPv4Forwarding}} {{.OperatingSystem}}",
     ):
-        _is_alike(pair, "info", "--format", layout)
-    _is_alike(pair, "version", "--format", "{{.Server.Os}}/{{.Server.Arch}} {{.Client.Os}} {{.Server.KernelVersion}}")
-    _is_alike(pair, "version", "--format", "{{(index .Server.Components 0).Name}}")
+        is_alike(pair, "info", "--format", layout)
+    is_alike(pair, "version", "--format", "{{.Server.Os}}/{{.Server.Arch}} {{.Client.Os}} {{.Server.KernelVersion}}")
+    is_alike(pair, "version", "--format", "{{(index .Server.Components 0).Name}}")
 
 
 def test_B1_a_persons_own_formats_are_read_alike(pair: tuple[Cli, Cli], monkeypatch, tmp_path) -> None:
@@ -339,7 +342,7 @@ def test_B1_a_persons_own_formats_are_read_alike(pair: tuple[Cli, Cli], monkeypa
         monkeypatch.setitem(cli.env, "DOCKER_CONFIG", str(tmp_path))
         monkeypatch.setitem(cli.env, "XDG_CONFIG_HOME", str(tmp_path))
     for line in ("ps -a", "ps -aq", "ps -a --format {{.Image}}", "images", "volume ls", "stats --no-stream sleeper"):
-        _is_alike(pair, *line.split())
+        is_alike(pair, *line.split())
     (tmp_path / "config.json").write_text("{broken")
     for cli in pair:
         assert cli.ok("ps", "-aq", "--filter", "name=sleeper")
@@ -358,4 +361,4 @@ def test_prunes_take_and_say_the_same(pair: tuple[Cli, Cli]) -> None:
         "system prune -f --filter label=n",
         "ps -a --filter name=^p --format {{.Names}}",
     ):
-        _is_alike(pair, *line.split())
+        is_alike(pair, *line.split())

@@ -23,6 +23,7 @@ from core.model.network import PREDEFINED
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
+PREDEFINED_NETWORKS = {"bridge", "host", "none", "podman"}
 
 
 class Done(NamedTuple):
@@ -203,7 +204,7 @@ class Cli:
         volumes = self.ok("volume", "ls", "-q").split()
         if volumes:
             self("volume", "rm", *volumes)
-        networks = self.ok("network", "ls", "-q", "-f", "type=custom").split()
+        networks = set(self.ok("network", "ls", "--format", "{{.Name}}").split()) - PREDEFINED_NETWORKS
         if networks:
             self("network", "rm", *networks)
         names = self.ok("images", "--format", "{{.Repository}}:{{.Tag}}").split("\n")
@@ -255,6 +256,34 @@ class Wharf(Cli):
     def close(self) -> None:
         self.ok("system", "reset", "-f")
         super().close()
+
+
+class NetworkedWharf(Wharf):
+    """The same in a network namespace of its own: runs beside each other have the same ports and addresses."""
+
+    def __init__(self) -> None:
+        self._space = subprocess.Popen(
+            ["unshare", "-n", "sh", "-c", "ip link set lo up && echo ready && exec sleep infinity"],
+            stdout=subprocess.PIPE,
+        )
+        assert self._space.stdout is not None
+        assert self._space.stdout.readline() == b"ready\n"
+        super().__init__()
+
+    def argv(self, *words: str) -> list[str]:
+        return [*self.into_network(), *super().argv(*words)]
+
+    def into_network(self) -> list[str]:
+        return ["nsenter", "-t", str(self._space.pid), "-n"]
+
+    def clean(self) -> None:
+        """By commands: an engine in this process would look for bridges in another namespace."""
+        Cli.clean(self)
+
+    def close(self) -> None:
+        super().close()
+        self._space.kill()
+        self._space.communicate()
 
 
 class Docker(Cli):
@@ -358,6 +387,7 @@ TARGETS: dict[str, type[Cli]] = {
     "wharf": Wharf,
     "docker": Docker,
     "podman": Podman,
+    "networked wharf": NetworkedWharf,
     "networked docker": NetworkedDocker,
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.compat.targets import Cli, eventually, opened
 
-_TARGETS = {"wharf": "wharf", "docker": "networked docker"}
+_TARGETS = {"wharf": "networked wharf", "docker": "networked docker"}
 WEB = ("sh", "-c", 'mkdir -p /www; echo "$0" >/www/index.html; exec httpd -f -p 80 -h /www')
 """A web server that answers with the word after it."""
 _GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=3).read().decode(), end='')"

@@ -100,3 +100,120 @@ def test_F4_bad_volume_names_are_refused(cli: Cli, name: str):
         return
     assert cli("volume", "create", "--", name).code != 0
     assert cli.ok("volume", "ls", "-q") == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("foo=bar",), 'create vol: invalid option: "foo"'),
+        (("type=tmpfs",), 'create vol: missing required option: "device"'),
+        (("device=/x",), 'create vol: missing required option: "type"'),
+        (("size=10m",), "create vol: quota size requested but no quota support"),
+    ],
+)
+def test_F4_wrong_options_of_a_volume(cli: Cli, options: tuple[str, ...], words: str):
+    flags = [word for option in options for word in ("--opt", option)]
+    refused = cli("volume", "create", *flags, "vol")
+    assert refused.code != 0
+    if cli.name != "podman":  # podman finds out when it mounts
+        assert words in refused.err
+    assert cli.ok("volume", "ls", "-q") == ""
+
+
+def test_F4_a_volume_in_memory_is_a_mount_of_its_own(cli: Cli):
+    cli.ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,uid=1000", "memory")
+    shown = cli.run("--rm", "-v", "memory:/m", "IMAGE", "grep", " /m ", "/proc/mounts").out
+    assert shown.startswith("tmpfs /m tmpfs rw")
+    assert "size=1024k" in shown
+    assert "uid=1000" in shown
+    options = json.loads(cli.ok("volume", "inspect", "--format", "{{json .Options}}", "memory"))
+    assert options == {"device": "tmpfs", "o": "size=1m,uid=1000", "type": "tmpfs"}
+    cli.start_sleeper("one", "-v", "memory:/m")
+    cli.ok("exec", "one", "sh", "-c", "echo shared >/m/file")
+    assert cli.run("--rm", "-v", "memory:/m:ro", "IMAGE", "cat", "/m/file").out == "shared\n"
+
+
+def test_F4_a_volume_that_can_not_be_mounted(cli: Cli, tmp_path):
+    cli.ok("volume", "create", "-o", "type=none", "-o", f"device={tmp_path}/no", "-o", "o=bind", "lost")
+    refused = cli.run("--rm", "-v", "lost:/x", "IMAGE", "true")
+    assert refused.code in (125, 126)  # podman
+    assert "no such file or directory" in refused.err.lower()
+    if cli.name != "podman":
+        assert refused.code == 125
+        assert f"failed to mount local volume: mount {tmp_path}/no:" in refused.err
+        assert "/volumes/lost/_data, flags: 0x1000: no such file or directory" in refused.err
+
+
+def test_F4_a_mount_makes_a_volume_with_options(cli: Cli):
+    if cli.name == "podman":
+        pytest.skip("podman reads volume-opt otherwise")
+    mount = "type=volume,src=made,dst=/x,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-label=a=b"
+    assert cli.run("--rm", "--mount", mount, "IMAGE", "grep", "-c", " /x tmpfs", "/proc/mounts").out == "1\n"
+    assert cli.ok("volume", "inspect", "--format", "{{.Options.type}} {{.Labels.a}}", "made") == "tmpfs b"
+
+
+def test_C2_cp_says_what_is_read_only(cli: Cli, tmp_path):
+    (tmp_path / "file").write_text("x")
+    cli.ok(*cli.run_words("create", "--name", "box", "--read-only", "-v", "vol:/v:ro", "-v", "rw:/w", "IMAGE", "true"))
+    for place, words in (("/v/", "mounted volume is marked read-only"), ("/", "container rootfs is marked read-only")):
+        refused = cli("cp", f"{tmp_path}/file", f"box:{place}")
+        if cli.name != "podman":  # podman copies
+            assert refused.code == 1
+            assert words in refused.err
+    cli.ok("cp", f"{tmp_path}/file", "box:/w/")
+    cli.ok("cp", "box:/w/file", f"{tmp_path}/back")
+    assert (tmp_path / "back").read_text() == "x"
+
+
+def test_F4_archives_of_volumes_go_out_and_come_in(cli: Cli, tmp_path):
+    if cli.name == "docker":
+        pytest.skip("docker has no such command")
+    cli.run("--rm", "-v", "data:/d", "IMAGE", "sh", "-c", "echo kept >/d/x; chown 5:6 /d/x; ln -s x /d/l")
+    cli.ok("volume", "export", "-o", f"{tmp_path}/data.tar", "data")
+    if cli.name == "podman":
+        cli.ok("volume", "create", "copy")
+    cli.ok("volume", "import", "copy", f"{tmp_path}/data.tar")
+    assert cli.run("--rm", "-v", "copy:/d", "IMAGE", "sh", "-c", "cat /d/l; stat -c %u:%g /d/x").out == "kept\n5:6\n"
+
+
+def test_F4_backups_of_volumes(cli: Cli, tmp_path):
+    if cli.name != "wharf":
+        pytest.skip("a command of our own")
+    cli.start_sleeper("writer", "-v", "data:/d")
+    cli.ok("exec", "writer", "sh", "-c", "echo kept >/d/x")
+    cli.ok("volume", "create", "empty")
+    paths = cli.ok("volume", "backup", "--all", "--gzip", "-o", str(tmp_path)).split()
+    assert [re.sub(r"-\d{8}T\d{6}Z", "", path) for path in paths] == [
+        f"{tmp_path}/data.tar.gz",
+        f"{tmp_path}/empty.tar.gz",
+    ]
+    assert cli.status("writer") == "running"
+    assert cli.ok("volume", "import", "back", paths[0]) == "back"
+    assert cli.run("--rm", "-v", "back:/d", "IMAGE", "cat", "/d/x").out == "kept\n"
+    assert cli("volume", "import", "broken", "/dev/null").code != 0
+    assert "broken" not in cli.ok("volume", "ls", "-q").split()
+    for words in (("backup",), ("backup", "--all", "data"), ("backup", "-o", "/no/such", "data"), ("backup", "nope")):
+        refused = cli("volume", *words)
+        assert refused.code != 0
+        assert "Traceback" not in refused.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.rpartition("/")[2] for path in paths)
+
+
+def test_F4_labels_of_a_volume_are_updated(cli: Cli):
+    if cli.name != "wharf":
+        pytest.skip("labels can't be changed there")
+    cli.ok("volume", "create", "--label", "a=1", "vol")
+    assert cli.ok("volume", "update", "--label-add", "b=2", "--label-rm", "a", "vol") == "vol"
+    assert cli.ok("volume", "ls", "-q", "--filter", "label=b=2") == "vol"
+    assert cli.ok("volume", "ls", "-q", "--filter", "label=a") == ""
+    assert "can only update cluster volumes" in cli("volume", "update", "--availability", "drain", "vol").err
+    assert "nothing to update" in cli("volume", "update", "vol").err
+    assert "no such volume" in cli("volume", "update", "--label-add", "a", "nope").err
+
+
+def test_C9_prune_of_all_by_a_filter(cli: Cli):
+    if cli.name != "wharf":
+        pytest.skip("a filter of newer dockers")
+    cli.ok("volume", "create", "named")
+    assert "named" not in cli.ok("volume", "prune", "-f")
+    assert "named" in cli.ok("volume", "prune", "-f", "--filter", "all=1")

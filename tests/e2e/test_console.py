@@ -18,6 +18,7 @@ from console_process import ConsoleProcess
 from core.engine.engine import Engine, open_engine
 from core.model.container import ContainerSpec
 from core.model.limits import Limits
+from core.model.ports import PortWish
 
 STARTER = "wharf/starter:latest"
 Open = Callable[..., ConsoleProcess]
@@ -430,3 +431,54 @@ def test_console_draws_on_the_terminal_when_stderr_goes_elsewhere(
     assert screen.wait() == 0
     assert screen.terminal_is_as_before()
     assert errors.read_bytes() == b""
+
+
+def test_E2_I10_a_network_is_made_used_seen_and_removed_by_keys(engine: Engine, console: Open) -> None:
+    serve = "mkdir /www; dd if=/dev/zero of=/www/page bs=1000 count=50; exec httpd -f -p 80 -h /www"
+    start(engine, "server", serve)
+    screen = console(columns=80, rows=24)
+    screen.shows("● server")
+    screen.press("4")
+    screen.shows("▲ bridge", "✖ none", "4 Networks 3")
+    screen.press("n", "console-net", "enter")
+    screen.shows("network console-net is there", "4 Networks 4")
+    screen.press("/", "console-net", "enter", "enter")
+    screen.shows("══╤═ console-net ═ wh", "nobody is on it")
+    (network,) = [one for one in engine.networks.list() if one.name == "console-net"]
+    client = engine.containers.create(
+        ContainerSpec(image=STARTER, name="client", command=("sleep", "600"), network="console-net")
+    )
+    engine.containers.start(client.id)
+    screen.shows("└─● client", network.subnets[0].gateway)
+    screen.press("d")
+    screen.shows("Delete 1 network", "On it: client")
+    screen.press("enter")
+    screen.shows("error while removing network: network console-net has active")
+    engine.containers.remove("client", force=True)
+    screen.shows("nobody is on it")
+    screen.press("d")
+    screen.shows("wharf network rm console-net")
+    screen.press("enter")
+    screen.shows("4 Networks 3")
+    assert "console-net" not in [one.name for one in engine.networks.list()]
+
+
+def test_I10_the_way_to_a_port_is_tried_on_a_real_container(engine: Engine, console: Open) -> None:
+    made = engine.containers.create(
+        ContainerSpec(
+            image=STARTER,
+            name="server",
+            command=("sh", "-c", "mkdir /www; exec httpd -f -p 80 -h /www"),
+            network="bridge",
+            ports=(PortWish(container_port=80, host_ip="127.0.0.1"),),
+        )
+    )
+    engine.containers.start(made.id)
+    screen = console(columns=80, rows=24)
+    screen.shows("● server")
+    screen.press("P")
+    screen.shows("Why can't I reach server", "✓ listening", "✓ answer", "It can be reached.")
+    screen.press("\x7f", "\x7f", "81", "enter")
+    screen.shows("✖ listening", "It can't be reached: the step listening fails.")
+    screen.press("escape", "enter", "v")
+    screen.shows("bridge", "eth0", "published", "127.0.0.1:", "▸ 80/tcp", "by way of")

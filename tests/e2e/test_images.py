@@ -261,7 +261,7 @@ def test_C2_cp_takes_the_directory_whose_name_ends_with_dots(engine: Engine, run
         with tarfile.open(fileobj=io.BytesIO(b"".join(engine.containers.copy_out(container, path)))) as archive:
             found = next(entry for entry in archive if entry.isfile())
             taken = archive.extractfile(found)
-            assert taken
+            assert taken, path
             assert taken.read() == content, path
 
 

@@ -75,6 +75,9 @@ def test_F4_a_volume_in_memory_outlives_killed_monitors(engine: Engine, run: Run
     assert run.sh("cat /m/file", mounts=(volume("memory", "/m"),)).out == "kept\n"  # at once, whoever holds it by now
     wait_until(lambda: note.read_bytes() != before, "a successor")
     assert run.sh("cat /m/file", mounts=(volume("memory", "/m"),)).out == "kept\n"
+    engine.containers.kill(first)
+    assert engine.containers.wait(first) == 137
+    wait_until(lambda: not note.exists(), "the successor to let go")
 
 
 def _monitor(engine: Engine, container: str) -> int:

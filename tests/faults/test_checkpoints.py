@@ -23,6 +23,7 @@ from core.engine.records import ContainerRecords
 from core.errors import EngineError, NotFound
 from core.linux.checkpoints import VARIABLE
 from core.model.container import ContainerSpec, Exited, Running
+from core.model.mounts import MountSpec
 from core.model.progress import CancelToken, silent
 from core.model.restart import RestartPolicy
 from core.monitor import proto
@@ -32,7 +33,7 @@ from tests.faults.test_kills import REPOSITORY, log_text, monitor_of, roles
 
 MONITOR = [
     *("start:locked", "start:grouped", "start:cloned", "start:executed", "start:kept", "start:written"),
-    *("start:answered", "init:begun", "spawner:handed"),
+    *("start:volumes", "start:answered", "init:begun", "spawner:handed"),
     *("exec:entered", "exec:kept", "exec:ended"),
     *("end:drained", "end:written", "end:noted", "end:removed", "end:cleared", "end:told"),
 ]
@@ -110,6 +111,8 @@ def bystander(stored: Engine, request: pytest.FixtureRequest, fault: Fault, monk
     sweep(stored.roots, ContainerRecords(stored.roots))
     wait_until(lambda: [g for g in leftover_groups(stored) if not g.endswith(made)] == [], "the groups to be gone")
     wait_until(lambda: os.listdir(stored.roots.run / "c") == [made[:16]], "the run root to be tidy")
+    shared = stored.roots.run / "volumes"
+    wait_until(lambda: not shared.exists() or os.listdir(shared) == [], "the volume in memory to be let go")
     wait_until(lambda: [f for f in stored.system.fsck() if not f.is_leftover] == [], "a clean store")
     stored.containers.remove(made, force=True)
     quit_spawner(stored)
@@ -121,7 +124,11 @@ def bystander(stored: Engine, request: pytest.FixtureRequest, fault: Fault, monk
 def test_SR7_killed_in_a_containers_life(stored: Engine, bystander: str, fault: Fault, name: str, tty: bool) -> None:
     run = Runner(stored, lambda: "")
     script = "echo one; while [ ! -e /go ]; do sleep 0.01; done; echo two; exit 5"
-    made = stored.containers.create(ContainerSpec(image=STARTER, command=("sh", "-c", script), tty=tty)).id
+    stored.volumes.create("memory", options={"type": "tmpfs", "device": "tmpfs", "o": "size=1m"})
+    mounts = (MountSpec(kind="volume", source="memory", target="/memory"),)
+    made = stored.containers.create(
+        ContainerSpec(image=STARTER, command=("sh", "-c", script), tty=tty, mounts=mounts)
+    ).id
     fault.fire()
     try:
         attached = stored.containers.start(made, AttachWish())

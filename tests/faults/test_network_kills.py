@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core.engine.engine import Engine, open_engine
 from core.engine.reconcile import sweep
 from core.engine.records import ContainerRecords
-from core.errors import EngineError, NotFound
+from core.errors import AlreadyExists, EngineError, InUse, NotFound
 from core.linux.checkpoints import VARIABLE
 from core.model.container import ContainerSpec, Running
 from core.model.network import EndpointWish, NetworkSpec
-from core.network import bridge
+from core.network import bridge, firewall
 from tests.conftest import STARTER, wait_until
 from tests.faults.test_checkpoints import Fault, fault, quit_spawner, stored
 from tests.faults.test_kills import REPOSITORY, monitor_of
@@ -193,3 +195,89 @@ def test_SR7_what_a_dead_start_claimed_is_taken_when_nothing_else_is_left(
     joined.containers.start("second")
     with pytest.raises(NotFound):
         joined.networks.disconnect("tiny", "nobody")
+
+
+def test_fsck_finds_what_belongs_to_no_network_and_mends_it(stored: Engine) -> None:
+    tag = stored.roots.tag
+    wall = firewall.choose()
+    network = stored.networks.create(NetworkSpec(name="net"))
+    stray = msgspec.structs.replace(network, id="f" * 64, name="stray", interface="whffffffffffff", subnets=())
+    bridge.raise_bridge(tag, stray)
+    wall.add_network(tag, stray)
+    (stored.roots.network(network.id) / "addresses" / "172.31.255.9").symlink_to("e" * 64)
+    (stored.roots.networks / "names" / "ghost").symlink_to("../" + "d" * 64)
+    (stored.roots.networks / f".new-{'c' * 64}").mkdir()
+    found = stored.system.fsck()
+    kinds = sorted((finding.kind, finding.is_leftover) for finding in found)
+    assert kinds == [(kind, True) for kind in ("address", "bridge", "firewall", "name", "network")]
+    assert all(finding.repaired for finding in stored.system.fsck(repair=True))
+    assert stored.system.fsck() == []
+    assert "whffffffffffff" not in wall.bridges(tag)
+    (stored.roots.network(network.id) / "network.json").write_text("{")
+    (finding,) = [finding for finding in stored.system.fsck(repair=True) if finding.kind == "network"]
+    assert finding.repaired
+    assert "net" not in [each.name for each in stored.networks.list()]
+    stored.system.fsck(repair=True)
+    assert stored.system.fsck() == []
+
+
+def test_a_reset_leaves_no_bridge_and_no_rule(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "data")
+    tag = engine.roots.tag
+    network = engine.networks.create(NetworkSpec(name="net", ipv6=True))
+    assert [link.name for link in bridge.bridges_of(tag)] == [network.interface]
+    assert firewall.choose().bridges(tag) == {network.interface}
+    engine.system.reset()
+    assert bridge.bridges_of(tag) == []
+    assert firewall.choose().bridges(tag) == set()
+    assert not (tmp_path / "data").exists()
+
+
+def test_many_start_at_once_on_a_network_that_has_no_bridge_yet(stored: Engine) -> None:
+    network = stored.networks.create(NetworkSpec(name="net"))
+    bridge.remove_bridge(network.interface)
+    ids = [container(stored, f"many{number}", starts=False) for number in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(stored.containers.start, ids))
+    addresses = [each.ipv4 for each in stored.networks.inspect("net").members]
+    assert len(set(addresses)) == len(ids)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda each: stored.containers.remove(each, force=True), ids))
+    nothing_is_held(stored)
+    stored.networks.remove("net")
+
+
+def test_networks_made_at_once_get_subnets_of_their_own_and_one_name_has_one_winner(stored: Engine) -> None:
+    def make(name: str) -> str:
+        try:
+            return stored.networks.create(NetworkSpec(name=name)).subnets[0].subnet
+        except AlreadyExists:
+            return ""
+
+    with ThreadPoolExecutor(6) as pool:
+        subnets = list(pool.map(make, ["one", "two", "three", "one", "one"]))
+    made = [subnet for subnet in subnets if subnet]
+    assert len(made) == len(set(made)) == 3
+    for name in ("one", "two", "three"):
+        stored.networks.remove(name)
+
+
+def test_a_network_is_removed_or_joined_never_both(stored: Engine) -> None:
+    for attempt in range(8):
+        stored.networks.create(NetworkSpec(name="net"))
+        made = container(stored, f"racer{attempt}", starts=False)
+        with ThreadPoolExecutor(2) as pool:
+            starting = pool.submit(outcome, stored.containers.start, made)
+            removing = pool.submit(outcome, stored.networks.remove, "net")
+        assert starting.result() != removing.result()
+        stored.containers.remove(made, force=True)
+        if removing.result() != "done":
+            stored.networks.remove("net")
+
+
+def outcome(do: Callable[[str], object], key: str) -> str:
+    try:
+        do(key)
+    except (InUse, NotFound) as error:
+        return type(error).__name__
+    return "done"

@@ -10,7 +10,7 @@ mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /tmp -o mode=1777
 mount -t tmpfs tmpfs /run
 mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup
-for module in overlay bridge veth nf_tables nft_chain_nat nft_masq erofs macvlan loop; do
+for module in overlay bridge veth nf_tables nft_chain_nat nft_masq erofs macvlan loop nf_nat nft_ct nft_fib_inet nft_redir; do
     modprobe "$module" 2>/dev/null
 done
 ip link set lo up

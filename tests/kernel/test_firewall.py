@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from core.linux import nftables as nft
-from core.linux.nftables import INET, Nftables, Table
+from core.linux.nftables import BRIDGE, INET, Nftables, Table
 from core.model.network import Network, Subnet
 from core.monitor import port_maps
+from core.monitor.guard import GUARDED, SENDERS, SOURCES4, SOURCES6, Guard
 from core.monitor.port_maps import Mapping
 from core.network.nft_rules import NftablesFirewall
 from tests.network_lab import Space
@@ -41,18 +42,52 @@ MAPPINGS = [
 ]
 
 
-def test_the_table_is_as_the_golden_text_has_it(host: Space) -> None:
-    """What `nft` reads out of the kernel: `nft list table inet wharf-lab > tests/golden/nftables.txt`."""
+ENDPOINT = {"host_interface": "veth1234567", "mac": "02:42:ac:1e:01:02", "ipv4": "172.30.1.2", "ipv6": "fd00:30:1::2"}
+LISTING = f"nft -p list table inet {TAG}; nft -p list table bridge {TAG}"
 
-    def make() -> None:
-        firewall = NftablesFirewall()
-        firewall.add_network(TAG, network("whred"))
-        firewall.add_network(TAG, network("whshut", internal=True))
-        with Nftables() as socket:
-            port_maps.add(socket, Table(INET, TAG), MAPPINGS)
 
-    host.run(make)
-    assert host.shell(f"nft list table inet {TAG}") == GOLDEN.read_text()
+def test_the_tables_are_as_the_golden_text_has_them(host: Space) -> None:
+    """What `nft -p` reads out of the kernel."""
+    host.run(make_golden)
+    assert host.shell(LISTING) == GOLDEN.read_text()
+
+
+def make_golden() -> None:
+    firewall = NftablesFirewall()
+    firewall.add_network(TAG, network("whred"))
+    firewall.add_network(TAG, network("whshut", internal=True))
+    with Nftables() as socket:
+        port_maps.add(socket, Table(INET, TAG), MAPPINGS)
+    Guard(TAG).watch([{"driver": "bridge", "endpoint": ENDPOINT}])
+
+
+def test_SN10_what_was_said_of_interfaces_that_are_gone_is_forgotten(host: Space) -> None:
+    host.ip("link add veth7654321 type veth peer name other")
+
+    def come_and_go() -> list[int]:
+        firewall, found = NftablesFirewall(), []
+        for name in ("whred", "whblue"):
+            firewall.add_network(TAG, network(name))
+        guard = Guard(TAG)
+        for endpoints in ([], [ENDPOINT], [ENDPOINT, {**ENDPOINT, "host_interface": "veth7654321"}], [ENDPOINT]):
+            guard.watch([{"driver": "bridge", "endpoint": one} for one in endpoints])
+            found.append(guarded())
+        Guard(TAG).watch([{"driver": "bridge", "endpoint": {**ENDPOINT, "host_interface": "veth7654321"}}])
+        firewall.remove_network(TAG, network("whblue"))  # the first one's is gone without a word
+        found.append(guarded())
+        return found
+
+    assert host.run(come_and_go) == [0, 1, 2, 1, 1]
+
+
+def guarded() -> int:
+    with Nftables() as socket:
+        counts = {
+            name: len(socket.elements(Table(BRIDGE, TAG), name)) for name in (GUARDED, SENDERS, SOURCES4, SOURCES6)
+        }
+    assert counts[SENDERS] == counts[GUARDED]
+    assert counts[SOURCES4] == counts[SOURCES6] == 2 * counts[GUARDED]
+    return counts[GUARDED]
 
 
 def test_options_choose_the_sets_a_bridge_is_in(host: Space) -> None:

@@ -121,15 +121,15 @@ def test_E5_containers_of_one_network_reach_each_other_and_of_two_networks_have_
 
 def test_E5_connect_and_disconnect_while_it_runs(networks: Engine) -> None:
     networks.networks.create(NetworkSpec(name="one"))
-    networks.networks.create(NetworkSpec(name="two", subnets=(Subnet(subnet="10.83.0.0/24"),)))
+    networks.networks.create(NetworkSpec(name="two", subnets=(Subnet(subnet="10.183.7.0/24"),)))
     start(networks, "aa", "one")
     start(networks, "bb", "two")
-    networks.networks.connect("two", "aa", EndpointWish(network="two", ipv4="10.83.0.77", aliases=("db",)))
+    networks.networks.connect("two", "aa", EndpointWish(network="two", ipv4="10.183.7.77", aliases=("db",)))
     there = endpoints(networks, "aa")["two"]
-    assert (there.interface, there.ipv4) == ("eth1", "10.83.0.77")
+    assert (there.interface, there.ipv4) == ("eth1", "10.183.7.77")
     assert set(there.names) >= {"aa", "db"}
     assert reaches(networks, "aa", endpoints(networks, "bb")["two"].ipv4)
-    assert "10.83.0.77\t" in inside(networks, "aa", "cat", "/etc/hosts").out
+    assert "10.183.7.77\t" in inside(networks, "aa", "cat", "/etc/hosts").out
     assert [each.container_name for each in networks.networks.inspect("two").members] == ["aa", "bb"]
     networks.networks.disconnect("one", "aa")
     assert set(endpoints(networks, "aa")) == {"two"}
@@ -139,7 +139,7 @@ def test_E5_connect_and_disconnect_while_it_runs(networks: Engine) -> None:
     assert veths_on(networks.networks.inspect("one")) == []
     networks.containers.restart("aa", timeout_s=0)
     assert set(endpoints(networks, "aa")) == {"two"}
-    assert endpoints(networks, "aa")["two"].ipv4 == "10.83.0.77"
+    assert endpoints(networks, "aa")["two"].ipv4 == "10.183.7.77"
     networks.networks.disconnect("two", "aa")
     assert endpoints(networks, "aa") == {}
     assert networks.containers.inspect("aa").settings.endpoints == ()
@@ -164,27 +164,27 @@ def test_E5_it_leaves_with_the_container(networks: Engine) -> None:
 
 
 def test_E5_addresses_are_the_lowest_free_ones_and_as_wished(networks: Engine) -> None:
-    subnet = Subnet(subnet="10.84.0.0/29", gateway="10.84.0.3", reserved={"printer": "10.84.0.1"})
+    subnet = Subnet(subnet="10.184.7.0/29", gateway="10.184.7.3", reserved={"printer": "10.184.7.1"})
     networks.networks.create(NetworkSpec(name="small", subnets=(subnet,)))
-    start(networks, "wished", "small", wishes=(EndpointWish(network="small", ipv4="10.84.0.4"),))
+    start(networks, "wished", "small", wishes=(EndpointWish(network="small", ipv4="10.184.7.4"),))
     got = []
     for number in range(3):
         start(networks, f"c{number}", "small")
         got.append(endpoints(networks, f"c{number}")["small"].ipv4)
-    assert got == ["10.84.0.2", "10.84.0.5", "10.84.0.6"]
+    assert got == ["10.184.7.2", "10.184.7.5", "10.184.7.6"]
     with pytest.raises(Conflict, match="no available IPv4 addresses"):
         start(networks, "late", "small")
     assert networks.containers.inspect("late").status == "created"
-    for address in ("10.84.0.4", "10.84.0.1", "10.84.0.3"):
+    for address in ("10.184.7.4", "10.184.7.1", "10.184.7.3"):
         with pytest.raises(Conflict, match="Address already in use"):
             start(networks, f"x{address[-1]}", "small", wishes=(EndpointWish(network="small", ipv4=address),))
     networks.containers.remove("c0", force=True)
     networks.containers.start("late")
-    assert endpoints(networks, "late")["small"].ipv4 == "10.84.0.2"
+    assert endpoints(networks, "late")["small"].ipv4 == "10.184.7.2"
 
 
 def test_E5_an_address_outside_is_refused(networks: Engine) -> None:
-    networks.networks.create(NetworkSpec(name="one", subnets=(Subnet(subnet="10.85.0.0/24"),)))
+    networks.networks.create(NetworkSpec(name="one", subnets=(Subnet(subnet="10.185.7.0/24"),)))
     with pytest.raises(InvalidInput, match=r"no configured subnet contains IP address 10\.9\.9\.9"):
         start(networks, "aa", "one", wishes=(EndpointWish(network="one", ipv4="10.9.9.9"),))
     with pytest.raises(InvalidInput, match="user defined networks only"):
@@ -263,7 +263,7 @@ def test_E5_macvlan_hangs_on_an_interface_of_the_hosts(networks: Engine, request
     request.addfinalizer(lambda: subprocess.run(["ip", "link", "del", "whtest0"], check=True))
     subprocess.run(["ip", "link", "set", "whtest1", "up"], check=True)
     spec = NetworkSpec(
-        name="mv", driver="macvlan", subnets=(Subnet(subnet="10.86.0.0/24"),), options={"parent": "whtest0"}
+        name="mv", driver="macvlan", subnets=(Subnet(subnet="10.186.7.0/24"),), options={"parent": "whtest0"}
     )
     networks.networks.create(spec)
     start(networks, "aa", "mv")
@@ -275,16 +275,20 @@ def test_E5_macvlan_hangs_on_an_interface_of_the_hosts(networks: Engine, request
 
 
 def test_E5_what_networks_refuse(networks: Engine) -> None:
-    networks.networks.create(NetworkSpec(name="one", subnets=(Subnet(subnet="10.87.0.0/24"),)))
+    networks.networks.create(NetworkSpec(name="one", subnets=(Subnet(subnet="10.187.7.0/24"),)))
     for spec, error, text in (
         (NetworkSpec(name="one"), AlreadyExists, "network with name one already exists"),
         (NetworkSpec(name="bridge"), WrongState, "operation is not permitted on predefined bridge network"),
         (NetworkSpec(name="two", driver="weave"), NotFound, "could not find plugin weave"),
-        (NetworkSpec(name="two", subnets=(Subnet(subnet="10.87.0.0/16"),)), Conflict, "Pool overlaps"),
-        (NetworkSpec(name="two", subnets=(Subnet(subnet="10.88.0.1/16"),)), InvalidInput, "it should be 10.88.0.0/16"),
-        (NetworkSpec(name="two", subnets=(Subnet(subnet="10.88.0.0"),)), InvalidInput, "invalid CIDR address"),
+        (NetworkSpec(name="two", subnets=(Subnet(subnet="10.187.0.0/16"),)), Conflict, "Pool overlaps"),
         (
-            NetworkSpec(name="two", subnets=(Subnet(subnet="10.88.0.0/16", gateway="1.2.3.4"),)),
+            NetworkSpec(name="two", subnets=(Subnet(subnet="10.188.0.1/16"),)),
+            InvalidInput,
+            "it should be 10.188.0.0/16",
+        ),
+        (NetworkSpec(name="two", subnets=(Subnet(subnet="10.188.0.0"),)), InvalidInput, "invalid CIDR address"),
+        (
+            NetworkSpec(name="two", subnets=(Subnet(subnet="10.188.0.0/16", gateway="1.2.3.4"),)),
             InvalidInput,
             "no matching subnet for gateway",
         ),
@@ -366,9 +370,9 @@ def test_ST13_hosts_rows_are_one_line_each(networks: Engine, run: Runner) -> Non
 
 def test_the_ip_tool_sees_what_is_there(networks: Engine) -> None:
     """Another program's word for it: alias, address, state."""
-    network = networks.networks.create(NetworkSpec(name="one", subnets=(Subnet(subnet="10.89.0.0/24"),)))
+    network = networks.networks.create(NetworkSpec(name="one", subnets=(Subnet(subnet="10.189.7.0/24"),)))
     said = subprocess.run(["ip", "addr", "show", network.interface], capture_output=True, text=True, check=True).stdout
-    assert "inet 10.89.0.1/24" in said
+    assert "inet 10.189.7.1/24" in said
     assert f"{networks.roots.tag} one" in host_links().values()
 
 
@@ -505,3 +509,46 @@ def test_E4_a_link_on_another_network_is_a_name(networks: Engine) -> None:
     start(networks, "influx", "one")
     start(networks, "app", "one", wishes=(EndpointWish(network="one", links=("influx:tsdb",)),))
     assert endpoints(networks, "influx")["one"].ipv4 in inside(networks, "app", "nslookup", "tsdb").out
+
+
+def test_E5_options_of_networks_and_endpoints_do_what_they_say_or_are_refused(networks: Engine) -> None:
+    options = {"com.docker.network.bridge.enable_icc": "false", "com.docker.network.driver.mtu": "1300"}
+    networks.networks.create(NetworkSpec(name="apart", options=options))
+    named = {
+        "com.docker.network.endpoint.ifname": "lan7",
+        "com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1",
+    }
+    start(networks, "aa", "apart", wishes=(EndpointWish(network="apart", options=named),))
+    start(networks, "bb", "apart")
+    assert not reaches(networks, "aa", endpoints(networks, "bb")["apart"].ipv4)
+    assert reaches(networks, "aa", networks.networks.inspect("apart").subnets[0].gateway)
+    said = inside(networks, "aa", "cat", "/sys/class/net/lan7/mtu", "/proc/sys/net/ipv4/conf/lan7/log_martians")
+    assert said.lines == ["1300", "1"]
+    for spec in (
+        NetworkSpec(name="odd", options={"com.docker.network.bridge.unheard_of": "1"}),
+        NetworkSpec(name="odd", options={"com.docker.network.driver.mtu": "12"}),
+        NetworkSpec(name="odd", options={"com.docker.network.bridge.name": "../../etc"}),
+        NetworkSpec(name="odd", options={"parent": "eth0"}),
+    ):
+        with pytest.raises(InvalidInput):
+            networks.networks.create(spec)
+    for bad in (
+        {"com.docker.network.endpoint.ifname": "a/b"},
+        {"com.docker.network.endpoint.sysctls": "net.ipv4.ip_forward=1"},
+        {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.../../x=1"},
+        {"other": "1"},
+    ):
+        with pytest.raises(InvalidInput):
+            start(networks, "cc", "apart", wishes=(EndpointWish(network="apart", options=bad),))
+
+
+def test_E5_a_bridge_is_named_as_asked_and_never_somebody_elses(networks: Engine) -> None:
+    name = {"com.docker.network.bridge.name": "whmine0"}
+    assert networks.networks.create(NetworkSpec(name="one", options=name)).interface == "whmine0"
+    with pytest.raises(AlreadyExists, match="interface whmine0 is there already"):
+        networks.networks.create(NetworkSpec(name="two", options=name))
+    with pytest.raises(AlreadyExists, match="interface lo is there already"):
+        networks.networks.create(NetworkSpec(name="two", options={"com.docker.network.bridge.name": "lo"}))
+    assert [network.name for network in networks.networks.list() if network.name not in ("bridge", "host", "none")] == [
+        "one"
+    ]

@@ -13,10 +13,12 @@ import pytest
 
 from core.engine.engine import Engine
 from core.errors import EngineError, InvalidInput
+from core.linux.nftables import BRIDGE, Nftables, Table
 from core.model.container import ContainerSpec, Created, Running
-from core.model.network import NetworkSpec, PathStep
+from core.model.network import EndpointWish, NetworkSpec, PathStep
 from core.model.ports import PortWish, PublishedPort
 from core.model.restart import RestartPolicy
+from core.monitor.guard import GUARDED
 from core.monitor.port_maps import Mapping
 from core.network import firewall
 from tests.conftest import STARTER, wait_until
@@ -69,10 +71,13 @@ def answers(host_ip: str, port: int) -> bool:
         return False
 
 
-def own_address() -> str:
-    """The address that other hosts know this one by."""
+def own_address(engine: Engine) -> str:
+    """The address that other hosts know this one by; without any uplink, the one that containers do."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        any_socket.connect(("192.0.2.254", 9))
+        try:
+            any_socket.connect(("192.0.2.254", 9))
+        except OSError:
+            return engine.networks.inspect("bridge").subnets[0].gateway
         return str(any_socket.getsockname()[0])
 
 
@@ -83,7 +88,7 @@ def test_E1_a_published_port_answers_at_every_address(ports: Engine) -> None:
         PublishedPort(container_port=80, host_ip="0.0.0.0", host_port=port),
         PublishedPort(container_port=80, host_ip="::", host_port=port),
     )
-    for host_ip in ("127.0.0.1", "::1", own_address()):
+    for host_ip in ("127.0.0.1", "::1", own_address(ports)):
         wait_until(lambda host_ip=host_ip: answers(host_ip, port), f"an answer at {host_ip}")
     ports.containers.stop(key)
     assert not answers("127.0.0.1", port)
@@ -99,7 +104,7 @@ def test_E1_any_free_port_is_told(ports: Engine) -> None:
     assert second.host_port == third.host_port
     assert all(lowest <= one.host_port <= highest for one in (first, second, third))
     wait_until(lambda: answers("127.0.0.1", first.host_port), "an answer")
-    assert not answers(own_address(), first.host_port)
+    assert not answers(own_address(ports), first.host_port)
 
 
 def test_E1_udp_is_reached(ports: Engine) -> None:
@@ -108,7 +113,7 @@ def test_E1_udp_is_reached(ports: Engine) -> None:
     pid = running(ports, key).pid
     server = subprocess.Popen(["nsenter", "-t", str(pid), "-n", sys.executable, "-c", ECHO])
     try:
-        for host_ip in ("127.0.0.1", own_address()):
+        for host_ip in ("127.0.0.1", own_address(ports)):
             wait_until(lambda host_ip=host_ip: echoes(host_ip, port), f"an echo from {host_ip}")
     finally:
         server.kill()
@@ -174,7 +179,7 @@ def test_E1_a_policys_restart_keeps_address_and_ports(ports: Engine) -> None:
         assert after.ports == before.ports
         assert after.endpoints[0].ipv4 == before.endpoints[0].ipv4
         wait_until(lambda: answers("127.0.0.1", before.ports[0].host_port), "an answer on loopback")
-        wait_until(lambda: answers(own_address(), before.ports[0].host_port), "an answer")
+        wait_until(lambda: answers(own_address(ports), before.ports[0].host_port), "an answer")
 
 
 def test_E1_ports_are_the_same_under_a_killed_monitors_successor(ports: Engine) -> None:
@@ -270,11 +275,38 @@ def test_E1_without_a_firewall_ports_are_passed_on_and_a_person_is_told(ports: E
     port = free_port()
     try:
         key = start(bare, PortWish(container_port=80, host_first=port), network="bare")
-        for host_ip in ("127.0.0.1", "::1", own_address()):
+        for host_ip in ("127.0.0.1", "::1", own_address(ports)):
             wait_until(lambda host_ip=host_ip: answers(host_ip, port), f"an answer at {host_ip}")
         assert mappings(ports) == []
         assert verdicts(steps(bare, key)) == {}
         assert "passes its ports on" in steps(bare, key)["firewall"].text
-        bare.containers.remove(key, force=True)
     finally:
+        bare.containers.remove("web", force=True)
         bare.networks.remove(made.id)
+
+
+def test_SN10_who_may_not_give_itself_addresses_may_claim_none(ports: Engine) -> None:
+    """A container without NET_ADMIN is held to its own; with it, it is trusted."""
+    plain, trusted = start(ports, name="plain"), start(ports, name="trusted", cap_add=("NET_ADMIN",))
+
+    def guarded() -> set[str]:
+        with Nftables() as nftables:
+            found = nftables.elements(Table(BRIDGE, ports.roots.tag), GUARDED)
+        return {name.rstrip(b"\0").decode() for name in found}
+
+    assert guarded() == {running(ports, plain).endpoints[0].host_interface}
+    killed = monitor_of(ports, plain)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: is_followed(ports, plain, killed), "another monitor")
+    assert guarded() == {running(ports, plain).endpoints[0].host_interface}
+    network = ports.networks.create(NetworkSpec(name="second"))
+    try:
+        ports.networks.connect("second", plain, EndpointWish(network="second"))
+        assert guarded() == {one.host_interface for one in running(ports, plain).endpoints}
+        ports.networks.disconnect("bridge", plain)
+        assert guarded() == {running(ports, plain).endpoints[0].host_interface}
+        for key in (plain, trusted):
+            ports.containers.remove(key, force=True)
+        assert guarded() == set()
+    finally:
+        ports.networks.remove(network.id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from core.model.network import Network
+from core.monitor.guard import Guard
 from core.monitor.loop import Loop
 from core.monitor.publishing import Publishing
 from core.network.firewall import Firewall
@@ -41,6 +43,12 @@ class Place:
         self.near = self.lab.container("near", self.red, 3)
         self.far = self.lab.container("far", self.blue, 2)
         self.inner = self.lab.container("inner", self.shut, 2)
+        self.lab.host.run(guard, self.table, list(self.lab.endpoints.values()))
+
+
+def guard(table: str, endpoints: list[dict[str, Any]]) -> None:
+    """As their monitors would."""
+    Guard(table).watch([{"driver": "bridge", "endpoint": one} for one in endpoints])
 
 
 @pytest.fixture(scope="module", params=["nftables", "nftables beside a FORWARD that drops", "iptables"])
@@ -208,8 +216,6 @@ def test_SN10_packets_with_somebody_elses_address_are_dropped(place: Place) -> N
 
 
 def _send_raw(source: str, target: str, port: int) -> None:
-    import struct
-
     datagram = struct.pack(">HHHH", 1000, port, 9, 0) + b"!"
     header = struct.pack(
         ">BBHHHBBH4s4s",
@@ -239,6 +245,99 @@ def _count_datagrams(ready: Callable[[], None], port: int) -> None:
             bound.sendto(str(count).encode(), peer)
         else:
             count += 1
+
+
+MARK = b"marked by the test"
+
+
+def frame(source_mac: str, kind: int, body: bytes) -> bytes:
+    """To everybody."""
+    return b"\xff" * 6 + bytes.fromhex(source_mac.replace(":", "")) + struct.pack(">H", kind) + body
+
+
+def arp(mac: str, address: str) -> bytes:
+    """ "I am this address", as an answer that nobody asked for."""
+    own = bytes.fromhex(mac.replace(":", "")) + socket.inet_aton(address)
+    return struct.pack(">HHBBH", 1, 0x0800, 6, 4, 2) + own + own + MARK
+
+
+def ipv4(source: str) -> bytes:
+    datagram = struct.pack(">HHHH", 1000, 9, 8 + len(MARK), 0) + MARK
+    addresses = socket.inet_aton(source) + socket.inet_aton("255.255.255.255")
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(datagram), 0, 0, 64, 17, 0) + addresses
+    total = sum(struct.unpack(">10H", head))
+    check = ~(total + (total >> 16)) & 0xFFFF  # bridges that are filtered take no header with a wrong one
+    return head[:10] + struct.pack(">H", check) + head[12:] + datagram
+
+
+def ipv6(source: str, following: int, body: bytes) -> bytes:
+    addresses = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, "ff02::1")
+    return struct.pack(">IHBB", 0x60000000, len(body), following, 255) + addresses + body
+
+
+def advertisement(target: str) -> bytes:
+    return struct.pack(">BBHI", 136, 0, 0, 0x60000000) + socket.inet_pton(socket.AF_INET6, target) + MARK
+
+
+def test_SN10_SN13_nobody_is_taken_for_a_neighbour(place: Place) -> None:
+    """Frames as they go out of a raw socket: of addresses that are the container's own, and of its neighbour's."""
+    if not place.table:
+        pytest.skip("iptables does not see what stays on a bridge")
+    mac, other = place.lab.endpoints["near"]["mac"], place.lab.endpoints["web"]["mac"]
+    own4, other4, own6, other6 = "172.30.1.3", "172.30.1.2", "fd00:30:1::3", "fd00:30:1::2"
+    hidden = bytes([58, 0]) + bytes(6)  # a header without a purpose, before the one that counts
+    honest = [
+        frame(mac, 0x0806, arp(mac, own4)),
+        frame(mac, 0x0800, ipv4(own4)),
+        frame(mac, 0x0800, ipv4("0.0.0.0")),
+        frame(mac, 0x86DD, ipv6(own6, 58, advertisement(own6))),
+        frame(mac, 0x86DD, ipv6("fe80::1", 58, advertisement("fe80::1"))),
+    ]
+    forged = [
+        frame(other, 0x0800, ipv4(own4)),
+        frame(mac, 0x0800, ipv4(other4)),
+        frame(mac, 0x0800, ipv4("172.30.1.1")),
+        frame(mac, 0x0806, arp(mac, other4)),
+        frame(mac, 0x0806, arp(mac, "172.30.1.1")),
+        frame(mac, 0x0806, arp(other, own4)),
+        frame(mac, 0x8100, b"\0\0\x08\x06" + arp(mac, other4)),
+        frame(mac, 0x88A8, b"\0\0\x08\x00" + ipv4(other4)),
+        frame(mac, 0x86DD, ipv6(other6, 58, advertisement(own6))),
+        frame(mac, 0x86DD, ipv6(own6, 58, advertisement(other6))),
+        frame(mac, 0x86DD, ipv6(own6, 0, hidden + advertisement(other6))),
+        frame(mac, 0x86DD, ipv6(own6, 60, hidden + advertisement(other6))),
+    ]
+    for frames, arrived in ((honest, len(honest)), (forged, 0), (honest, len(honest))):
+        with place.web.running(count_frames):
+            place.near.run(send_frames, frames)
+            assert place.web.run(ask, "127.0.0.1", 9001, "udp") == str(arrived)
+
+
+def send_frames(frames: list[bytes]) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("eth0", 0))
+        for one in frames:
+            raw.send(one)
+
+
+def count_frames(ready: Callable[[], None]) -> None:
+    """Marked frames that come, told by UDP."""
+    everything = 0x0003
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(everything))
+    raw.bind(("eth0", everything))
+    raw.setblocking(False)
+    asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asked.bind(("127.0.0.1", 9001))
+    ready()
+    _, asker = asked.recvfrom(10)
+    count = 0
+    while True:
+        try:
+            count += MARK in raw.recv(2000)
+        except BlockingIOError:
+            break
+    asked.sendto(str(count).encode(), asker)
+    asked.recv(1)
 
 
 def test_SN11_the_rules_go_with_their_network_and_the_rest_with_the_last(place: Place) -> None:

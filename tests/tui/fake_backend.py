@@ -6,8 +6,10 @@ Only tests use it; what it does is what the seam promises, as far as screens can
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import re
+import tarfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -311,6 +313,27 @@ class FakeContainers:
     def __init__(self, backend: FakeBackend) -> None:
         self._b = backend
 
+    def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
+        return self._b.volumes.list_dir(key, path)
+
+    def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        return self._b.volumes.read_file(key, path, offset, length)
+
+    def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
+        return self._b.volumes.find_files(key, path, text)
+
+    def write_file(self, key: str, path: str, data: bytes) -> None:
+        self._b.volumes.write_file(key, path, data)
+
+    def remove_path(self, key: str, path: str) -> None:
+        self._b.volumes.remove_path(key, path)
+
+    def copy_out(self, key: str, path: str, cancel: Any = None) -> Iterator[bytes]:
+        return self._b.volumes.copy_out(key, path, cancel)
+
+    def copy_in(self, key: str, path: str, tar: Any, *, archive: bool = False) -> None:
+        self._b.volumes.copy_in(key, path, tar, archive=archive)
+
     def list(self, *, all: bool = False, size: bool = False) -> Sequence[Container]:
         return [one for one in self._b.all_containers.values() if all or one.status == "running"]
 
@@ -470,6 +493,12 @@ class FakeImages:
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         return self._b.volumes.read_file(key, path, offset, length)
 
+    def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
+        return self._b.volumes.find_files(key, path, text)
+
+    def copy_out(self, key: str, path: str, cancel: Any = None) -> Iterator[bytes]:
+        return self._b.volumes.copy_out(key, path, cancel)
+
 
 class FakeVolumes:
     def __init__(self, backend: FakeBackend) -> None:
@@ -478,8 +507,8 @@ class FakeVolumes:
     def list(self, *, sizes: bool = False) -> Sequence[Volume]:
         return list(self._b.all_volumes)
 
-    def create(self, name: str = "", *, labels: Any = None, driver: str = "local") -> Volume:
-        self._b.note("volume create", name)
+    def create(self, name: str = "", *, labels: Any = None, driver: str = "local", options: Any = None) -> Volume:
+        self._b.note("volume create", name, options or {})
         self._b.all_volumes.append(Volume(name=name or identity("v"), created_ns=time.time_ns()))
         return self._b.all_volumes[-1]
 
@@ -507,6 +536,50 @@ class FakeVolumes:
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
         return self._b.files[path][offset : offset + length]
+
+    def find_files(self, name: str, path: str, text: str) -> Sequence[FileEntry]:
+        below = path.rstrip("/") + "/"
+        paths = [full for full in self._b.files if full.startswith(below) and text in full.rpartition("/")[2]]
+        return [
+            FileEntry(
+                name=full[len(below) :], kind="file", mode=0o644, uid=0, gid=0, size_bytes=1, mtime_ns=time.time_ns()
+            )
+            for full in paths
+        ]
+
+    def write_file(self, name: str, path: str, data: bytes) -> None:
+        self._b.note("write", path, data)
+        self._b.files[path] = data
+
+    def remove_path(self, name: str, path: str) -> None:
+        self._b.note("remove path", path)
+        for full in [full for full in self._b.files if full == path or full.startswith(f"{path}/")]:
+            del self._b.files[full]
+
+    def copy_out(self, name: str, path: str, cancel: Any = None) -> Iterator[bytes]:
+        buffer = io.BytesIO()
+        top = path.rpartition("/")[0]
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for full, data in self._b.files.items():
+                if full == path or full.startswith(f"{path}/"):
+                    info = tarfile.TarInfo(full[len(top) + 1 :])
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+        yield buffer.getvalue()
+
+    def copy_in(self, name: str, path: str, tar: Any, *, archive: bool = False) -> None:
+        self._b.note("copy in", path, archive)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(tar))) as opened:
+            for member in opened:
+                if content := opened.extractfile(member):
+                    self._b.files[f"{path.rstrip('/')}/{member.name}"] = content.read()
+
+    def export(self, name: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        self._b.note("volume export", name)
+        yield b"a tar"
+
+    def import_tar(self, name: str, source: BinaryIO, report: Report, cancel: CancelToken) -> None:
+        self._b.note("volume import", name, source.read())
 
 
 def join(backend: FakeBackend, name: str, network: Network, ipv4: str, *ports: PublishedPort, mode: str = "") -> None:

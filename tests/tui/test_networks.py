@@ -173,3 +173,14 @@ async def test_I10_why_cant_i_reach_it(console: Open, copied: list[str]) -> None
         await screen.shows("invalid port: http")
         await screen.press("escape")
         await screen.gone("Why can't I reach")
+
+
+async def test_B8_an_event_of_a_network_opens_it(console: Open) -> None:
+    async with console((120, 40)) as screen:
+        shop = next(network for network in screen.backend.all_networks if network.name == "shop")
+        screen.backend.tell("network", "connect", shop.id, name="shop", type="bridge", container="ab" * 32)
+        await screen.press("5")
+        await screen.shows("network", "connect", "container=abababababab  type=bridge")
+        await screen.type("/shop")
+        await screen.press("enter", "enter")
+        await screen.shows("══╤═ shop")

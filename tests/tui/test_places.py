@@ -274,7 +274,7 @@ async def test_volume_browser_shows_text_and_hex(console: Open) -> None:
         await screen.shows("sub/", "blob.bin", "readme.txt", "3 entries")
         await screen.click_text("readme.txt")
         await screen.shows("first line", "second␛[2J line")
-        await screen.press("h")
+        await screen.press("H")
         await screen.shows("66 69 72 73 74")
         await screen.click_text("blob.bin")
         await screen.shows("00000000", "00 01 02")

@@ -17,6 +17,7 @@ from core.model.display import safe_text
 from core.model.ids import is_name, short_id
 from core.model.image import Image
 from core.model.volume import Volume
+from core.model.volume_options import read_volume_device
 
 _MOST_NAMED = 8
 
@@ -150,15 +151,31 @@ class NewVolume(Dialog[str]):
 
     def fields(self) -> Iterable[Widget]:
         yield Field("Name", "name", hint="empty: an anonymous one")
+        yield Field("Labels", "labels", hint="key=value key=value")
+        yield Field("Type", "type", hint="empty: a directory here; tmpfs, none, nfs, ext4 …")
+        yield Field("Device", "device", hint="of a type: tmpfs, /a/directory, :/export, /dev/sdb1")
+        yield Field("Options", "o", hint="as mount has them: size=64m  bind  addr=10.0.0.2,rw")
+
+    def _options(self) -> dict[str, str]:
+        options = {key: self.value(key) for key in ("type", "device", "o") if self.value(key)}
+        read_volume_device(options)
+        return options
+
+    def _labels(self) -> dict[str, str]:
+        return {key: value for key, _, value in (word.partition("=") for word in self.value("labels").split())}
 
     def command(self) -> str:
-        return command_text("volume", "create", *([self.value("name")] if self.value("name") else []))
+        labels = [word for text in self.value("labels").split() for word in ("--label", text)]
+        options = [word for key, value in self._options().items() for word in ("--opt", f"{key}={value}")]
+        return command_text(
+            "volume", "create", *labels, *options, *([self.value("name")] if self.value("name") else [])
+        )
 
     def act(self) -> None:
         name = self.query_one("#name", Input).value.strip()
         if name and not is_name(name):
             raise InvalidSpec(f"name {name!r}: letters, digits, _ . and - only, two at least")
-        self.seat.actions.create_volume(name)
+        self.seat.actions.create_volume(name, self._options(), self._labels())
         self.dismiss(name)
 
 

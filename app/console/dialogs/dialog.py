@@ -153,6 +153,7 @@ class Dialog(Overlay[Answer]):
         except EngineError as problem:
             text, error = "", sentence(problem)
         self.query_one("#command", Label).update(_folded(text))
+        self.query_one("#copy").display = bool(text or error)
         self._say(error)
 
     def _say(self, error: str) -> None:

@@ -41,8 +41,9 @@ class KeysDialog(Overlay[None]):
         here = [self._entry(key) for key in keymap.PLACES.get(self._place, ())]
         everywhere = [self._entry(key) for key in keymap.GLOBAL]
         logs = [(keymap.display(key.keys), key.words) for key in keymap.LOG_KEYS]
+        files = [(keymap.display(key.keys), key.words) for key in keymap.FILE_KEYS]
         lines: list[Line] = []
-        for title, entries in (("Here", here), ("Everywhere", everywhere), ("In a log", logs)):
+        for title, entries in (("Here", here), ("Everywhere", everywhere), ("In a log", logs), ("In files", files)):
             lines.append([(title, "accent")])
             half = -(-len(entries) // 2)
             for left in range(half):

@@ -17,11 +17,14 @@ from app.console.dialogs.delete import DeleteContainers, KillDialog
 from app.console.dialogs.limits import LimitsDialog
 from app.console.dialogs.menu import Menu
 from app.console.dialogs.rename import RenameDialog
+from app.console.file_sources import ContainerFiles
 from app.console.inspection import change_lines, document_lines, process_lines
 from app.console.screens.place import Place
+from app.console.screens.transfer import TransferPlace
 from app.console.seat import ask, interface_rates
 from app.console.standing import LIVE
 from app.console.widgets.container_side import ContainerTitle, why_no_log
+from app.console.widgets.file_browser import FileBrowser
 from app.console.widgets.log_view import LogPane
 from app.console.widgets.pager import Line, Pager
 from app.console.widgets.stats_graph import StatsGraphs
@@ -37,6 +40,7 @@ VIEWS = (
     ("stats", "m", "Stats"),
     ("processes", "t", "Processes"),
     ("changes", "f", "Changes"),
+    ("files", "b", "Files"),
     ("inspect", "i", "Inspect"),
     ("network", "v", "Network"),
 )
@@ -81,6 +85,9 @@ class ContainerPlace(Place):
                     yield StatsGraphs()
                 for name in ("processes", "changes", "inspect", "network"):
                     yield Pager(id=name)
+                with Vertical(id="files"):
+                    name = self.container.name if self.container else ""
+                    yield FileBrowser(ContainerFiles(self.seat.actions.backend, self._key, name))
             with Vertical(id="stats-side"):
                 yield StatsGraphs()
         with Vertical(id="shell"):
@@ -121,11 +128,15 @@ class ContainerPlace(Place):
         self._view = view
         self.query_one(ContentSwitcher).current = view
         self.query_one(ViewBar).choose(view)
-        self.set_class(view == "stats", "stats-view")
+        self.set_class(view in ("stats", "files"), "stats-view")
         if view == "logs":
             self.set_focus(self.query_one(LogPane).lines)  # at once: keys that follow belong there
         elif view == "stats":
             self.set_focus(None)
+        elif view == "files":
+            browser = self.query_one(FileBrowser)
+            browser.open_first()
+            browser.focus_list()
         else:
             self.set_focus(self.query_one(f"#{view}", Pager))
             self._load(view)
@@ -160,6 +171,11 @@ class ContainerPlace(Place):
             ask(self, lambda: containers.changes(self._key), lambda found: show(change_lines(found)), failed)
         else:
             ask(self, lambda: containers.inspect(self._key), lambda found: show(document_lines(found)), failed)
+
+    def on_file_browser_copy_wanted(self, event: FileBrowser.CopyWanted) -> None:
+        event.stop()
+        place = TransferPlace(event.browser.source, event.browser.directory, at=event.browser.name_here, tab=self.TAB)
+        self.app.push_screen(place, lambda _none: event.browser.again())
 
     # ------------------------------------------------------------------ shell
 

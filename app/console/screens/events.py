@@ -13,6 +13,7 @@ from app.console.command_text import command_text
 from app.console.screens.container import ContainerPlace
 from app.console.screens.image import ImagePlace
 from app.console.screens.list_place import ListPlace
+from app.console.screens.network import NetworkPlace
 from app.console.screens.volume import VolumePlace
 from app.console.store import KeptEvent
 from app.console.widgets.resource_table import Column, ResourceTable
@@ -79,6 +80,8 @@ class EventsPlace(ListPlace):
             self.app.push_screen(ImagePlace(image.id))
         elif event.kind == "volume" and any(volume.name == event.actor for volume in store.volumes):
             self.app.push_screen(VolumePlace(event.actor))
+        elif event.kind == "network" and store.network(event.actor) is not None:
+            self.app.push_screen(NetworkPlace(event.actor))
         else:
             store.put_notice(f"{safe_text(event.kind)} {event_words.name(event)} is not there any more", "warn")
 

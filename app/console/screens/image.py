@@ -14,14 +14,15 @@ from app.console.dialogs.delete import DeleteImages
 from app.console.dialogs.image_files import SaveDialog, TagDialog
 from app.console.dialogs.menu import Menu
 from app.console.dialogs.run import RunDialog
+from app.console.file_sources import ImageFiles
 from app.console.image_facts import history_lines, image_name, summary_lines
 from app.console.inspection import document_lines
 from app.console.screens.place import Place
+from app.console.screens.transfer import TransferPlace
 from app.console.seat import ask
 from app.console.widgets.file_browser import FileBrowser
 from app.console.widgets.pager import Pager
 from app.console.widgets.view_bar import ViewBar
-from core.model.display import safe_text
 from core.model.image import Image
 
 VIEWS = (("history", "h", "History"), ("files", "f", "Files"), ("inspect", "i", "Inspect"))
@@ -45,13 +46,8 @@ class ImagePlace(Place):
         with ContentSwitcher(initial="history"):
             yield Pager(id="history")
             with Vertical(id="files"):
-                images = self.seat.actions.backend.images
-                image = self.image
-                yield FileBrowser(
-                    safe_text(image_name(image)) if image else "",
-                    lambda path: images.list_dir(self._key, path),
-                    lambda path, length: images.read_file(self._key, path, 0, length),
-                )
+                title = image_name(self.image) if self.image else ""
+                yield FileBrowser(ImageFiles(self.seat.actions.backend, self._key, title))
             yield Pager(id="inspect")
 
     def on_mount(self) -> None:
@@ -92,6 +88,12 @@ class ImagePlace(Place):
             browser.focus_list()
         else:
             self.set_focus(self.query_one(f"#{view}", Pager))
+
+    def on_file_browser_copy_wanted(self, event: FileBrowser.CopyWanted) -> None:
+        event.stop()
+        self.app.push_screen(
+            TransferPlace(event.browser.source, event.browser.directory, at=event.browser.name_here, tab=self.TAB)
+        )
 
     def action_run(self) -> None:
         if self.image is not None:

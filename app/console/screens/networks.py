@@ -11,14 +11,48 @@ from textual.widget import Widget
 from app import short
 from app.console import copy_entries
 from app.console.dialogs.network import ConnectDialog, DeleteNetworks, DisconnectDialog, NewNetwork
-from app.console.network_picture import addresses_of, picture, places_on, way_out
+from app.console.network_picture import addresses_of, names_on, picture, places_on, way_out
 from app.console.screens.list_place import ListPlace
 from app.console.screens.network import NetworkPlace, network_facts, refuse_predefined
-from app.console.seat import interface_rates
+from app.console.seat import interface_rates, seat
 from app.console.widgets.pager import Pager
 from app.console.widgets.resource_table import Column, ResourceTable
 from core.model.display import safe_text
 from core.model.network import PREDEFINED, Network
+
+
+class NetworkSide(Pager):
+    """The network under the cursor: its facts, and who is on it with what flows just now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_class("side")
+        self.can_focus = False
+        self._network: Network | None = None
+
+    def on_mount(self) -> None:
+        seat(self).store.listen(self, {"stats"}, self._draw)
+
+    def on_unmount(self) -> None:
+        seat(self).store.forget(self)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self._draw()
+
+    def show_network(self, network: Network | None) -> None:
+        """Show another one, or the same anew."""
+        self._network = network
+        self._draw()
+
+    def _draw(self) -> None:
+        network, console = self._network, seat(self)
+        if network is None:
+            self.show([])
+        elif self.screen.is_current and self.size.width:
+            places = places_on(network, console.store.containers.values())
+            drawn = picture(network, places, interface_rates(console), self.size.width)
+            self.show([*network_facts(network), [], *drawn], keep_place=True)
 
 
 class NetworksPlace(ListPlace):
@@ -26,20 +60,24 @@ class NetworksPlace(ListPlace):
 
     PLACE = "networks"
     TAB = "networks"
-    TOPICS = frozenset({"networks", "containers", "stats"})
+    TOPICS = frozenset({"networks", "containers"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._on: dict[str, list[str]] = {}
+        """Names of who is on each network, looked up once for all rows."""
 
     def body(self) -> Iterable[Widget]:
         with Horizontal(classes="body"):
             yield ResourceTable(self._columns(), lambda network: network.id)
-            side = Pager()
-            side.add_class("side")
-            side.can_focus = False
-            yield side
+            yield NetworkSide()
         yield self.filter_prompt()
 
     def fill(self) -> None:
-        self.table.set_items(self.seat.store.networks)
-        self._show_side()
+        store = self.seat.store
+        self._on = names_on(store.networks, store.containers.values())
+        self.table.set_items(store.networks)
+        self.query_one(NetworkSide).show_network(self.table.current)
 
     def _columns(self) -> list[Column[Network]]:
         return [
@@ -76,24 +114,14 @@ class NetworksPlace(ListPlace):
         ]
 
     def _names(self, network: Network) -> list[str]:
-        return [safe_text(place.container.name) for place in places_on(network, self.seat.store.containers.values())]
+        return self._on.get(network.id, [])
 
     def _users(self, network: Network) -> tuple[str, str]:
         names = self._names(network)
         return (f"{len(names)} {', '.join(names)}", "ok") if names else ("–", "faint")
 
     def on_resource_table_highlighted(self, event: ResourceTable.Highlighted) -> None:
-        self._show_side()
-
-    def _show_side(self) -> None:
-        network: Network | None = self.table.current
-        pager = self.query_one(Pager)
-        if network is None:
-            pager.show([])
-            return
-        places = places_on(network, self.seat.store.containers.values())
-        lines = [*network_facts(network), [], *picture(network, places, interface_rates(self.seat), pager.size.width)]
-        pager.show(lines, keep_place=True)
+        self.query_one(NetworkSide).show_network(self.table.current)
 
     # ------------------------------------------------------------------ keys
 

@@ -1,4 +1,4 @@
-"""Inside one volume: its directories and the files in them, as text or hex."""
+"""Inside one volume: its files, and all that can be done to them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from textual.widget import Widget
 
+from app.console.dialogs.files import ExportVolume, ImportVolume
+from app.console.file_sources import VolumeFiles
 from app.console.screens.place import Place
+from app.console.screens.transfer import TransferPlace
 from app.console.widgets.file_browser import FileBrowser
-from core.model.display import safe_text
 
 
 class VolumePlace(Place):
@@ -22,12 +24,7 @@ class VolumePlace(Place):
         self._volume = name
 
     def body(self) -> Iterable[Widget]:
-        volumes = self.seat.actions.backend.volumes
-        yield FileBrowser(
-            safe_text(self._volume),
-            lambda path: volumes.list_dir(self._volume, path),
-            lambda path, length: volumes.read_file(self._volume, path, 0, length),
-        )
+        yield FileBrowser(VolumeFiles(self.seat.actions.backend, self._volume))
 
     @property
     def browser(self) -> FileBrowser:
@@ -38,18 +35,13 @@ class VolumePlace(Place):
         self.browser.open_first()
         self.browser.focus_list()
 
-    def action_open(self) -> None:
-        self.browser.enter()
+    def on_file_browser_copy_wanted(self, event: FileBrowser.CopyWanted) -> None:
+        event.stop()
+        place = TransferPlace(event.browser.source, event.browser.directory, at=event.browser.name_here, tab=self.TAB)
+        self.app.push_screen(place, lambda _none: event.browser.again())
 
-    def action_up(self) -> None:
-        self.browser.up()
+    def action_export(self) -> None:
+        self.app.push_screen(ExportVolume(self._volume))
 
-    def action_back(self) -> None:
-        if not self.browser.up():
-            super().action_back()
-
-    def action_hex(self) -> None:
-        self.browser.toggle_hex()
-
-    def action_copy_menu(self) -> None:
-        self.seat.copy(safe_text(self.browser.path), "the path")
+    def action_import(self) -> None:
+        self.app.push_screen(ImportVolume(self._volume), lambda _name: self.browser.again())

@@ -39,6 +39,7 @@ class NetworkCheck:
         for network in self._networks.values():
             yield from self._claims(network)
         yield from self._host()
+        yield from self._firewall()
 
     def _documents(self) -> Iterator[Trouble]:
         for name in sorted(os.listdir(self._roots.networks)):
@@ -131,6 +132,33 @@ class NetworkCheck:
                     f"it is gone, and containers on network {network.name} can't reach anything",
                     "restart them",
                 )
+
+    def _firewall(self) -> Iterator[Trouble]:
+        """Rules for bridges of no network, and ports that lead to an address that nobody has."""
+        tag, wall = self._roots.tag, self._joining.wall
+        try:
+            ruled, published = wall.bridges(tag), wall.published(tag)
+        except OSError:
+            return  # doctor says why
+        known = {network.interface for network in self._networks.values()}
+        for name in sorted(ruled - known):
+            gone = Network(name=name, id="", created_ns=0, driver="bridge", interface=name)
+            remove = partial(wall.remove_network, tag, gone)
+            yield leftover(
+                "firewall", name, "rules for it are there, and its network is no more", remove, "remove them"
+            )
+        addresses = {
+            address
+            for container in self._records.all()
+            if isinstance(container.state, Running)
+            for endpoint in container.state.endpoints
+            for address in (endpoint.ipv4, endpoint.ipv6)
+        }
+        for mapping in published:
+            if mapping.address not in addresses:
+                where = f"{mapping.host_ip}:{mapping.host_port}/{mapping.protocol}"
+                remove = partial(wall.unpublish, tag, [mapping])
+                yield leftover("port", where, "it leads to a container that does not run", remove, "unpublish it")
 
     def _rules(self, standing: Sequence[Network]) -> Iterator[Trouble]:
         """Of networks whose bridges stand."""
