@@ -342,6 +342,8 @@ class Network:
             _set(f"net/ipv4/conf/{name}/arp_notify", "1")
             if endpoint.get("ipv6"):
                 _set(f"net/ipv6/conf/{name}/ndisc_notify", "1")
+                if each["driver"] == "bridge":  # the host routes there, and sends none: who does is a neighbour
+                    _set(f"net/ipv6/conf/{name}/accept_ra", "0")
                 messages.append(netlink.add_address(number, endpoint["ipv6"], endpoint["ipv6_prefix_length"]))
             else:
                 _without_ipv6(name)

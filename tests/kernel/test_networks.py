@@ -211,6 +211,7 @@ def test_E5_ipv6_beside_ipv4(networks: Engine) -> None:
     assert inside(networks, "aa", "ping", "-6", "-c1", "-W1", theirs.ipv6).code == 0
     assert reaches(networks, "aa", theirs.ipv4)
     assert "default via" in inside(networks, "aa", "ip", "-6", "route").out
+    assert inside(networks, "aa", "cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra").out == "0\n"
 
 
 def test_SN13_without_ipv6_no_stranger_gives_an_interface_one(networks: Engine, run: Runner) -> None:
