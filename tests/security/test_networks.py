@@ -336,12 +336,17 @@ def advertisement(target: str) -> bytes:
     return struct.pack(">BBHI", 136, 0, 0, 0x60000000) + socket.inet_pton(socket.AF_INET6, target) + MARK
 
 
+def router_advertisement() -> bytes:
+    return struct.pack(">BBHBBHII", 134, 0, 0, 64, 0x08, 1800, 0, 0) + MARK
+
+
 @pytest.mark.parametrize("place", ["nftables"], indirect=True)
 def test_SN10_SN13_nobody_is_taken_for_a_neighbour(place: Place) -> None:
     """Frames as they go out of a raw socket: of addresses that are the container's own, and of its neighbour's."""
     mac, other = place.lab.endpoints["near"]["mac"], place.lab.endpoints["web"]["mac"]
     own4, other4, own6, other6 = "172.30.1.3", "172.30.1.2", "fd00:30:1::3", "fd00:30:1::2"
     hidden = bytes([58, 0]) + bytes(6)  # a header without a purpose, before the one that counts
+    disguised = bytes([58, 1, 1, 12]) + bytes(4) + bytes([143]) + bytes(7)  # with what looks like a harmless one in it
     honest = [
         frame(mac, 0x0806, arp(mac, own4)),
         frame(mac, 0x0800, ipv4(own4)),
@@ -362,6 +367,9 @@ def test_SN10_SN13_nobody_is_taken_for_a_neighbour(place: Place) -> None:
         frame(mac, 0x86DD, ipv6(own6, 58, advertisement(other6))),
         frame(mac, 0x86DD, ipv6(own6, 0, hidden + advertisement(other6))),
         frame(mac, 0x86DD, ipv6(own6, 60, hidden + advertisement(other6))),
+        frame(mac, 0x86DD, ipv6(own6, 0, disguised + advertisement(other6))),
+        frame(mac, 0x86DD, ipv6("fe80::1", 58, router_advertisement())),
+        frame(mac, 0x86DD, ipv6("fe80::1", 58, bytes([137]) + bytes(39) + MARK)),
     ]
     for frames, arrived in ((honest, len(honest)), (forged, 0), (honest, len(honest))):
         with place.web.running(count_frames):
