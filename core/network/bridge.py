@@ -49,9 +49,8 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
     warnings = () if network.internal else _forward(ipv6=network.ipv6)
     with _asking(f"make bridge {network.interface}") as kernel:
         mac = "02:42:" + os.urandom(4).hex(":")
-        _forgiving(
-            errno.EEXIST, kernel, netlink.new_bridge(network.interface, mtu=network.mtu or uplink_mtu(), mac=mac)
-        )
+        mtu = network.mtu or uplink_mtu()
+        _forgiving(errno.EEXIST, kernel, netlink.new_bridge(network.interface, mac=mac))
         checkpoint("bridge:made")
         link = kernel.link(network.interface)
         if link is None:
@@ -69,7 +68,7 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
             if subnet.gateway:
                 length = parse_range(subnet.subnet).length
                 _forgiving(errno.EEXIST, kernel, netlink.add_address(link.number, subnet.gateway, length))
-        kernel.ask(netlink.set_up(link.number))
+        kernel.ask(netlink.set_mtu(link.number, mtu), netlink.set_up(link.number))
         checkpoint("bridge:up")
         kernel.ask(netlink.set_alias(network.interface, alias(tag, network)))
     return warnings

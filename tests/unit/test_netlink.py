@@ -42,9 +42,9 @@ def test_a_veth_is_byte_for_byte_as_pyroute2_writes_it() -> None:
 
 
 def test_a_bridge_is_byte_for_byte_as_pyroute2_writes_it() -> None:
-    ours = netlink.new_bridge("wh0123456789ab", mtu=1500, mac=MAC)
+    ours = netlink.new_bridge("wh0123456789ab", mac=MAC)
     info = {"attrs": [("IFLA_INFO_KIND", "bridge")]}
-    attrs = [("IFLA_IFNAME", "wh0123456789ab"), ("IFLA_MTU", 1500), ("IFLA_ADDRESS", MAC), ("IFLA_LINKINFO", info)]
+    attrs = [("IFLA_IFNAME", "wh0123456789ab"), ("IFLA_ADDRESS", MAC), ("IFLA_LINKINFO", info)]
     assert ours == encoded(ifinfmsg, 16, _REQUEST_ACK_CREATE_EXCL, {"attrs": attrs})
 
 
