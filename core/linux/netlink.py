@@ -112,13 +112,6 @@ def new_veth(name: str, peer: str, *, namespace: int, master: int, mtu: int, mac
     return _link_message(_NEWLINK, _CREATE | _EXCL, body, up=True)
 
 
-def new_bridge(name: str, *, mtu: int, mac: str) -> bytes:
-    """A bridge, not up yet. With an address of its own, that does not change with its ports."""
-    body = _text(_IFLA_IFNAME, name) + _number(_IFLA_MTU, mtu) + attribute(_IFLA_ADDRESS, _mac_bytes(mac))
-    body += attribute(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"))
-    return _link_message(_NEWLINK, _CREATE | _EXCL, body)
-
-
 def new_macvlan(name: str, *, parent: int, namespace: int, mode: str, mtu: int, mac: str) -> bytes:
     """An interface in the namespace that a descriptor names, on a parent of this one."""
     info = _text(_INFO_KIND, "macvlan") + attribute(_INFO_DATA, _number(_MACVLAN_MODE, MACVLAN_MODES[mode]))
