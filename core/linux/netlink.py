@@ -112,13 +112,6 @@ def new_veth(name: str, peer: str, *, namespace: int, master: int, mtu: int, mac
     return _link_message(_NEWLINK, _CREATE | _EXCL, body, up=True)
 
 
-def new_bridge(name: str, *, mac: str) -> bytes:
-    """A bridge, not up yet. With an address of its own, that does not change with its ports."""
-    body = _text(_IFLA_IFNAME, name) + attribute(_IFLA_ADDRESS, _mac_bytes(mac))
-    body += attribute(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"))
-    return _link_message(_NEWLINK, _CREATE | _EXCL, body)
-
-
 def new_macvlan(name: str, *, parent: int, namespace: int, mode: str, mtu: int, mac: str) -> bytes:
     """An interface in the namespace that a descriptor names, on a parent of this one."""
     info = _text(_INFO_KIND, "macvlan") + attribute(_INFO_DATA, _number(_MACVLAN_MODE, MACVLAN_MODES[mode]))
@@ -131,11 +124,6 @@ def new_macvlan(name: str, *, parent: int, namespace: int, mode: str, mtu: int, 
 def set_up(index: int) -> bytes:
     """Let it work."""
     return _link_message(_SETLINK, 0, b"", index=index, up=True)
-
-
-def set_mtu(index: int, mtu: int) -> bytes:
-    """How large its packets may be. A bridge keeps what it is changed to, not what it is made with."""
-    return _link_message(_SETLINK, 0, _number(_IFLA_MTU, mtu), index=index)
 
 
 def set_alias(name: str, alias: str) -> bytes:

@@ -41,13 +41,6 @@ def test_a_veth_is_byte_for_byte_as_pyroute2_writes_it() -> None:
     assert ours == theirs
 
 
-def test_a_bridge_is_byte_for_byte_as_pyroute2_writes_it() -> None:
-    ours = netlink.new_bridge("wh0123456789ab", mac=MAC)
-    info = {"attrs": [("IFLA_INFO_KIND", "bridge")]}
-    attrs = [("IFLA_IFNAME", "wh0123456789ab"), ("IFLA_ADDRESS", MAC), ("IFLA_LINKINFO", info)]
-    assert ours == encoded(ifinfmsg, 16, _REQUEST_ACK_CREATE_EXCL, {"attrs": attrs})
-
-
 @pytest.mark.parametrize(("mode", "number"), [("private", 1), ("vepa", 2), ("bridge", 4), ("passthru", 8)])
 def test_a_macvlan_is_read_as_meant(mode: str, number: int) -> None:
     ours = netlink.new_macvlan("eth1", parent=2, namespace=9, mode=mode, mtu=0, mac=MAC)
