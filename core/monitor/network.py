@@ -263,11 +263,12 @@ class Network:
         self._note(each, "disconnect")
         return lost
 
-    def publish_again(self) -> None:
-        """The firewall's rules were lost, and are there again: its ports are not among them."""
+    def tell_rules_again(self) -> None:
+        """The firewall's rules were lost, and are there again: its ports and addresses are not among them."""
+        self._guard.forget_rules()
         if self._publishing:
             self._publishing.forget_rules()
-            self._redirect()
+        self._redirect()
 
     def _redirect(self) -> None:
         """Its ports lead to where it is now, and it may send from there."""

@@ -61,11 +61,17 @@ def test_ST12_a_bridge_is_not_called_what_other_tools_take_for_more(engine: Engi
 
 
 def rules(engine: Engine) -> list[str]:
-    """The table's lines in an order that does not depend on who came first."""
-    told = subprocess.run(
-        ["nft", "list", "table", "inet", engine.roots.tag], capture_output=True, text=True, check=True
-    )
+    """Words of both tables in an order that does not depend on who came first."""
+    tag = engine.roots.tag
+    command = f"nft list table inet {tag} && nft list table bridge {tag}"
+    told = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     return sorted(re.findall(r"[^\s,{}]+(?: \. [^\s,{}]+)*(?: : [^\s,{}]+ \. [^\s,{}]+)?", told.stdout))
+
+
+def flush(engine: Engine) -> None:
+    """As `nft flush ruleset` does, for this engine's tables alone."""
+    for family in ("inet", "bridge"):
+        subprocess.run(["nft", "delete", "table", family, engine.roots.tag], check=True)
 
 
 def test_SN10_SN11_one_start_or_fsck_brings_back_what_a_flush_took_from_all(engine: Engine) -> None:
@@ -75,13 +81,13 @@ def test_SN10_SN11_one_start_or_fsck_brings_back_what_a_flush_took_from_all(engi
     port = free_port()
     start(engine, "aa", "one", ports=parse_publish(f"{port}:80"))
     start(engine, "bb", "two")
-    start(engine, "cc", "two")
+    start(engine, "cc", "two", wishes=(EndpointWish(network="two", mac="02:42:00:00:00:09"),))
     before = rules(engine)
     assert any(str(port) in line for line in before)
-    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    flush(engine)
     engine.containers.restart("cc", timeout_s=0)
     assert rules(engine) == before
-    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    flush(engine)
     found = engine.system.fsck(repair=True)
     assert {(each.kind, each.key, each.repaired) for each in found} >= {("network", "one", True)}
     assert rules(engine) == before
