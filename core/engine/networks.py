@@ -57,6 +57,11 @@ class EngineNetworks:
 
         return Joining(self._roots, self._store, self._records, self.firewall)
 
+    @property
+    def firewall_name(self) -> str:
+        """What keeps networks apart here: nftables, iptables or none."""
+        return self._joining.wall.name
+
     @cached_property
     def _memberships(self) -> Memberships:
         from core.engine.memberships import Memberships
