@@ -118,8 +118,11 @@ def add(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> None:
 
 def remove(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> None:
     """Let them lead nowhere; the ones that lead there no more are left alone. Raises: OSError."""
-    wanted = set(mappings)
-    for mapping in wanted & set(read(nftables, table)) if wanted else ():
+    for mapping in mappings:
+        # each is asked for by itself: of all that there are, some are left out where others change them meanwhile
+        length = mapping.map.address.length + 2
+        if (nftables.element(table, mapping.map.name, mapping.key) or b"")[:length] != mapping.data[:length]:
+            continue
         try:
             nftables.commit([table.remove(mapping.map.name, mapping.key)])
         except FileNotFoundError:
