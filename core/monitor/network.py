@@ -342,9 +342,9 @@ class Network:
             # whoever knew another one at the same address would go on sending to that one's link address
             _set(f"net/ipv4/conf/{name}/arp_notify", "1")
             if endpoint.get("ipv6"):
+                _set(f"net/ipv6/conf/{name}/ndisc_notify", "1")
                 if each["driver"] == "bridge":  # the host routes there, and sends none: who does is a neighbour
                     _set(f"net/ipv6/conf/{name}/accept_ra", "0")
-                _set(f"net/ipv6/conf/{name}/ndisc_notify", "1")
                 messages.append(netlink.add_address(number, endpoint["ipv6"], endpoint["ipv6_prefix_length"]))
             else:
                 _without_ipv6(name)
