@@ -360,6 +360,7 @@ class Network:
     def _make_link(self, each: Endpoint) -> None:
         """Raises: OSError."""
         assert self._host
+        assert self._inside
         endpoint = each["endpoint"]
         link = self._host.link(each["link"])
         if link is None:
@@ -391,6 +392,8 @@ class Network:
             except OSError as error:
                 if error.errno != errno.EEXIST or time.monotonic() > deadline:
                     raise
+                if self._inside.link(endpoint["interface"]):  # of the container's own making
+                    raise OSError(errno.EEXIST, f"it has an {endpoint['interface']} already") from error
             self._delete(endpoint["host_interface"])  # an earlier run's, whose namespace is not cleared away yet
         if each.get("is_isolated") and (end := self._host.link(endpoint["host_interface"])):
             self._host.ask(netlink.isolate_port(end.number))

@@ -144,3 +144,19 @@ def test_E5_the_smallest_subnets_hold_what_they_can(engine: Engine) -> None:
         for container in engine.containers.list(all=True):
             engine.containers.remove(container.id, force=True)
         engine.networks.remove("small")
+
+
+def test_SN10_an_interface_of_the_containers_own_is_in_nobodys_way_but_its_own(engine: Engine) -> None:
+    """The next one's name is taken inside: said at once, nothing is left, and its monitor goes on."""
+    network = engine.networks.create(NetworkSpec(name="one"))
+    container = start(engine, "aa", cap_add=("NET_ADMIN",))
+    monitor = monitor_of(engine, container)
+    assert inside(engine, "aa", "ip", "link", "add", "eth1", "type", "bridge").code == 0
+    with pytest.raises(EngineError, match="it has an eth1 already"):
+        engine.networks.connect("one", "aa", EndpointWish(network="one"))
+    assert veths_on(network) == []
+    assert os.listdir(engine.roots.network(network.id) / "addresses") == []
+    assert monitor_of(engine, container) == monitor
+    assert inside(engine, "aa", "ip", "link", "del", "eth1").code == 0
+    engine.networks.connect("one", "aa", EndpointWish(network="one"))
+    assert set(endpoints(engine, "aa")) == {"bridge", "one"}
