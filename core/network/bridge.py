@@ -26,6 +26,11 @@ def stands(tag: str, network: Network) -> bool:
     return _read(f"{_LINKS}/{network.interface}/ifalias") == alias(tag, network)
 
 
+def is_anothers(tag: str, network: Network) -> bool:
+    """Whether an interface of that name says that it is somebody else's: made while the network's own was not there."""
+    return _read(f"{_LINKS}/{network.interface}/ifalias") not in ("", alias(tag, network))
+
+
 def alias(tag: str, network: Network) -> str:
     """What `ip link` shows: whose bridge it is."""
     return f"{tag} {network.name}"
@@ -58,7 +63,7 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
             raise EngineError(f"bridge {network.interface} vanished while it was made", hint="try again")
         if link.kind != "bridge":
             raise EngineError(f"{network.interface} is no bridge", hint="it is another program's: rename it")
-        if link.alias not in ("", alias(tag, network)):
+        if is_anothers(tag, network):
             raise EngineError(
                 f"bridge {network.interface} is not this network's: it is {link.alias!r}", hint="rename one of the two"
             )

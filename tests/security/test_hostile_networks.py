@@ -160,3 +160,19 @@ def test_SN10_an_interface_of_the_containers_own_is_in_nobodys_way_but_its_own(e
     assert inside(engine, "aa", "ip", "link", "del", "eth1").code == 0
     engine.networks.connect("one", "aa", EndpointWish(network="one"))
     assert set(endpoints(engine, "aa")) == {"bridge", "one"}
+
+
+def test_SR7_a_bridge_that_somebody_else_has_made_meanwhile_is_left_alone(
+    engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    name = "whr4taken"
+    engine.networks.create(NetworkSpec(name="one", options={"com.docker.network.bridge.name": name}))
+    subprocess.run(["ip", "link", "del", name], check=True)
+    subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
+    subprocess.run(["ip", "link", "set", name, "alias", "somebody's"], check=True)
+    request.addfinalizer(lambda: subprocess.run(["ip", "link", "del", name], check=True))
+    with pytest.raises(EngineError, match="somebody's"):
+        start(engine, "aa", "one")
+    engine.networks.remove("one")
+    told = subprocess.run(["ip", "-o", "link", "show", name], capture_output=True, text=True, check=True)
+    assert "somebody's" in told.stdout
