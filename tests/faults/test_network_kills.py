@@ -281,3 +281,17 @@ def outcome(do: Callable[[str], object], key: str) -> str:
     except (InUse, NotFound) as error:
         return type(error).__name__
     return "done"
+
+
+def test_fsck_tells_flushed_rules_of_a_network_that_is_in_use(stored: Engine) -> None:
+    stored.networks.create(NetworkSpec(name="net"))
+    firewall.choose().remove_all(stored.roots.tag)
+    assert stored.system.fsck() == []  # nobody is on it: the next start makes them
+    container(stored, "victim", starts=False)
+    stored.containers.start("victim")
+    firewall.choose().remove_all(stored.roots.tag)
+    found = stored.system.fsck(repair=True)
+    assert [(finding.kind, finding.key, finding.repaired) for finding in found] == [("network", "net", True)]
+    assert stored.system.fsck() == []
+    stored.containers.remove("victim", force=True)
+    stored.networks.remove("net")

@@ -161,8 +161,10 @@ class NetworkCheck:
                 yield leftover("port", where, "it leads to a container that does not run", remove, "unpublish it")
 
     def _rules(self, standing: Sequence[Network]) -> Iterator[Trouble]:
-        """Of networks whose bridges stand."""
+        """Of networks whose bridges stand and have containers; on others the next start makes what is missing."""
         for network in standing:
+            if not self._ends(network):
+                continue
             try:
                 if self._joining.has_rules(network):
                     continue
