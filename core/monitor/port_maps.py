@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import _socket as socket  # the library around it takes 2 ms to import, of every start
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from core.linux import conntrack
 from core.linux.nftables import IPV4_ADDRESS, IPV6_ADDRESS, PORT, PROTOCOL, Kind, Nftables, Table, joined
 
 EVERYWHERE = ("0.0.0.0", "::")
+_TOGETHER = 500
 _IN_THE_WAY = (errno.EEXIST, errno.EBUSY)
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
@@ -99,10 +100,21 @@ def add(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> None:
 
     Raises: OSError; ENOENT: the table does not stand.
     """
+    for some in _batches(mappings):
+        _add_together(nftables, table, some)
+
+
+def _batches(mappings: Iterable[Mapping]) -> Iterator[tuple[Mapping, ...]]:
+    """So many that a socket's buffer takes them, by what kernels allow it when nobody has set it higher."""
+    left = tuple(mappings)
+    for at in range(0, len(left), _TOGETHER):
+        yield left[at : at + _TOGETHER]
+
+
+def _add_together(nftables: Nftables, table: Table, mappings: Sequence[Mapping]) -> None:
     messages = {mapping: table.add(mapping.map.name, mapping.key, mapping.data) for mapping in mappings}
     try:
-        if messages:
-            nftables.commit([*messages.values()])
+        nftables.commit([*messages.values()])
         return
     except OSError as error:
         if error.errno not in _IN_THE_WAY:
@@ -118,8 +130,11 @@ def add(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> None:
 
 def remove(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> None:
     """Let them lead nowhere; the ones that lead there no more are left alone. Raises: OSError."""
-    wanted = set(mappings)
-    for mapping in wanted & set(read(nftables, table)) if wanted else ():
+    for mapping in mappings:
+        # each is asked for by itself: of all that there are, some are left out where others change them meanwhile
+        length = mapping.map.address.length + 2
+        if (nftables.element(table, mapping.map.name, mapping.key) or b"")[:length] != mapping.data[:length]:
+            continue
         try:
             nftables.commit([table.remove(mapping.map.name, mapping.key)])
         except FileNotFoundError:

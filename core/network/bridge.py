@@ -1,7 +1,7 @@
 """A network's bridge on the host: made when it is first needed in a boot, and taken away with its network.
 
-Its alias is set last of all, so that a bridge that carries it is complete. pyroute2 does the making, and costs 150 ms to
-import: paid once a boot and network. What every start asks is answered by sysfs or our own netlink.
+Its alias is set last of all, so that a bridge that carries it is complete. pyroute2 does the making, and costs 150 ms
+to import: paid once a boot and network. What every start asks is answered by sysfs or our own netlink.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ _USUAL_MTU = 1500
 def stands(tag: str, network: Network) -> bool:
     """Whether the bridge of a network is there and complete (15 µs)."""
     return _read(f"{_LINKS}/{network.interface}/ifalias") == alias(tag, network)
+
+
+def is_anothers(tag: str, network: Network) -> bool:
+    """Whether an interface of that name says that it is somebody else's: made while the network's own was not there."""
+    return _read(f"{_LINKS}/{network.interface}/ifalias") not in ("", alias(tag, network))
 
 
 def alias(tag: str, network: Network) -> str:
@@ -60,7 +65,7 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
             raise EngineError(f"bridge {name} vanished while it was made", hint="try again")
         if link.kind != "bridge":
             raise EngineError(f"{name} is no bridge", hint="it is another program's: rename it")
-        if link.alias not in ("", alias(tag, network)):
+        if is_anothers(tag, network):
             raise EngineError(
                 f"bridge {name} is not this network's: it is {link.alias!r}", hint="rename one of the two"
             )

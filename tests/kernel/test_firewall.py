@@ -123,6 +123,23 @@ def test_E1_what_a_killed_monitor_has_left_is_replaced(host: Space) -> None:
     assert host.run(publish_twice) == [MAPPINGS[0]._replace(address="172.30.1.3")]
 
 
+def test_E1_thousands_of_ports_are_more_than_a_socket_takes_at_once(host: Space) -> None:
+    mappings = [Mapping("tcp", "0.0.0.0", port, "172.30.1.2", port) for port in range(10000, 15000)]
+
+    def publish() -> int:
+        nft._SEND_BUFFER_BYTES = 106496  # twice that is what kernels begin with
+        NftablesFirewall().add_network(TAG, network("whred"))
+        with Nftables() as socket:
+            table = Table(INET, TAG)
+            port_maps.add(socket, table, mappings)
+            found = set(port_maps.read(socket, table))
+            port_maps.remove(socket, table, mappings)
+            assert port_maps.read(socket, table) == []
+        return len(found & set(mappings))
+
+    assert host.run(publish) == len(mappings)
+
+
 def test_SN11_a_network_takes_what_was_published_from_it_along(host: Space) -> None:
     def leave() -> list[Mapping]:
         firewall = NftablesFirewall()
