@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from core.linux.netlink import attribute
 
@@ -22,24 +22,23 @@ _TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
 _IPV4_SOURCE, _IPV6_SOURCE = 1, 3
 _PROTOCOL_NUMBER, _SOURCE_PORT = 1, 2
 _FILTER_ORIGINAL, _FILTER_REPLY = 1, 2
-_BY_PROTOCOL, _BY_SOURCE_PORT = 1 << 3, 1 << 4
+_BY_PROTOCOL = 1 << 3
 _HEADER = struct.Struct("=IHHII")
 _HEAD_BYTES = _HEADER.size + 4
 _RECEIVE_BYTES = 1 << 16
 _ANSWER_WAIT_S = 5.0
 
 
-def forget(protocol: int, address: str, port: int) -> None:
-    """Forget all connections that an address answers from a port, whatever they were sent to.
+def forget(protocol: int, address: str, ports: Collection[int]) -> None:
+    """Forget all connections that an address answers from some ports, whatever they were sent to.
 
-    The kernel is asked for the port's alone, and addresses are compared here: its own comparison of IPv6 addresses
+    The kernel is asked for the protocol's alone, and addresses are compared here: its own comparison of IPv6 addresses
     takes all but the one asked for. Raises: OSError: it remembers no connections, or does not let us.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     source = (_IPV6_SOURCE if family == socket.AF_INET6 else _IPV4_SOURCE, socket.inet_pton(family, address))
-    what = attribute(_PROTOCOL_NUMBER, bytes([protocol])) + attribute(_SOURCE_PORT, struct.pack(">H", port))
-    answers = attribute(_TUPLE_PROTOCOL | _NESTED, what)
-    by = _number(_FILTER_ORIGINAL, 0) + _number(_FILTER_REPLY, _BY_PROTOCOL | _BY_SOURCE_PORT)
+    answers = attribute(_TUPLE_PROTOCOL | _NESTED, attribute(_PROTOCOL_NUMBER, bytes([protocol])))
+    by = _number(_FILTER_ORIGINAL, 0) + _number(_FILTER_REPLY, _BY_PROTOCOL)
     body = attribute(_TUPLE_REPLY | _NESTED, answers) + attribute(_FILTER | _NESTED, by)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER) as kernel:
         kernel.settimeout(_ANSWER_WAIT_S)
@@ -49,7 +48,7 @@ def forget(protocol: int, address: str, port: int) -> None:
             ends = dict(_attributes(reply.get(_TUPLE_IP, b"")))
             said = dict(_attributes(reply.get(_TUPLE_PROTOCOL, b"")))
             is_ours = said.get(_PROTOCOL_NUMBER) == bytes([protocol]) and ends.get(source[0]) == source[1]
-            if is_ours and said.get(_SOURCE_PORT) == struct.pack(">H", port):
+            if is_ours and int.from_bytes(said.get(_SOURCE_PORT, b""), "big") in ports:
                 which = attribute(_TUPLE_ORIGINAL | _NESTED, connection[_TUPLE_ORIGINAL])
                 which += attribute(_ZONE, connection[_ZONE]) if _ZONE in connection else b""
                 try:

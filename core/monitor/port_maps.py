@@ -146,7 +146,7 @@ def remove(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> Non
 def _forget(mapping: Mapping) -> None:
     """Who goes on sending to a UDP port would go on being led to a container that has left it."""
     try:
-        conntrack.forget(PROTOCOL_NUMBERS["udp"], mapping.address, mapping.port)
+        conntrack.forget(PROTOCOL_NUMBERS["udp"], mapping.address, {mapping.port})
     except OSError:
         pass  # a kernel that tells nobody of its connections: they end by themselves, half a minute after a last packet
 

@@ -57,8 +57,9 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
     name = network.interface
     with _routing(f"make bridge {name}") as host:
         mac = "02:42:" + os.urandom(4).hex(":")
+        mtu = network.mtu or uplink_mtu()
         with _forgiving(errno.EEXIST):
-            host.link("add", ifname=name, kind="bridge", address=mac, mtu=network.mtu or uplink_mtu())
+            host.link("add", ifname=name, kind="bridge", address=mac)
         checkpoint("bridge:made")
         link = _link(name)
         if link is None:
@@ -77,7 +78,8 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
                 length = parse_range(subnet.subnet).length
                 with _forgiving(errno.EEXIST):
                     host.addr("add", index=link.number, address=subnet.gateway, prefixlen=length)
-        host.link("set", index=link.number, state="up")
+        # an MTU that it is made with is forgotten when its last port goes, one that it is changed to is kept
+        host.link("set", index=link.number, mtu=mtu, state="up")
         checkpoint("bridge:up")
         host.link("set", index=link.number, ifalias=alias(tag, network))
     return warnings

@@ -95,6 +95,17 @@ def test_E3_a_container_on_the_default_bridge_has_an_address_and_a_way_out(netwo
     assert said.lines[-1] == str(bridge.uplink_mtu())
 
 
+def test_E3_the_uplinks_packet_size_outlives_the_last_container(networks: Engine, run: Runner) -> None:
+    """A bridge without ports would take 1500 for itself, and pass it on to the next container."""
+    made = networks.networks.create(NetworkSpec(name="small", options={"com.docker.network.driver.mtu": "1280"}))
+    for network, mtu in (("bridge", bridge.uplink_mtu()), (made.name, 1280)):
+        for _ in range(2):
+            assert run("cat", "/sys/class/net/eth0/mtu", network=network).out == f"{mtu}\n"
+            interface = networks.networks.inspect(network).interface
+            wait_until(lambda network=network: veths_on(networks.networks.inspect(network)) == [], "its end")
+            assert bridge.mtu_of(interface) == mtu
+
+
 def test_E3_the_interface_is_there_before_the_command_begins(networks: Engine, run: Runner) -> None:
     for _ in range(5):
         assert run("cat", "/sys/class/net/eth0/operstate", network="bridge").out == "up\n"
