@@ -397,6 +397,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[str, ...] = ()
     """What can be limited here: cpu, cpuset, memory, swap, pids, oom-kill-disable."""
     forwards_ipv4: bool = False
+    firewall: str = ""
+    """What keeps networks apart: nftables, iptables or none."""
     logging_driver: str = "local"
     log_drivers: tuple[str, ...] = ("local",)
 

@@ -213,8 +213,8 @@ def _forward() -> None:
     Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
 
 
-def serve(ready: Callable[[], None], port: int) -> None:
-    """Answers everybody on TCP and UDP, in both families, with the address they come from."""
+def serve(ready: Callable[[], None], port: int, word: bytes = b"") -> None:
+    """Answers everybody on TCP and UDP, in both families, with a word or the address they come from."""
     import selectors
 
     wait = selectors.DefaultSelector()
@@ -232,11 +232,11 @@ def serve(ready: Callable[[], None], port: int) -> None:
             assert isinstance(found, socket.socket)
             if found.type == socket.SOCK_STREAM:
                 connection, peer = found.accept()
-                connection.sendall(_plain(peer[0]))
+                connection.sendall(word or _plain(peer[0]))
                 connection.close()
             else:
                 _, peer = found.recvfrom(65535)
-                found.sendto(_plain(peer[0]), peer)
+                found.sendto(word or _plain(peer[0]), peer)
 
 
 def _plain(address: str) -> bytes:

@@ -131,6 +131,7 @@ def info_document(info: EngineInfo) -> _Document:
         "DefaultRuntime": NAME,
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": ""},
         "LiveRestoreEnabled": True,
+        "FirewallBackend": {"Driver": info.firewall},
         "Isolation": "",
         "SecurityOptions": list(info.security_options),
         "Warnings": list(info.warnings) or None,
@@ -189,6 +190,7 @@ def _info(invocation: Invocation) -> int:
         " Debug Mode: false",
         " Experimental: false",
         " Live Restore Enabled: true",
+        f" Firewall Backend: {info.firewall}",
     ]
     io.text("".join(f"{line}\n" for line in lines) + "\n")
     for warning in info.warnings:

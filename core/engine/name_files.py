@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.errors import wrapped
+from core.linux.files import write_all
 from core.model.network import DnsWish, Endpoint
 
 HOSTS = (
@@ -49,14 +50,20 @@ def write_own_files(
 
 def rewrite(path: Path, text: str) -> None:
     """Give a file that may be bound into a container other content. Raises: NoSpace, Denied."""
-    _write(path, text, os.O_CREAT | os.O_TRUNC)
+    if _read_text(str(path)) != text:
+        _write(path, text, os.O_CREAT)
 
 
 def _write(path: Path, text: str, flags: int) -> None:
+    """In place, and cut to length afterwards: a reader finds no empty file, and emptying one costs a start 0.2 ms."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o644)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        try:
+            data = text.encode(errors="replace")
+            write_all(descriptor, data)
+            os.ftruncate(descriptor, len(data))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise wrapped(error, "write", path) from error
 

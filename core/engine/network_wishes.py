@@ -15,6 +15,8 @@ from core.network import ipam
 from core.network.ipam import Range
 
 _DRIVERS = ("bridge", "macvlan")
+_NOBODYS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "::/96", "::ffff:0.0.0.0/96", "ff00::/8")
+"""Unspecified, loopback's, groups': no interface may have them, or what it has would be taken for the host's own."""
 _OPTIONS = {
     "bridge": (
         "com.docker.network.bridge.name",
@@ -105,6 +107,12 @@ def _check_subnet(subnet: Subnet) -> None:
         ) from None
     if str(whole) != _canonical(subnet.subnet):
         raise InvalidInput(f"invalid network config:\ninvalid subnet {subnet.subnet}: it should be {whole}")
+    for text in _NOBODYS:
+        if whole.overlaps(ipam.parse_range(text)):
+            raise InvalidInput(
+                f"invalid subnet {subnet.subnet}: it overlaps {text}, whose addresses no container can have",
+                hint="choose a private one, for example 10.1.0.0/16 or fd00:1::/64",
+            )
     if whole.last - whole.first < 3 and whole.length < (31 if whole.family == 2 else 127):
         raise InvalidInput(f"invalid subnet {subnet.subnet}: it has no room for a container")
     if subnet.ip_range:

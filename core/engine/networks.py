@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.engine.records import ContainerRecords
-from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound, WrongState
+from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NoSpace, NotFound, WrongState
 from core.linux.checkpoints import checkpoint
 from core.model.container import Container, ContainerSpec, Restarting, Running
 from core.model.isolation import joined_container
@@ -56,6 +56,11 @@ class EngineNetworks:
         from core.engine.joining import Joining
 
         return Joining(self._roots, self._store, self._records, self.firewall)
+
+    @property
+    def firewall_name(self) -> str:
+        """What keeps networks apart here: nftables, iptables or none."""
+        return self._joining.wall.name
 
     @cached_property
     def _memberships(self) -> Memberships:
@@ -202,7 +207,8 @@ class EngineNetworks:
             except (InUse, NotFound):
                 continue  # somebody has joined it meanwhile, or removed it
             removed.append(network.name)
-        journal.append(self._roots.journal, "network", "prune", "", {"reclaimed": "0"})
+        with suppress(NoSpace):
+            journal.append(self._roots.journal, "network", "prune", "", {"reclaimed": "0"})
         return removed
 
     def remove_all(self) -> None:
@@ -355,7 +361,8 @@ class EngineNetworks:
 
     def _note(self, network: Network, action: str) -> None:
         attributes = {"name": network.name, "type": network.driver}
-        journal.append(self._roots.journal, "network", action, network.id, attributes)
+        with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
+            journal.append(self._roots.journal, "network", action, network.id, attributes)
 
 
 def _refuse_shared(container: Container, network: Network) -> None:

@@ -76,6 +76,7 @@ class EngineSystem:
             storage_status=_storage_status(self._roots.data),
             limits=driver.limits_of(hierarchies),
             forwards_ipv4=_reads("/proc/sys/net/ipv4/ip_forward") == "1",
+            firewall=self._networks.firewall_name,
         )
 
     def host(self) -> HostSample:

@@ -33,6 +33,7 @@ from core.monitor.publishing import Publishing, withdraw
 
 _GONE_S = 2.0
 """How long an interface of an earlier run may take to go: the kernel clears namespaces away at its leisure."""
+_DOCUMENT = ".json"
 Endpoint = dict[str, Any]
 """A core.model.sandbox.SandboxEndpoint."""
 
@@ -90,8 +91,8 @@ class Network:
                     raise NetworkFailed("Address already in use")
                 except FileNotFoundError:
                     pass
-                except (OSError, ValueError, KeyError) as error:
-                    raise NetworkFailed(f"{path}: {error}") from error
+                except OSError as error:
+                    raise NetworkFailed(f"{path}: {(error.strerror or str(error)).lower()}") from error
                 try:
                     self._claim(path, each["endpoint"])
                 except OSError as error:
@@ -112,7 +113,7 @@ class Network:
             self._publishing = publishing
 
     def _claim(self, path: str, endpoint: dict[str, Any]) -> None:
-        if path.endswith(".json"):
+        if path.endswith(_DOCUMENT):
             document = {"schema": 1, "kind": "network.endpoint", **endpoint}
             write_atomic(path, json.dumps(document).encode(), durable=False)
         else:
@@ -337,7 +338,12 @@ class Network:
                 raise OSError(errno.ENODEV, "it is not there")
             number = link.number
             messages = []
+            # whoever knew another one at the same address would go on sending to that one's link address
+            _set(f"net/ipv4/conf/{name}/arp_notify", "1")
             if endpoint.get("ipv6"):
+                _set(f"net/ipv6/conf/{name}/ndisc_notify", "1")
+                if each["driver"] == "bridge":  # the host routes there, and sends none: who does is a neighbour
+                    _set(f"net/ipv6/conf/{name}/accept_ra", "0")
                 messages.append(netlink.add_address(number, endpoint["ipv6"], endpoint["ipv6_prefix_length"]))
             else:
                 _without_ipv6(name)
@@ -452,14 +458,14 @@ class Network:
 
 
 def _owner(path: str) -> str:
-    """Whose claim it is: an address is a symlink to its container, an endpoint a document that names it."""
-    try:
-        return os.readlink(path)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-    with open(path, "rb") as file:
-        return str(json.load(file)["container_id"])
+    """Whose claim it is: an address is a symlink to its container, an endpoint a document called after it.
+
+    Raises: OSError: nobody's.
+    """
+    if path.endswith(_DOCUMENT):
+        os.stat(path)
+        return os.path.basename(path).removesuffix(_DOCUMENT)
+    return os.readlink(path)
 
 
 def _without_ipv6(interface: str) -> None:

@@ -14,6 +14,7 @@ import errno
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from core.linux import conntrack
 from core.linux.nftables import IPV4_ADDRESS, IPV6_ADDRESS, PORT, PROTOCOL, Kind, Nftables, Table, joined
 
 EVERYWHERE = ("0.0.0.0", "::")
@@ -123,6 +124,16 @@ def remove(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> Non
             nftables.commit([table.remove(mapping.map.name, mapping.key)])
         except FileNotFoundError:
             pass  # gone with the table in this moment
+        if mapping.protocol == "udp":
+            _forget(mapping)
+
+
+def _forget(mapping: Mapping) -> None:
+    """Who goes on sending to a UDP port would go on being led to a container that has left it."""
+    try:
+        conntrack.forget(PROTOCOL_NUMBERS["udp"], mapping.address, mapping.port)
+    except OSError:
+        pass  # a kernel that tells nobody of its connections: they end by themselves, half a minute after a last packet
 
 
 def read(nftables: Nftables, table: Table) -> list[Mapping]:

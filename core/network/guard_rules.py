@@ -11,7 +11,7 @@ from core.monitor.guard import GUARDED, SENDERS, SOURCES4, SOURCES6
 
 _ARP, _IPV4, _IPV6 = b"\x08\x06", b"\x08\x00", b"\x86\xdd"
 _HOP_BY_HOP, _ROUTING, _DESTINATION, _ICMP = 0, 43, 60, 58
-_ADVERTISEMENT, _MULTICAST_REPORT = 136, 143
+_ROUTER_ADVERTISEMENT, _ADVERTISEMENT, _REDIRECT, _MULTICAST_REPORT = 134, 136, 137, 143
 _JUDGED = "judged"
 _WORDS_OF_A_NAME = nft.INTERFACE.length // 4
 
@@ -45,6 +45,9 @@ def _rules() -> Iterator[tuple[bytes, ...]]:
     yield _is(_IPV6), _has(6, _DESTINATION), drop
     not_a_report = nft.payload(nft.NETWORK_HEADER, 48, 1) + nft.differs(bytes([_MULTICAST_REPORT]))
     yield _is(_IPV6), _has(6, _HOP_BY_HOP), not_a_report, drop
+    yield _is(_IPV6), _has(6, _HOP_BY_HOP), nft.payload(nft.NETWORK_HEADER, 41, 1) + nft.differs(b"\0"), drop
+    for routes in (_ROUTER_ADVERTISEMENT, _REDIRECT):  # the host alone says where its networks' routes lead
+        yield _is(_IPV6), _has(6, _ICMP), _has(40, routes), drop
     yield _is(_IPV6), _claim(nft.NETWORK_HEADER, 8, 16), nft.is_in(SOURCES6), accept
     yield _is(_IPV6), _link_local(8, nft.equals), accept
     yield (drop,)  # and whatever else there is of frames: tagged ones, which some take for untagged

@@ -90,7 +90,7 @@ def test_E3_a_container_on_the_default_bridge_has_an_address_and_a_way_out(netwo
     said = run("sh", "-c", "ip -4 addr show eth0; ip route; cat /sys/class/net/eth0/mtu", network="bridge")
     default = networks.networks.inspect("bridge")
     gateway = default.subnets[0].gateway
-    assert re.search(r"inet 172\.\d+\.0\.2/16", said.out)
+    assert re.search(r"inet (172\.\d+\.0\.2/16|192\.168\.\d+\.2/20)", said.out)
     assert f"default via {gateway} dev eth0" in said.out
     assert said.lines[-1] == str(bridge.uplink_mtu())
 
@@ -211,6 +211,7 @@ def test_E5_ipv6_beside_ipv4(networks: Engine) -> None:
     assert inside(networks, "aa", "ping", "-6", "-c1", "-W1", theirs.ipv6).code == 0
     assert reaches(networks, "aa", theirs.ipv4)
     assert "default via" in inside(networks, "aa", "ip", "-6", "route").out
+    assert inside(networks, "aa", "cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra").out == "0\n"
 
 
 def test_SN13_without_ipv6_no_stranger_gives_an_interface_one(networks: Engine, run: Runner) -> None:

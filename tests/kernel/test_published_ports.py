@@ -15,7 +15,7 @@ from core.engine.engine import Engine
 from core.errors import EngineError, InvalidInput
 from core.linux.nftables import BRIDGE, Nftables, Table
 from core.model.container import ContainerSpec, Created, Running
-from core.model.network import EndpointWish, NetworkSpec, PathStep
+from core.model.network import EndpointWish, NetworkSpec, PathStep, Subnet
 from core.model.ports import PortWish, PublishedPort
 from core.model.restart import RestartPolicy
 from core.monitor.guard import GUARDED
@@ -267,6 +267,28 @@ def test_E3_a_port_that_is_none_is_refused(ports: Engine) -> None:
     for port, protocol in ((0, "tcp"), (65536, "tcp"), (80, "icmp")):
         with pytest.raises(InvalidInput):
             ports.networks.trace(key, port, protocol)
+
+
+def test_E1_the_next_container_at_an_address_is_known_at_once(ports: Engine) -> None:
+    """While another one keeps the bridge up, the host remembers link addresses."""
+    made = ports.networks.create(NetworkSpec(name="both", ipv6=True, subnets=(Subnet(subnet="fd00:77::/64"),)))
+    try:
+        start(ports, name="other", command=("sleep", "1000"), network="both")
+        found = set()
+        for _ in range(3):
+            key = start(ports, network="both")
+            endpoint = running(ports, key).endpoints[0]
+            wait_until(lambda key=key: steps(ports, key)["listening"].verdict == "ok", "the server")
+            for address in (endpoint.ipv4, endpoint.ipv6):
+                wait_until(lambda address=address: answers(address, 80), f"an answer from {address}")
+            found.add((endpoint.mac, endpoint.ipv4, endpoint.ipv6))
+            ports.containers.remove(key, force=True)
+        assert len({mac for mac, _, _ in found}) == 3
+        assert len({(v4, v6) for _, v4, v6 in found}) == 1
+    finally:
+        for container in ports.containers.list(all=True):
+            ports.containers.remove(container.id, force=True)
+        ports.networks.remove(made.id)
 
 
 def test_E1_without_a_firewall_ports_are_passed_on_and_a_person_is_told(ports: Engine) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import pytest
 
 from core.engine.engine import Engine
-from core.errors import EngineError
+from core.errors import Conflict, EngineError, InvalidInput
 from core.model.container import Running
-from core.model.network import PREDEFINED, EndpointWish, NetworkSpec
+from core.model.network import PREDEFINED, EndpointWish, NetworkSpec, Subnet
 from core.model.ports import PortWish, parse_publish
 from tests.conftest import wait_until
 from tests.faults.test_kills import keeper_of, monitor_of, spawner_of
-from tests.kernel.test_networks import endpoints, inside, start, veths_on
+from tests.kernel.test_networks import endpoints, inside, reaches, start, veths_on
 from tests.kernel.test_published_ports import free_port
 
 
@@ -115,3 +115,26 @@ def test_SN11_what_dead_monitors_published_is_not_taken_from_the_ports_next_owne
         assert isinstance(again, Running)
         assert again.ports[0].host_port != port
         assert not any(f" {port} " in line for line in rules(engine))
+
+
+@pytest.mark.parametrize(
+    "subnet", ["127.5.0.0/16", "224.5.0.0/16", "0.0.0.0/8", "0.0.0.0/1", "::1/128", "::ffff:10.0.0.0/104", "ff05::/64"]
+)
+def test_SN12_addresses_that_mean_the_host_itself_or_nobody_are_no_subnet(engine: Engine, subnet: str) -> None:
+    with pytest.raises(InvalidInput, match="whose addresses no container can have"):
+        engine.networks.create(NetworkSpec(name="odd", subnets=(Subnet(subnet=subnet),), ipv6=":" in subnet))
+
+
+def test_E5_the_smallest_subnets_hold_what_they_can(engine: Engine) -> None:
+    """A line between two has no broadcast and no address of its own; one address is the host's."""
+    for subnet, address in (("10.90.0.0/31", "10.90.0.0"), ("10.90.0.4/32", ""), ("10.90.0.8/30", "10.90.0.10")):
+        engine.networks.create(NetworkSpec(name="small", subnets=(Subnet(subnet=subnet),)))
+        if address:
+            start(engine, "fits", "small")
+            assert endpoints(engine, "fits")["small"].ipv4 == address
+            assert reaches(engine, "fits", endpoints(engine, "fits")["small"].ipv4_gateway)
+        with pytest.raises(Conflict, match="no available IPv4 addresses"):
+            start(engine, "late", "small")
+        for container in engine.containers.list(all=True):
+            engine.containers.remove(container.id, force=True)
+        engine.networks.remove("small")

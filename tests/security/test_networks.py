@@ -5,17 +5,19 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from core.model.network import Network
 from core.monitor.guard import Guard
-from core.monitor.loop import Loop
+from core.monitor.loop import READ, Loop
 from core.monitor.publishing import Publishing
 from core.network.firewall import Firewall
 from core.network.iptables import IptablesFirewall
 from core.network.nft_rules import NftablesFirewall
+from tests.conftest import wait_until
 from tests.network_lab import HOST4, HOST6, LAN4, LAN6, Lab, ask, serve
 
 TAG = "wharf-lab"
@@ -162,6 +164,61 @@ def test_SN11_no_element_is_left_after_a_stop(place: Place) -> None:
     assert place.lab.host.run(open_and_close) == ([0, 4, 0] if place.table else [0, 0, 0])
 
 
+@pytest.mark.parametrize("host_ip", [HOST4, HOST6])
+def test_E1_a_udp_client_that_goes_on_sending_reaches_the_next_container(place: Place, host_ip: str) -> None:
+    """The kernel leads a flow where its first packet went, as long as any follow."""
+    with place.near.running(serve, 80, b"near"), ExitStack() as stack:
+        for turn, (last, is_near) in enumerate(((2, False), (3, True), (2, False))):
+            document = {**network(wish(80, 8099, protocol="udp"), table=place.table), "endpoints": [endpoint(1, last)]}
+            with place.lab.host.running(publish_until_told, document):
+                if turn == 0:
+                    stack.enter_context(place.lab.lan.running(send_on_and_on, host_ip))
+                wait_until(lambda is_near=is_near: hears(place) and (hears(place) == "near") is is_near, f"{last}")
+                assert place.lab.host.run(ask, "127.0.0.1", 9003, "udp") == "closed"
+
+
+def hears(place: Place) -> str:
+    """What the client was told last."""
+    return str(place.lab.lan.run(ask, "127.0.0.1", 9002, "udp"))
+
+
+def publish_until_told(ready: Callable[[], None], document: dict[str, Any]) -> None:
+    """Until somebody sends a datagram, who is then told that all is given back."""
+    told = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    told.bind(("127.0.0.1", 9003))
+    loop = Loop()
+    publishing = Publishing(loop, document, "web")
+    publishing.open()
+    loop.add(told.fileno(), READ, lambda _events: loop.stop())
+    ready()
+    loop.run()
+    publishing.close()
+    told.sendto(b"closed", told.recvfrom(10)[1])
+
+
+def send_on_and_on(ready: Callable[[], None], host_ip: str) -> None:
+    """Tells whoever asks what it was told last."""
+    client = socket.socket(socket.AF_INET6 if ":" in host_ip else socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect((host_ip, 8099))
+    client.settimeout(0.02)
+    asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asked.bind(("127.0.0.1", 9002))
+    asked.setblocking(False)
+    ready()
+    last = ""
+    while True:
+        try:
+            client.send(b"who")
+            last = client.recv(100).decode()
+        except OSError:
+            pass
+        try:
+            _, asker = asked.recvfrom(10)
+            asked.sendto(last.encode(), asker)
+        except BlockingIOError:
+            pass
+
+
 @pytest.mark.parametrize("address", ["172.30.2.2", "fd00:30:2::2"])
 def test_SN10_SN13_containers_of_different_networks_cannot_talk(place: Place, address: str) -> None:
     assert place.near.run(ask, address, 80, "tcp", SILENT_S) == "silent"
@@ -279,13 +336,17 @@ def advertisement(target: str) -> bytes:
     return struct.pack(">BBHI", 136, 0, 0, 0x60000000) + socket.inet_pton(socket.AF_INET6, target) + MARK
 
 
+def router_advertisement() -> bytes:
+    return struct.pack(">BBHBBHII", 134, 0, 0, 64, 0x08, 1800, 0, 0) + MARK
+
+
+@pytest.mark.parametrize("place", ["nftables"], indirect=True)
 def test_SN10_SN13_nobody_is_taken_for_a_neighbour(place: Place) -> None:
     """Frames as they go out of a raw socket: of addresses that are the container's own, and of its neighbour's."""
-    if not place.table:
-        pytest.skip("iptables does not see what stays on a bridge")
     mac, other = place.lab.endpoints["near"]["mac"], place.lab.endpoints["web"]["mac"]
     own4, other4, own6, other6 = "172.30.1.3", "172.30.1.2", "fd00:30:1::3", "fd00:30:1::2"
     hidden = bytes([58, 0]) + bytes(6)  # a header without a purpose, before the one that counts
+    disguised = bytes([58, 1, 1, 12]) + bytes(4) + bytes([143]) + bytes(7)  # with what looks like a harmless one in it
     honest = [
         frame(mac, 0x0806, arp(mac, own4)),
         frame(mac, 0x0800, ipv4(own4)),
@@ -306,6 +367,9 @@ def test_SN10_SN13_nobody_is_taken_for_a_neighbour(place: Place) -> None:
         frame(mac, 0x86DD, ipv6(own6, 58, advertisement(other6))),
         frame(mac, 0x86DD, ipv6(own6, 0, hidden + advertisement(other6))),
         frame(mac, 0x86DD, ipv6(own6, 60, hidden + advertisement(other6))),
+        frame(mac, 0x86DD, ipv6(own6, 0, disguised + advertisement(other6))),
+        frame(mac, 0x86DD, ipv6("fe80::1", 58, router_advertisement())),
+        frame(mac, 0x86DD, ipv6("fe80::1", 58, bytes([137]) + bytes(39) + MARK)),
     ]
     for frames, arrived in ((honest, len(honest)), (forged, 0), (honest, len(honest))):
         with place.web.running(count_frames):

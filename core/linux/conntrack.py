@@ -1,0 +1,89 @@
+"""Connections that the kernel remembers, and with them where their packets are led to.
+
+Source: include/uapi/linux/netfilter/nfnetlink_conntrack.h.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from core.linux.netlink import attribute
+
+_NETLINK_NETFILTER = 12
+_GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_ERROR, _DONE = 2, 3
+_NESTED = 0x8000
+_TUPLE_ORIGINAL, _TUPLE_REPLY, _ZONE, _FILTER = 1, 2, 18, 25
+_TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
+_IPV4_SOURCE, _IPV6_SOURCE = 1, 3
+_PROTOCOL_NUMBER, _SOURCE_PORT = 1, 2
+_FILTER_ORIGINAL, _FILTER_REPLY = 1, 2
+_BY_PROTOCOL, _BY_SOURCE_PORT = 1 << 3, 1 << 4
+_HEADER = struct.Struct("=IHHII")
+_HEAD_BYTES = _HEADER.size + 4
+_RECEIVE_BYTES = 1 << 16
+_ANSWER_WAIT_S = 5.0
+
+
+def forget(protocol: int, address: str, port: int) -> None:
+    """Forget all connections that an address answers from a port, whatever they were sent to.
+
+    The kernel is asked for the port's alone, and addresses are compared here: its own comparison of IPv6 addresses
+    takes all but the one asked for. Raises: OSError: it remembers no connections, or does not let us.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    source = (_IPV6_SOURCE if family == socket.AF_INET6 else _IPV4_SOURCE, socket.inet_pton(family, address))
+    what = attribute(_PROTOCOL_NUMBER, bytes([protocol])) + attribute(_SOURCE_PORT, struct.pack(">H", port))
+    answers = attribute(_TUPLE_PROTOCOL | _NESTED, what)
+    by = _number(_FILTER_ORIGINAL, 0) + _number(_FILTER_REPLY, _BY_PROTOCOL | _BY_SOURCE_PORT)
+    body = attribute(_TUPLE_REPLY | _NESTED, answers) + attribute(_FILTER | _NESTED, by)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER) as kernel:
+        kernel.settimeout(_ANSWER_WAIT_S)
+        for found in list(_asked(kernel, _GET, _DUMP, family, body)):
+            connection = dict(_attributes(found))
+            reply = dict(_attributes(connection.get(_TUPLE_REPLY, b"")))
+            ends = dict(_attributes(reply.get(_TUPLE_IP, b"")))
+            said = dict(_attributes(reply.get(_TUPLE_PROTOCOL, b"")))
+            is_ours = said.get(_PROTOCOL_NUMBER) == bytes([protocol]) and ends.get(source[0]) == source[1]
+            if is_ours and said.get(_SOURCE_PORT) == struct.pack(">H", port):
+                which = attribute(_TUPLE_ORIGINAL | _NESTED, connection[_TUPLE_ORIGINAL])
+                which += attribute(_ZONE, connection[_ZONE]) if _ZONE in connection else b""
+                try:
+                    list(_asked(kernel, _DELETE, _ACK, family, which))
+                except FileNotFoundError:
+                    pass  # it has just ended by itself
+
+
+def _number(kind: int, value: int) -> bytes:
+    return attribute(kind, struct.pack("=I", value))
+
+
+def _asked(kernel: socket.socket, kind: int, flags: int, family: int, body: bytes) -> Iterator[bytes]:
+    """Attributes of each answer. Raises: OSError."""
+    whole = struct.pack("=BBH", family, 0, 0) + body
+    kernel.send(_HEADER.pack(_HEADER.size + len(whole), kind, _REQUEST | flags, 1, 0) + whole)
+    while True:
+        packet = kernel.recv(_RECEIVE_BYTES)
+        position = 0
+        while position + _HEAD_BYTES <= len(packet):
+            length, answer, *_ = _HEADER.unpack_from(packet, position)
+            if answer in (_ERROR, _DONE):
+                if code := -struct.unpack_from("=i", packet, position + _HEADER.size)[0]:
+                    raise OSError(code, f"conntrack: {os.strerror(code)}")
+                return
+            yield packet[position + _HEAD_BYTES : position + length]
+            position += max(_HEADER.size, length + -length % 4)
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    while position + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, position)
+        if length < 4:
+            return
+        yield kind & 0x3FFF, data[position + 4 : position + length]
+        position += length + -length % 4
