@@ -1,4 +1,4 @@
-"""After somebody has flushed the host's rules: what the other networks have lost, and ports that led to containers."""
+"""After somebody has flushed the host's rules: what the other networks have lost, and what was said of containers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.network.store import NetworkStore
 from core.state.paths import Roots
 
 _ASK_S = 2.0
-"""A monitor that does not answer by then is stopped; its ports are led again when its container is started."""
+"""A monitor that does not answer by then is stopped; its container is in the rules again with its next start."""
 
 
 def restore(
@@ -28,7 +28,7 @@ def restore(
     made: Network,
     known: Collection[str],
 ) -> None:
-    """Make the rules of all networks whose bridges stand, and lead ports to their containers again.
+    """Make the rules of all networks whose bridges stand; ports lead to their containers again, and guards hold them.
 
     Args: made: the one whose rules have just been made. known: bridges that there were rules for before.
     """
@@ -42,13 +42,13 @@ def restore(
                 restored.add(network.id)
     for container in records.all():
         state = container.state
-        if isinstance(state, Running) and state.ports and restored & {each.network_id for each in state.endpoints}:
-            _lead_ports(roots, container)
+        if isinstance(state, Running) and restored & {each.network_id for each in state.endpoints}:
+            _tell_monitor(roots, container)
 
 
-def _lead_ports(roots: Roots, container: Container) -> None:
-    """Its monitor does it: it alone knows how long they are to lead there."""
+def _tell_monitor(roots: Roots, container: Container) -> None:
+    """It writes what concerns its container: it alone knows for how long."""
     with suppress(EngineError):
         path = roots.monitor_socket(container.id)
-        connection, _ = ask(path, {"op": "publish"}, timeout_s=_ASK_S, whose=f"container {container.name}")
+        connection, _ = ask(path, {"op": "rules"}, timeout_s=_ASK_S, whose=f"container {container.name}")
         connection.close()

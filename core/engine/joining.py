@@ -103,7 +103,8 @@ class Joining:
                 f"cannot remove the firewall's rules of network {network.name}: {(error.strerror or '').lower()}"
             ) from error
         checkpoint("network-remove:rules")
-        bridge.remove_bridge(network.interface)
+        if not bridge.is_anothers(self._roots.tag, network):
+            bridge.remove_bridge(network.interface)
         checkpoint("network-remove:bridge")
 
     def _claim(self, container: Container, network: Network, wish: EndpointWish, interface: str) -> SandboxEndpoint:

@@ -396,6 +396,18 @@ class Nftables:
         body = _text(1, table.name) + _text(2, name) + _nested(3, _nested(1, _value(1, key)))
         return self._is_there(table.family, _GET_ELEMENTS, body)
 
+    def element(self, table: Table, name: str, key: bytes) -> bytes | None:
+        """What a map says of one key; None: nothing, or there is no such map."""
+        body = _text(1, table.name) + _text(2, name) + _nested(3, _nested(1, _value(1, key)))
+        try:
+            for data in self._ask(table.family, _GET_ELEMENTS, body, _ACK):
+                for kind, value in _attributes(data):
+                    if kind == 3:
+                        return next(_element(inner)[1] for _, inner in _attributes(value, 0))
+        except FileNotFoundError:
+            pass
+        return None
+
     def elements(self, table: Table, name: str) -> dict[bytes, bytes]:
         """What a set or map holds, as bytes of registers. Raises: FileNotFoundError: there is no such set."""
         body = _text(1, table.name) + _text(2, name)

@@ -68,6 +68,10 @@ class Guard:
         except OSError:
             pass  # a kernel that can't filter bridges, or flushed rules: the next start of any makes them again
 
+    def forget_rules(self) -> None:
+        """What the firewall was told is lost: watch() tells it anew."""
+        self._elements = []
+
     def close(self) -> None:
         """The container is gone, and its interfaces."""
         self.watch(())

@@ -264,11 +264,12 @@ class Network:
         self._note(each, "disconnect")
         return lost
 
-    def publish_again(self) -> None:
-        """The firewall's rules were lost, and are there again: its ports are not among them."""
+    def tell_rules_again(self) -> None:
+        """The firewall's rules were lost, and are there again: its ports and addresses are not among them."""
+        self._guard.forget_rules()
         if self._publishing:
             self._publishing.forget_rules()
-            self._redirect()
+        self._redirect()
 
     def _redirect(self) -> None:
         """Its ports lead to where it is now, and it may send from there."""
@@ -359,6 +360,7 @@ class Network:
     def _make_link(self, each: Endpoint) -> None:
         """Raises: OSError."""
         assert self._host
+        assert self._inside
         endpoint = each["endpoint"]
         link = self._host.link(each["link"])
         if link is None:
@@ -390,6 +392,8 @@ class Network:
             except OSError as error:
                 if error.errno != errno.EEXIST or time.monotonic() > deadline:
                     raise
+                if self._inside.link(endpoint["interface"]):  # of the container's own making
+                    raise OSError(errno.EEXIST, f"it has an {endpoint['interface']} already") from error
             self._delete(endpoint["host_interface"])  # an earlier run's, whose namespace is not cleared away yet
         if each.get("is_isolated") and (end := self._host.link(endpoint["host_interface"])):
             self._host.ask(netlink.isolate_port(end.number))

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import _socket as socket  # the library around it takes 2 ms to import, of every start
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from core.linux import conntrack
 from core.linux.nftables import IPV4_ADDRESS, IPV6_ADDRESS, PORT, PROTOCOL, Kind, Nftables, Table, joined
 
 EVERYWHERE = ("0.0.0.0", "::")
-_AT_ONCE = 500
+_TOGETHER = 500
 _IN_THE_WAY = (errno.EEXIST, errno.EBUSY)
-_GONE = (errno.ENOENT,)
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 
@@ -101,51 +100,55 @@ def add(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> None:
 
     Raises: OSError; ENOENT: the table does not stand.
     """
-    for some in _portions(list(mappings)):
-        messages = [table.add(mapping.map.name, mapping.key, mapping.data) for mapping in some]
-        if not _is_taken(nftables, messages, _IN_THE_WAY):
-            for mapping, message in zip(some, messages, strict=True):
-                if not _is_taken(nftables, [message], _IN_THE_WAY):
-                    nftables.commit([table.remove(mapping.map.name, mapping.key), message])
+    for some in _batches(mappings):
+        _add_together(nftables, table, some)
+
+
+def _batches(mappings: Iterable[Mapping]) -> Iterator[tuple[Mapping, ...]]:
+    """So many that a socket's buffer takes them, by what kernels allow it when nobody has set it higher."""
+    left = tuple(mappings)
+    for at in range(0, len(left), _TOGETHER):
+        yield left[at : at + _TOGETHER]
+
+
+def _add_together(nftables: Nftables, table: Table, mappings: Sequence[Mapping]) -> None:
+    messages = {mapping: table.add(mapping.map.name, mapping.key, mapping.data) for mapping in mappings}
+    try:
+        nftables.commit([*messages.values()])
+        return
+    except OSError as error:
+        if error.errno not in _IN_THE_WAY:
+            raise
+    for mapping, message in messages.items():
+        try:
+            nftables.commit([message])
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            nftables.commit([table.remove(mapping.map.name, mapping.key), message])
 
 
 def remove(nftables: Nftables, table: Table, mappings: Iterable[Mapping]) -> None:
     """Let them lead nowhere; the ones that lead there no more are left alone. Raises: OSError."""
-    wanted = set(mappings)
-    standing = sorted(wanted & set(read(nftables, table))) if wanted else []
-    for some in _portions(standing):
-        messages = [table.remove(mapping.map.name, mapping.key) for mapping in some]
-        if not _is_taken(nftables, messages, _GONE):
-            for message in messages:  # somebody has taken one away in this moment
-                _is_taken(nftables, [message], _GONE)
-    for address in {mapping.address for mapping in standing}:
-        _forget(address, {one.port for one in standing if (one.protocol, one.address) == ("udp", address)})
-
-
-def _portions(mappings: list[Mapping]) -> Iterator[list[Mapping]]:
-    """As many as a batch has room for."""
-    for first in range(0, len(mappings), _AT_ONCE):
-        yield mappings[first : first + _AT_ONCE]
-
-
-def _is_taken(nftables: Nftables, messages: list[bytes], refusals: tuple[int, ...]) -> bool:
-    """Commit; False if that is refused for one of these reasons. Raises: OSError: or for another one."""
-    try:
-        nftables.commit(messages)
-    except OSError as error:
-        if error.errno not in refusals:
-            raise
-        return False
-    return True
-
-
-def _forget(address: str, ports: set[int]) -> None:
-    """Who goes on sending to a UDP port would go on being led to a container that has left it."""
-    if ports:
+    for mapping in mappings:
+        # each is asked for by itself: of all that there are, some are left out where others change them meanwhile
+        length = mapping.map.address.length + 2
+        if (nftables.element(table, mapping.map.name, mapping.key) or b"")[:length] != mapping.data[:length]:
+            continue
         try:
-            conntrack.forget(PROTOCOL_NUMBERS["udp"], address, ports)
-        except OSError:
-            pass  # a kernel that tells nobody of its connections: they end half a minute after a last packet
+            nftables.commit([table.remove(mapping.map.name, mapping.key)])
+        except FileNotFoundError:
+            pass  # gone with the table in this moment
+        if mapping.protocol == "udp":
+            _forget(mapping)
+
+
+def _forget(mapping: Mapping) -> None:
+    """Who goes on sending to a UDP port would go on being led to a container that has left it."""
+    try:
+        conntrack.forget(PROTOCOL_NUMBERS["udp"], mapping.address, {mapping.port})
+    except OSError:
+        pass  # a kernel that tells nobody of its connections: they end by themselves, half a minute after a last packet
 
 
 def read(nftables: Nftables, table: Table) -> list[Mapping]:

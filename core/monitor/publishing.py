@@ -82,6 +82,7 @@ class Publishing:
             try:
                 self._nftables = self._nftables or Nftables()
                 port_maps.remove(self._nftables, table, gone)
+                self._mappings += new  # if some can't be added, those before them are taken away by close()
                 port_maps.add(self._nftables, table, new)
             except OSError as error:
                 if error.errno != errno.ENOENT:

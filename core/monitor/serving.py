@@ -110,9 +110,9 @@ class Desk:
                 return self._connect(request)
             case "disconnect":
                 return self._disconnect(request)
-            case "publish":
+            case "rules":
                 if life.network:
-                    life.network.publish_again()
+                    life.network.tell_rules_again()
             case "exec":
                 return self._exec(connection, request)
             case "resume-exec":

@@ -1,7 +1,7 @@
 """A network's bridge on the host: made when it is first needed in a boot, and taken away with its network.
 
-Its alias is set last of all, so that a bridge that carries it is complete. pyroute2 does the making, and costs 150 ms to
-import: paid once a boot and network. What every start asks is answered by sysfs or our own netlink.
+Its alias is set last of all, so that a bridge that carries it is complete. pyroute2 does the making, and costs 150 ms
+to import: paid once a boot and network. What every start asks is answered by sysfs or our own netlink.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ def stands(tag: str, network: Network) -> bool:
     return _read(f"{_LINKS}/{network.interface}/ifalias") == alias(tag, network)
 
 
+def is_anothers(tag: str, network: Network) -> bool:
+    """Whether an interface of that name says that it is somebody else's: made while the network's own was not there."""
+    return _read(f"{_LINKS}/{network.interface}/ifalias") not in ("", alias(tag, network))
+
+
 def alias(tag: str, network: Network) -> str:
     """What `ip link` shows: whose bridge it is."""
     return f"{tag} {network.name}"
@@ -52,6 +57,7 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
     name = network.interface
     with _routing(f"make bridge {name}") as host:
         mac = "02:42:" + os.urandom(4).hex(":")
+        mtu = network.mtu or uplink_mtu()
         with _forgiving(errno.EEXIST):
             host.link("add", ifname=name, kind="bridge", address=mac)
         checkpoint("bridge:made")
@@ -60,7 +66,7 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
             raise EngineError(f"bridge {name} vanished while it was made", hint="try again")
         if link.kind != "bridge":
             raise EngineError(f"{name} is no bridge", hint="it is another program's: rename it")
-        if link.alias not in ("", alias(tag, network)):
+        if is_anothers(tag, network):
             raise EngineError(
                 f"bridge {name} is not this network's: it is {link.alias!r}", hint="rename one of the two"
             )
@@ -72,9 +78,8 @@ def raise_bridge(tag: str, network: Network) -> tuple[str, ...]:
                 length = parse_range(subnet.subnet).length
                 with _forgiving(errno.EEXIST):
                     host.addr("add", index=link.number, address=subnet.gateway, prefixlen=length)
-        # a bridge keeps the packet size it is changed to, and not what it is made with, when its last port goes
-        host.link("set", index=link.number, mtu=network.mtu or uplink_mtu())
-        host.link("set", index=link.number, state="up")
+        # an MTU that it is made with is forgotten when its last port goes, one that it is changed to is kept
+        host.link("set", index=link.number, mtu=mtu, state="up")
         checkpoint("bridge:up")
         host.link("set", index=link.number, ifalias=alias(tag, network))
     return warnings

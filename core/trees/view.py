@@ -49,8 +49,8 @@ def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
             confine.attach(root)
         else:
             root = _mount_device(view["device"])
-        if view["read_only"]:
-            mounts.set_attributes(root, mounts.MOUNT_ATTR_RDONLY)
+        read_only = mounts.MOUNT_ATTR_RDONLY if view["read_only"] else 0
+        mounts.set_attributes(root, mounts.MOUNT_ATTR_NODEV | read_only)  # to open a device may be to set it off
         confine.enter_root(root)
         confine.keep_capabilities(capabilities)
         return root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -167,6 +168,49 @@ def test_F4_volume_browser_shows_what_a_container_wrote(engine: Engine, console:
     screen.shows("gem.txt", "precious")
     engine.containers.remove("writer", force=True)
     engine.volumes.remove("treasure")
+
+
+def test_F4_files_of_a_running_container_are_edited_deleted_brought_back_and_copied_out(
+    engine: Engine, console: Open, session_root: Path
+) -> None:
+    key = start(engine, "holder", "mkdir -p /data/sub; echo old > /data/sub/file; chown -R 5:6 /data; sleep 600")
+    screen = console()
+    screen.shows("● holder")
+    screen.press("enter", "b")
+    screen.shows("data/", "etc/")
+    screen.press("F")
+    screen.shows("Find files by name")
+    screen.press("file", "enter")
+    screen.shows("data/sub/file")
+    screen.press("/", "data/sub/file", "enter", "enter")
+    screen.shows("holder /data/sub", "old")
+    screen.press("E")
+    screen.shows("^s save", "old")
+    screen.press("new")
+    screen.shows("newold")
+    screen.press("\x13")
+    screen.shows("is written")
+    screen.press("escape")
+    assert engine.containers.read_file(key, "/data/sub/file") == b"newold\n"
+    screen.shows("holder /data/sub")
+    screen.press("\x7f")
+    screen.shows("sub/")
+    screen.press("D", "enter")
+    screen.shows("U brings it back")
+    assert engine.containers.list_dir(key, "/data") == ()
+    screen.press("U")
+    screen.shows("sub is back")
+    (entry,) = engine.containers.list_dir(key, "/data/sub")
+    assert (entry.name, entry.uid, entry.gid) == ("file", 5, 6)
+    screen.press("C")
+    screen.shows("this host", "▌ sub/")
+    screen.press("C")
+    screen.shows("wharf cp holder:/data/sub")
+    screen.press("enter")
+    screen.shows("copied sub to this host")
+    copied = session_root.parent / "sub"  # where the console was started
+    assert (copied / "file").read_bytes() == b"newold\n"
+    shutil.rmtree(copied)
 
 
 def test_A16_an_oom_kill_is_explained(engine: Engine, console: Open) -> None:

@@ -123,24 +123,21 @@ def test_E1_what_a_killed_monitor_has_left_is_replaced(host: Space) -> None:
     assert host.run(publish_twice) == [MAPPINGS[0]._replace(address="172.30.1.3")]
 
 
-def test_E1_thousands_of_ports_come_and_go(host: Space) -> None:
-    many = [
-        Mapping(protocol, host_ip, 1 + number, address, 1 + number)
-        for number in range(3000)
-        for protocol in ("tcp", "udp")
-        for host_ip, address in (("0.0.0.0", "172.30.1.2"), ("::", "fd00:30:1::2"))
-    ]
+def test_E1_thousands_of_ports_are_more_than_a_socket_takes_at_once(host: Space) -> None:
+    mappings = [Mapping("tcp", "0.0.0.0", port, "172.30.1.2", port) for port in range(10000, 15000)]
 
-    def come_and_go() -> list[int]:
+    def publish() -> int:
+        nft._SEND_BUFFER_BYTES = 106496  # twice that is what kernels begin with
         NftablesFirewall().add_network(TAG, network("whred"))
-        table, found = Table(INET, TAG), []
         with Nftables() as socket:
-            for change in (port_maps.add, port_maps.add, port_maps.remove, port_maps.remove):
-                change(socket, table, many)
-                found.append(len(port_maps.read(socket, table)))
-        return found
+            table = Table(INET, TAG)
+            port_maps.add(socket, table, mappings)
+            found = set(port_maps.read(socket, table))
+            port_maps.remove(socket, table, mappings)
+            assert port_maps.read(socket, table) == []
+        return len(found & set(mappings))
 
-    assert host.run(come_and_go) == [len(many), len(many), 0, 0]
+    assert host.run(publish) == len(mappings)
 
 
 def test_SN11_a_network_takes_what_was_published_from_it_along(host: Space) -> None:

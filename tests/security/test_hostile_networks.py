@@ -61,11 +61,17 @@ def test_ST12_a_bridge_is_not_called_what_other_tools_take_for_more(engine: Engi
 
 
 def rules(engine: Engine) -> list[str]:
-    """The table's lines in an order that does not depend on who came first."""
-    told = subprocess.run(
-        ["nft", "list", "table", "inet", engine.roots.tag], capture_output=True, text=True, check=True
-    )
+    """Words of both tables in an order that does not depend on who came first."""
+    tag = engine.roots.tag
+    command = f"nft list table inet {tag} && nft list table bridge {tag}"
+    told = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     return sorted(re.findall(r"[^\s,{}]+(?: \. [^\s,{}]+)*(?: : [^\s,{}]+ \. [^\s,{}]+)?", told.stdout))
+
+
+def flush(engine: Engine) -> None:
+    """As `nft flush ruleset` does, for this engine's tables alone."""
+    for family in ("inet", "bridge"):
+        subprocess.run(["nft", "delete", "table", family, engine.roots.tag], check=True)
 
 
 def test_SN10_SN11_one_start_or_fsck_brings_back_what_a_flush_took_from_all(engine: Engine) -> None:
@@ -75,13 +81,13 @@ def test_SN10_SN11_one_start_or_fsck_brings_back_what_a_flush_took_from_all(engi
     port = free_port()
     start(engine, "aa", "one", ports=parse_publish(f"{port}:80"))
     start(engine, "bb", "two")
-    start(engine, "cc", "two")
+    start(engine, "cc", "two", wishes=(EndpointWish(network="two", mac="02:42:00:00:00:09"),))
     before = rules(engine)
     assert any(str(port) in line for line in before)
-    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    flush(engine)
     engine.containers.restart("cc", timeout_s=0)
     assert rules(engine) == before
-    subprocess.run(["nft", "delete", "table", "inet", engine.roots.tag], check=True)
+    flush(engine)
     found = engine.system.fsck(repair=True)
     assert {(each.kind, each.key, each.repaired) for each in found} >= {("network", "one", True)}
     assert rules(engine) == before
@@ -138,3 +144,35 @@ def test_E5_the_smallest_subnets_hold_what_they_can(engine: Engine) -> None:
         for container in engine.containers.list(all=True):
             engine.containers.remove(container.id, force=True)
         engine.networks.remove("small")
+
+
+def test_SN10_an_interface_of_the_containers_own_is_in_nobodys_way_but_its_own(engine: Engine) -> None:
+    """The next one's name is taken inside: said at once, nothing is left, and its monitor goes on."""
+    network = engine.networks.create(NetworkSpec(name="one"))
+    container = start(engine, "aa", cap_add=("NET_ADMIN",))
+    monitor = monitor_of(engine, container)
+    assert inside(engine, "aa", "ip", "link", "add", "eth1", "type", "bridge").code == 0
+    with pytest.raises(EngineError, match="it has an eth1 already"):
+        engine.networks.connect("one", "aa", EndpointWish(network="one"))
+    assert veths_on(network) == []
+    assert os.listdir(engine.roots.network(network.id) / "addresses") == []
+    assert monitor_of(engine, container) == monitor
+    assert inside(engine, "aa", "ip", "link", "del", "eth1").code == 0
+    engine.networks.connect("one", "aa", EndpointWish(network="one"))
+    assert set(endpoints(engine, "aa")) == {"bridge", "one"}
+
+
+def test_SR7_a_bridge_that_somebody_else_has_made_meanwhile_is_left_alone(
+    engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    name = "whr4taken"
+    engine.networks.create(NetworkSpec(name="one", options={"com.docker.network.bridge.name": name}))
+    subprocess.run(["ip", "link", "del", name], check=True)
+    subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
+    subprocess.run(["ip", "link", "set", name, "alias", "somebody's"], check=True)
+    request.addfinalizer(lambda: subprocess.run(["ip", "link", "del", name], check=True))
+    with pytest.raises(EngineError, match="somebody's"):
+        start(engine, "aa", "one")
+    engine.networks.remove("one")
+    told = subprocess.run(["ip", "-o", "link", "show", name], capture_output=True, text=True, check=True)
+    assert "somebody's" in told.stdout

@@ -40,8 +40,9 @@ class EditorPlace(Place):
     }
     """
 
-    def __init__(self, source: FileSource, path: str) -> None:
+    def __init__(self, source: FileSource, path: str, *, tab: str = "") -> None:
         super().__init__()
+        self.TAB = tab or self.TAB
         self._source = source
         self._path = path
         self._written = ""
@@ -59,6 +60,7 @@ class EditorPlace(Place):
         return self.query_one(TextArea)
 
     def on_mount(self) -> None:
+        self.set_focus(self._area)  # at once: what is typed next belongs there
         ask(self, lambda: self._source.read_file(self._path, MOST_EDITED_BYTES + 1), self._show, self._refuse)
 
     def _refuse(self, error: EngineError) -> None:
@@ -87,7 +89,6 @@ class EditorPlace(Place):
             return
         self._written, self._is_loaded = text, True
         self._area.read_only = False
-        self._area.focus()
 
     @property
     def is_changed(self) -> bool:

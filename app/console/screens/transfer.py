@@ -56,6 +56,7 @@ class TransferPlace(Place):
             self.seat.store.put_notice(f"{target.source.title} is an image: nothing can be copied into it", "warn")
             return
         if not event.paths:
+            self.seat.store.put_notice("there is no file under the cursor", "warn")
             return
         replaced = [path for path in event.paths if posixpath.basename(path) in target.names]
         directory = target.directory

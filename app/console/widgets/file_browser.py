@@ -260,7 +260,8 @@ class FileBrowser(Widget):
         else:
             from app.console.screens.editor import EditorPlace
 
-            self.app.push_screen(EditorPlace(self.source, self._join(entry.name)), lambda _none: self.again())
+            place = EditorPlace(self.source, self._join(entry.name), tab=getattr(self.screen, "TAB", ""))
+            self.app.push_screen(place, lambda _none: self.again())
 
     def action_copy(self) -> None:
         if chosen := self.table.chosen():

@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 
+from app.commands import maketar, untar
 from app.commands.maketar import pack
 from app.commands.untar import unpack
 from core.errors import EngineError, InvalidInput, UnsafeArchive
@@ -151,3 +152,37 @@ def test_a_socket_is_named(tmp_path):
         listener.bind(str(tmp_path / "s"))
     with pytest.raises(InvalidInput, match="cannot copy the socket"):
         list(pack(str(tmp_path), "t", keep_owner=False))
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize("name", ["a", "dir/" + "x" * 90, "dir/" + "y" * 200, "ünï", "d/ end "])
+@pytest.mark.parametrize("number", [0, 7, 2**21 - 1, 2**21, 2**33])
+def test_headers_are_those_of_tarfile(kind: bytes, name: str, number: int):
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.mtime = kind, 0o6755, min(number, 2**33 - 1)
+    info.uid = info.gid = min(number, 2**31)
+    info.size = number if kind == tarfile.REGTYPE else 0
+    info.linkname = "to/" + name if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+    ours = maketar._header(info)
+    theirs = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    for made in (ours, theirs):
+        with tarfile.open(fileobj=io.BytesIO(made), mode="r|", errors="surrogateescape", tarinfo=untar._Info) as tar:
+            found = tar.next()
+        assert found is not None
+        with tarfile.open(fileobj=io.BytesIO(made), mode="r|", errors="surrogateescape") as tar:
+            read_by_tarfile = tar.next()
+        assert read_by_tarfile is not None
+        for field in ("name", "type", "mode", "uid", "gid", "size", "mtime", "linkname"):
+            assert getattr(found, field) == getattr(read_by_tarfile, field), field
+        assert (found.name, found.linkname, found.uid) == (info.name, info.linkname, info.uid)
+
+
+def test_a_header_with_a_wrong_checksum_is_none():
+    info = tarfile.TarInfo("file")
+    broken = bytearray(maketar._header(info))
+    broken[0:1] = b"g"
+    with (
+        pytest.raises(tarfile.TarError),
+        tarfile.open(fileobj=io.BytesIO(bytes(broken)), mode="r|", tarinfo=untar._Info) as tar,
+    ):
+        tar.next()
