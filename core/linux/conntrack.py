@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Collection, Iterator
 
-from core.linux.netlink import attribute
+from core.linux.netlink import attribute, attributes, split_packet
 
 _NETLINK_NETFILTER = 12
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
@@ -24,7 +24,8 @@ _PROTOCOL_NUMBER, _SOURCE_PORT = 1, 2
 _FILTER_ORIGINAL, _FILTER_REPLY = 1, 2
 _BY_PROTOCOL = 1 << 3
 _HEADER = struct.Struct("=IHHII")
-_HEAD_BYTES = _HEADER.size + 4
+_FAMILY_BYTES = 4
+"""What is before the attributes of each message."""
 _RECEIVE_BYTES = 1 << 16
 _ANSWER_WAIT_S = 5.0
 
@@ -43,10 +44,10 @@ def forget(protocol: int, address: str, ports: Collection[int]) -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER) as kernel:
         kernel.settimeout(_ANSWER_WAIT_S)
         for found in list(_asked(kernel, _GET, _DUMP, family, body)):
-            connection = dict(_attributes(found))
-            reply = dict(_attributes(connection.get(_TUPLE_REPLY, b"")))
-            ends = dict(_attributes(reply.get(_TUPLE_IP, b"")))
-            said = dict(_attributes(reply.get(_TUPLE_PROTOCOL, b"")))
+            connection = dict(attributes(found))
+            reply = dict(attributes(connection.get(_TUPLE_REPLY, b"")))
+            ends = dict(attributes(reply.get(_TUPLE_IP, b"")))
+            said = dict(attributes(reply.get(_TUPLE_PROTOCOL, b"")))
             is_ours = said.get(_PROTOCOL_NUMBER) == bytes([protocol]) and ends.get(source[0]) == source[1]
             if is_ours and int.from_bytes(said.get(_SOURCE_PORT, b""), "big") in ports:
                 which = attribute(_TUPLE_ORIGINAL | _NESTED, connection[_TUPLE_ORIGINAL])
@@ -66,23 +67,9 @@ def _asked(kernel: socket.socket, kind: int, flags: int, family: int, body: byte
     whole = struct.pack("=BBH", family, 0, 0) + body
     kernel.send(_HEADER.pack(_HEADER.size + len(whole), kind, _REQUEST | flags, 1, 0) + whole)
     while True:
-        packet = kernel.recv(_RECEIVE_BYTES)
-        position = 0
-        while position + _HEAD_BYTES <= len(packet):
-            length, answer, *_ = _HEADER.unpack_from(packet, position)
+        for answer, _, found in split_packet(kernel.recv(_RECEIVE_BYTES)):
             if answer in (_ERROR, _DONE):
-                if code := -struct.unpack_from("=i", packet, position + _HEADER.size)[0]:
+                if code := -struct.unpack_from("=i", found)[0]:
                     raise OSError(code, f"conntrack: {os.strerror(code)}")
                 return
-            yield packet[position + _HEAD_BYTES : position + length]
-            position += max(_HEADER.size, length + -length % 4)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    position = 0
-    while position + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, position)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, data[position + 4 : position + length]
-        position += length + -length % 4
+            yield found[_FAMILY_BYTES:]

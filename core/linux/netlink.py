@@ -33,7 +33,7 @@ _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
 _MACVLAN_MODE = 1
 _IFLA_PROTINFO, _IFLA_BRPORT_ISOLATED, _AF_BRIDGE = 12, 33, 7
-_NESTED = 0x8000
+_NESTED, _KIND = 0x8000, 0x3FFF
 
 # of addresses and routes
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
@@ -200,7 +200,7 @@ class Netlink:
         self._socket.send(b"".join(numbered))
         left, failed = len(messages), 0
         while left:
-            for kind, number, body in _split(self._socket.recv(_RECEIVE_BYTES)):
+            for kind, number, body in split_packet(self._socket.recv(_RECEIVE_BYTES)):
                 if number < first or kind != _ERROR:
                     continue
                 left -= 1
@@ -230,7 +230,7 @@ class Netlink:
         head = struct.pack("=BBHII", 0, 0, 0, 0, 1 << _STATS_LINK_64 - 1)
         found = {}
         for body in self._answers(message(_GETSTATS, _REQUEST | _DUMP, head), dump=True):
-            counters = _attributes(body, 12).get(_STATS_LINK_64, b"")
+            counters = dict(attributes(body, 12)).get(_STATS_LINK_64, b"")
             if len(counters) >= 64:
                 found[int(struct.unpack_from("=I", body, 4)[0])] = _traffic(counters)
         return found
@@ -239,7 +239,7 @@ class Netlink:
         self._number += 1
         self._socket.send(request[:8] + struct.pack("=I", self._number) + request[12:])
         while True:
-            for kind, number, body in _split(self._socket.recv(_RECEIVE_BYTES)):
+            for kind, number, body in split_packet(self._socket.recv(_RECEIVE_BYTES)):
                 if number != self._number:
                     continue
                 if kind == _DONE:
@@ -253,8 +253,8 @@ class Netlink:
                     return
 
 
-def _split(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Messages of a packet: kind, number, body."""
+def split_packet(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Messages of a packet, of any netlink family: kind, number, body."""
     offset = 0
     while offset + _HEADER.size <= len(packet):
         length, kind, _, number, _ = _HEADER.unpack_from(packet, offset)
@@ -264,21 +264,20 @@ def _split(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
         offset += length + 3 & ~3
 
 
-def _attributes(data: bytes, offset: int) -> dict[int, bytes]:
-    found = {}
+def attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Kind (without the marks of nesting and byte order) and content of each."""
     while offset + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, offset)
         if length < 4:
-            break
-        found[kind & ~_NESTED] = data[offset + 4 : offset + length]
+            return
+        yield kind & _KIND, data[offset + 4 : offset + length]
         offset += length + 3 & ~3
-    return found
 
 
 def _link(body: bytes) -> Link:
     _, _, index, flags, _ = _LINK.unpack_from(body)
-    found = _attributes(body, _LINK.size)
-    info = _attributes(found.get(_IFLA_LINKINFO, b""), 0)
+    found = dict(attributes(body, _LINK.size))
+    info = dict(attributes(found.get(_IFLA_LINKINFO, b"")))
     return Link(
         number=index,
         name=_string(found.get(_IFLA_IFNAME, b"")),

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from core.linux.netlink import attribute
+from core.linux.netlink import attribute, attributes, split_packet
 
 INET, IPV4, BRIDGE, IPV6 = 1, 2, 7, 10
 """Families of tables: both kinds of addresses, or one of them, or frames on bridges (NFPROTO_*)."""
@@ -340,7 +340,7 @@ class Nftables:
         self._socket.setblocking(False)
         try:
             while True:
-                yield from _messages(self._socket.recv(_RECEIVE_BYTES))
+                yield from split_packet(self._socket.recv(_RECEIVE_BYTES))
         except BlockingIOError:
             self._socket.settimeout(_ANSWER_WAIT_S)
 
@@ -353,7 +353,7 @@ class Nftables:
     def generation(self) -> int:
         """Of all rules just now: it changes with every batch of anybody's."""
         for data in self._ask(0, _GET_GENERATION, b"", _ACK):
-            for kind, value in _attributes(data):
+            for kind, value in attributes(data, 4):
                 if kind == 1:
                     return int(struct.unpack(">I", value)[0])
         raise OSError(errno.EPROTO, "nftables: the kernel tells no generation")
@@ -366,7 +366,7 @@ class Nftables:
         """DROP or ACCEPT of a chain with a hook; None where there is no such chain."""
         try:
             for data in self._ask(table.family, _GET_CHAIN, _text(1, table.name) + _text(3, chain), _ACK):
-                return next((struct.unpack(">I", value)[0] for kind, value in _attributes(data) if kind == 5), ACCEPT)
+                return next((struct.unpack(">I", value)[0] for kind, value in attributes(data, 4) if kind == 5), ACCEPT)
         except FileNotFoundError:
             pass
         return None
@@ -388,7 +388,7 @@ class Nftables:
         """Names of all tables of a family."""
         found = []
         for data in self._ask(family, _GET_TABLE, b"", _DUMP):
-            found += [value.rstrip(b"\0").decode() for kind, value in _attributes(data) if kind == 1]
+            found += [value.rstrip(b"\0").decode() for kind, value in attributes(data, 4) if kind == 1]
         return found
 
     def has_element(self, table: Table, name: str, key: bytes) -> bool:
@@ -401,9 +401,9 @@ class Nftables:
         body = _text(1, table.name) + _text(2, name) + _nested(3, _nested(1, _value(1, key)))
         try:
             for data in self._ask(table.family, _GET_ELEMENTS, body, _ACK):
-                for kind, value in _attributes(data):
+                for kind, value in attributes(data, 4):
                     if kind == 3:
-                        return next(_element(inner)[1] for _, inner in _attributes(value, 0))
+                        return next(_element(inner)[1] for _, inner in attributes(value))
         except FileNotFoundError:
             pass
         return None
@@ -413,9 +413,9 @@ class Nftables:
         body = _text(1, table.name) + _text(2, name)
         found: dict[bytes, bytes] = {}
         for data in self._ask(table.family, _GET_ELEMENTS, body, _DUMP):
-            for kind, value in _attributes(data):
+            for kind, value in attributes(data, 4):
                 if kind == 3:
-                    found.update(_element(inner) for _, inner in _attributes(value, 0))
+                    found.update(_element(inner) for _, inner in attributes(value))
         return found
 
     def _ask(self, family: int, kind: int, body: bytes, flags: int) -> Iterator[bytes]:
@@ -425,7 +425,7 @@ class Nftables:
         self._socket.send(self._numbered(header + whole))
         answers: list[bytes] = []
         while True:
-            for answer, number, data in _messages(self._socket.recv(_RECEIVE_BYTES)):
+            for answer, number, data in split_packet(self._socket.recv(_RECEIVE_BYTES)):
                 if number != self._number:
                     continue
                 if answer in (_ERROR, _DONE):
@@ -441,27 +441,7 @@ def _batch_edge(kind: int, body: bytes = b"") -> bytes:
     return _HEADER.pack(_HEADER.size + len(whole), kind, _REQUEST, 0, 0) + whole
 
 
-def _messages(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Kind, number and body of each."""
-    position = 0
-    while position + _HEADER.size <= len(packet):
-        length, kind, _, number, _ = _HEADER.unpack_from(packet, position)
-        if length < _HEADER.size:
-            return
-        yield kind, number, packet[position + _HEADER.size : position + length]
-        position += length + -length % 4
-
-
-def _attributes(data: bytes, position: int = 4) -> Iterator[tuple[int, bytes]]:
-    while position + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, position)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, data[position + 4 : position + length]
-        position += length + -length % 4
-
-
 def _element(data: bytes) -> tuple[bytes, bytes]:
-    found = {kind: value for kind, value in _attributes(data, 0) if kind in (1, 2)}
-    inner = {kind: next(_attributes(value, 0))[1] for kind, value in found.items()}
+    found = {kind: value for kind, value in attributes(data) if kind in (1, 2)}
+    inner = {kind: next(attributes(value))[1] for kind, value in found.items()}
     return inner.get(1, b""), inner.get(2, b"")

@@ -47,16 +47,12 @@ def detach(directory: int) -> int:
 
 
 def attach(mount: int) -> None:
-    """Put a detached mount into our private mount table, where pivot_root() wants it; the place does not matter.
-
-    A copy of a mount that systemd has made shared, as it does with all, is shared itself until told otherwise.
-    """
+    """Put a detached mount into our private mount table, where pivot_root() wants it; the place does not matter."""
     place = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         mounts.move_mount(mount, place)
     finally:
         os.close(place)
-    mounts.mount(None, "/proc", None, mounts.MS_REC | mounts.MS_PRIVATE)
 
 
 def enter_root(root: int) -> None:
