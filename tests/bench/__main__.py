@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
     machines = Machines()
     rows: list[Row] = []
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print("network none for all; medians, taken in turns; (n x): that many times ours")
+    print("network none but where networks are measured; medians, taken in turns; (n x): that many times ours")
     for name, why in machines.missing.items():
         print(f"NOT MEASURED {name}: {why}")
     try:

@@ -17,7 +17,9 @@ from tests.compat.targets import PROJECT, Cli, Docker, Podman, Wharf, busybox_ta
 
 
 class InstalledWharf(Wharf):
-    """Our command line as it is installed: compiled, and called by its entry point."""
+    """Our command line as it is installed: compiled, and called by its entry point. Without a network, as its peers."""
+
+    run_options = ("--network", "none")
 
     def __init__(self) -> None:
         compileall.compile_dir(str(PROJECT / "app"), quiet=2)

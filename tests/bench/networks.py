@@ -75,6 +75,8 @@ def measure(machines: Machines, rounds: int, *, crowd: int) -> Iterator[Row]:
     with _neighbour(), contextlib.ExitStack() as closing:
         for cli in peers.values():
             closing.callback(cli.close)
+        closing.callback(setattr, machines.wharf, "run_options", machines.wharf.run_options)
+        machines.wharf.run_options = ()
         clis: dict[str, Cli] = {"wharf": machines.wharf, **peers}
         engine = machines.engine.engine
         yield from _first_answers(engine, clis, rounds)
