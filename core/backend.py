@@ -17,12 +17,14 @@ from core.model.container import Change, Container, ContainerSpec, ExecSpec, Pro
 from core.model.events import Event
 from core.model.findings import Finding
 from core.model.host_report import HostFeature
-from core.model.image import HistoryEntry, Image, Loaded, Removed
+from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Package, Removed
+from core.model.image_files import FileDifference, LayerContents
 from core.model.limits import Limits
 from core.model.logs import LogLine, LogQuery
 from core.model.network import EndpointWish, Network, NetworkSpec, PathStep
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
+from core.model.registry import Credentials, Keyring, LoginResult, Pulled, Pushed, RemoteManifest, SearchResult
 from core.model.restart import RestartPolicy, Restored
 from core.model.stats import HostSample, StatsSample
 from core.model.usage import DiskUsage
@@ -214,6 +216,8 @@ class CommitWish(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     changes: tuple[str, ...] = ()
     pause: bool = True
+    left_out: tuple[str, ...] = ()
+    """Changed paths that do not go into the image, each with all below it."""
 
 
 class Images(Protocol):
@@ -234,8 +238,29 @@ class Images(Protocol):
     def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
         """Untag, and delete what nothing else needs."""
 
+    def pull(
+        self,
+        reference: str,
+        keyring: Keyring,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        platform: str = "",
+        all_tags: bool = False,
+    ) -> Sequence[Pulled]:
+        """Fetch what a reference means in its registry (or all tags of its repository), and name it here.
+
+        Args: platform: `os/arch[/variant]`; empty: this machine's.
+            report: each layer is a part, its statuses in docker's words.
+        """
+
+    def push(
+        self, reference: str, keyring: Keyring, report: Report, cancel: CancelToken, *, all_tags: bool = False
+    ) -> Sequence[Pushed]:
+        """Send the image of that name (or all tags of the repository) to the registry that the name says."""
+
     def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
-        """Read a docker-archive or OCI layout tar, plain, gzip or zstd."""
+        """Read a docker-archive or OCI layout tar, plain, gzip, bzip2, xz or zstd."""
 
     def save(
         self,
@@ -266,8 +291,34 @@ class Images(Protocol):
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         """Make a usable image from this host's own tools, no network needed; its id."""
 
+    def squash(self, key: str, reference: str, report: Report, cancel: CancelToken, *, base: str = "") -> str:
+        """Make an image of one layer with the same files, config and history; its id.
+
+        Args: base: an image whose layers it begins with, and which stay as they are.
+        """
+
     def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[Removed], int]:
         """Remove dangling (or all unused) images: what went, and the bytes freed."""
+
+    def layers(self, key: str) -> Sequence[ImageLayer]:
+        """Its layers, lowest first."""
+
+    def contents(
+        self, key: str, report: Report, cancel: CancelToken, *, digests: bool = False
+    ) -> Sequence[LayerContents]:
+        """What lies in each of its layers, lowest first; with the digests of files where asked for."""
+
+    def read_layer_file(self, key: str, layer: int, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file as one layer (0: the lowest) has it, whatever other layers say."""
+
+    def compare(self, first: str, second: str, report: Report, cancel: CancelToken) -> Sequence[FileDifference]:
+        """How two file trees differ, sorted by path; each key is an image's, or else a container's."""
+
+    def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
+        """Software that its package databases list, sorted by manager and name."""
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """Its whole file tree as one tar."""
 
     def list_dir(self, key: str, path: str) -> Sequence[FileEntry]:
         """A directory of its file tree."""
@@ -280,6 +331,31 @@ class Images(Protocol):
 
     def copy_out(self, key: str, path: str, cancel: CancelToken | None = None) -> Iterator[bytes]:
         """A tar of a file or tree of it; its top entry is the path's last name."""
+
+
+class Registries(Protocol):
+    """What lies in registries, without a local copy. `server` is a host as references write it, docker.io included."""
+
+    def login(self, server: str, credentials: Credentials) -> LoginResult:
+        """Ask a registry whether it knows somebody. Raises: Unauthorized. Nothing is kept."""
+
+    def search(self, term: str, keyring: Keyring, *, limit: int = 25) -> Sequence[SearchResult]:
+        """Repositories by a word, best first; `host/word` asks another registry than Docker Hub."""
+
+    def repositories(self, server: str, keyring: Keyring) -> Sequence[str]:
+        """Names of all repositories, sorted. Raises: Unsupported: the registry shows no catalog."""
+
+    def tags(self, repository: str, keyring: Keyring) -> Sequence[str]:
+        """All tags of `host/path`, sorted."""
+
+    def manifest(self, reference: str, keyring: Keyring) -> RemoteManifest:
+        """What a tag or digest means there."""
+
+    def delete(self, reference: str, keyring: Keyring) -> str:
+        """Delete a manifest by digest, or the one a tag means, with all its tags; its digest."""
+
+    def copy(self, source: str, target: str, keyring: Keyring, report: Report, cancel: CancelToken) -> Pushed:
+        """Copy an image or index, all platforms of it, from one registry to another, through no local copy."""
 
 
 class Volumes(Protocol):
@@ -452,6 +528,10 @@ class Backend(Protocol):
     @property
     def images(self) -> Images:
         """Images."""
+
+    @property
+    def registries(self) -> Registries:
+        """Registries."""
 
     @property
     def volumes(self) -> Volumes:

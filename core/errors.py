@@ -6,6 +6,7 @@
     ├─ Conflict ── AlreadyExists, InUse, WrongState, Busy
     ├─ Unsupported, Denied, NoSpace, LimitExceeded
     ├─ Integrity ── DigestMismatch, CorruptDocument, UnsafeArchive
+    ├─ RemoteError ── Unauthorized, RateLimited(retry_after_s), Unreachable
     ├─ SandboxFailed(stage, errno, path)
     ├─ TimedOut
     └─ Cancelled
@@ -102,6 +103,30 @@ class CorruptDocument(Integrity):
 
 class UnsafeArchive(Integrity):
     """An archive entry that tries to leave its root or to forge what is ours."""
+
+
+class RemoteError(EngineError):
+    """A registry refused or failed; `status` is its HTTP status, 0 where there was no answer."""
+
+    def __init__(self, message: str, *, status: int = 0, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Unauthorized(RemoteError):
+    """The registry wants to know who asks, or does not let them."""
+
+
+class RateLimited(RemoteError):
+    """The registry wants us to wait; `retry_after_s` is how long, where it says so."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str | None = None) -> None:
+        super().__init__(message, status=429, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class Unreachable(RemoteError):
+    """No registry answers there; the message says which host and why."""
 
 
 class SandboxFailed(EngineError):

@@ -64,6 +64,38 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     raw_config: bytes = b""
 
 
+class ImageLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of an image, with what made it."""
+
+    chain_id: str
+    diff_id: str
+    blob: str
+    """Digest of its archive as it came."""
+    blob_bytes: int
+    media_type: str
+    size_bytes: int
+    """Of its files, unpacked."""
+    created_by: str = ""
+    created_ns: int = 0
+    shared_by: int = 1
+    """How many images here have it, this one included."""
+
+
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """Software that a package database of an image lists."""
+
+    name: str
+    version: str
+    manager: str
+    """dpkg, apk, rpm, pip or npm."""
+    architecture: str = ""
+    license: str = ""
+    origin: str = ""
+    """The source package, where another one."""
+    path: str = ""
+    """Where in the image it is listed."""
+
+
 class Removed(msgspec.Struct, frozen=True):
     """One line of `rmi`: either a reference that was untagged or an image/layer that was deleted."""
 

@@ -16,6 +16,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     done_bytes: int
     total_bytes: int | None = None
+    part: str = ""
+    """Which of several things that go on at once this is of: a layer's short id, while pulling or pushing."""
+    status: str = ""
+    """What is being done to the part, in docker's words: `Downloading`, `Pull complete` …"""
 
 
 Report = Callable[[Progress], None]
