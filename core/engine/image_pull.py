@@ -161,6 +161,8 @@ class _Pull:
             checkpoint("pull:named")
         let_go(self._roots, [layer.digest for layer in image.parsed.layers])
         for layer, descriptor in zip(layers, image.parsed.layers, strict=True):
+            if layer.blob != descriptor.digest:
+                continue  # what the registry has under that digest was never looked at
             origin = Origin(
                 host=reference.host,
                 path=reference.path,
