@@ -42,11 +42,16 @@ class ImageRemoval:
                     hint="remove the container first, or force it",
                 )
             self._untag(named, image_id, removed)
-            if len(references) > 1:
+            left = [name for name in references if name != named]
+            for digest in _left_alone(named, left):
+                self._untag(digest, image_id, removed)
+                left.remove(digest)
+            if left:
                 return removed
-        elif len(references) == 1:
+        elif references and _is_single(references):
             self._check_conflicts(image_id, users, force=force, ignore_references=True)
-            self._untag(references[0], image_id, removed)
+            for name in references:
+                self._untag(name, image_id, removed)
         try:
             self._check_conflicts(image_id, users, force=force)
         except Conflict:
@@ -181,3 +186,18 @@ class ImageRemoval:
         with suppress(NoSpace):
             journal.append(self._roots.journal, "image", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
+
+
+def _left_alone(named: str, left: Sequence[str]) -> list[str]:
+    """Digests of a repository whose last tag has just gone: they go with it."""
+    gone = parse_reference(named)
+    same = [ref for name in left if (ref := parse_reference(name)).familiar_name == gone.familiar_name]
+    if not gone.tag or any(ref.tag for ref in same):
+        return []
+    return [ref.canonical for ref in same]
+
+
+def _is_single(references: Sequence[str]) -> bool:
+    """Whether an image has at most one tag, and digests of that tag's repository only."""
+    refs = [parse_reference(name) for name in references]
+    return sum(bool(ref.tag) for ref in refs) <= 1 and len({ref.familiar_name for ref in refs}) == 1

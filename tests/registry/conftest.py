@@ -18,7 +18,7 @@ from tests.registry.server import FakeRegistry, fake_registry
 from tests.stores import open_store
 
 HASTY = Timeouts(connect_s=2.0, answer_s=1.0, quiet_s=1.0)
-NO_PAUSE = Pace(pause_s=0.01, longest_pause_s=1.0)
+NO_PAUSE = Pace(pause_s=0.002, longest_pause_s=1.0)
 
 
 class Keys:

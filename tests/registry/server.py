@@ -42,6 +42,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
+    def handle_one_request(self) -> None:
+        if self.rfile.peek(1)[:1] == b"\x16":  # type: ignore[attr-defined]
+            self.close_connection = True  # a TLS hello to a server without TLS: no line of it would ever end
+            return
+        super().handle_one_request()
+
     def _serve(self) -> None:
         registry = self.registry
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
