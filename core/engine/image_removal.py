@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import Conflict, NoSpace, NotFound
+from core.images.origins import forget_origins
 from core.images.store import ImageStore
 from core.model.container import Container, Running
 from core.model.ids import short_id
@@ -16,6 +17,7 @@ from core.state import journal
 from core.state.leases import live_holds
 from core.state.paths import Roots
 from core.storage import gc
+from core.storage.downloads import forget_downloads
 from core.storage.layers import read_layer
 
 
@@ -183,6 +185,9 @@ class ImageRemoval:
                 continue  # images were made from it
             freed += self._delete(image_id, removed)
         freed += self.sweep().freed_bytes
+        if among is None:
+            freed += forget_downloads(self._roots)
+            forget_origins(self._roots, {layer.diff_id for one in self._store.records() for layer in one.layers})
         with suppress(NoSpace):
             journal.append(self._roots.journal, "image", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
