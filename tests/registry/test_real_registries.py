@@ -1,4 +1,4 @@
-"""G1, G2, G4: Debian's registry: open, locked, behind TLS, as a mirror, with a token service; and other clients of it."""
+"""G1, G2, G4: Debian's registry: open, locked, behind TLS, as a mirror, with a token service; other clients of it."""
 
 from __future__ import annotations
 
