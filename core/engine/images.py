@@ -21,7 +21,7 @@ from core.images.history import ancestry, history_entries, image_layers
 from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.container import Container
 from core.model.ids import short_id
-from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Removed
+from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Package, Removed
 from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
@@ -233,6 +233,16 @@ class EngineImages:
         with self._leaving_nothing():
             return image_making.make_starter(self._roots, self._store, reference, report, cancel)
 
+    def squash(self, key: str, reference: str, report: Report, cancel: CancelToken, *, base: str = "") -> str:
+        """Make an image of one layer with the same files, config and history; its id.
+
+        Args: base: an image whose layers it begins with, and which stay as they are.
+        """
+        from core.engine.image_squash import squash
+
+        with self._leaving_nothing():
+            return squash(self._roots, self._store, key, reference, report, cancel, base=base)
+
     def _removal(self) -> ImageRemoval:
         from core.engine.image_removal import ImageRemoval
 
@@ -284,6 +294,20 @@ class EngineImages:
         from core.engine import image_contents
 
         return image_contents.compare(self._roots, self._store, self._containers, first, second, report, cancel)
+
+    def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
+        """Software that its package databases list, sorted by manager and name."""
+        from core.engine.image_packages import read_packages
+
+        with self._held_layers(key) as layers:
+            return read_packages(self._roots, [layer.chain_id for layer in layers], f"image {key}", cancel)
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """Its whole file tree as one tar."""
+        from core.engine.files import export_image
+
+        with self._held_layers(key) as layers:
+            yield from export_image(self._roots, [layer.chain_id for layer in layers], f"image {key}", report, cancel)
 
     @contextmanager
     def _held_layers(self, key: str) -> Iterator[Sequence[LayerRecord]]:
