@@ -17,7 +17,7 @@ import resource
 import sys
 from typing import Any
 
-from core.trees import confine, copy, view
+from core.trees import confine, copy, listing, view
 from core.trees.diff import Comparison
 from core.trees.faults import FAILED, TreeFault, from_os_error
 from core.trees.pack import Output, TreePacker
@@ -52,7 +52,7 @@ def main() -> None:
     _say(answer, reply)
 
 
-def _say(answer: int, message: dict[str, Any]) -> None:
+def _say(answer: int, message: Any) -> None:
     data = memoryview(json.dumps(message).encode() + b"\n")
     while data:
         data = data[os.write(answer, data) :]
@@ -85,6 +85,45 @@ def _standard_input(request: dict[str, Any]) -> Source:
     if request["input"] == "file":
         return Source.of_file(0)
     return Source(lambda size: os.read(0, min(size, BUFFER_BYTES)))
+
+
+def _contents(request: dict[str, Any]) -> int:
+    """What lies in a layer's tar, as lines of JSON lists of rows on stdout; how many entries."""
+    answer = request["answer"]
+    _see_nothing(answer)
+    found: list[listing.Row] = []
+    entries = 0
+    limits, digests = Limits(**request["limits"]), request["digests"]
+    for row in listing.rows(
+        _standard_input(request), limits, digests=digests, report=lambda done: _say(answer, {"done": done})
+    ):
+        found.append(row)
+        if len(found) == listing.ROWS_A_LINE:
+            _say(1, found)
+            entries += len(found)
+            found = []
+    _say(1, found)
+    return entries + len(found)
+
+
+def _member(request: dict[str, Any]) -> dict[str, str]:
+    """Part of one file of a layer's tar."""
+    _see_nothing(request["answer"])
+    path, offset = os.fsencode(request["path"]), max(0, request["offset"])
+    length = max(0, min(request["length"], copy.LONGEST_READ))
+    part = listing.read_member(_standard_input(request), Limits(**request["limits"]), path, offset, length)
+    if isinstance(part, str):
+        return {"link": part}
+    return {"data": binascii.b2a_base64(part, newline=False).decode()}
+
+
+def _see_nothing(answer: int) -> None:
+    """For what only reads bytes: nothing open but the streams, an empty root, no network, no capability."""
+    confine.close_others({0, 1, 2, answer})
+    confine.private_mounts()
+    confine.no_network()
+    confine.enter_root(confine.empty_directory())
+    confine.keep_capabilities(())
 
 
 def _changes(request: dict[str, Any]) -> list[list[str]]:
@@ -166,6 +205,8 @@ def _remove(request: dict[str, Any]) -> None:
 
 _OPERATIONS = {
     "unpack": _unpack,
+    "contents": _contents,
+    "member": _member,
     "changes": _changes,
     "pack-layer": _pack_layer,
     "export": _export,
