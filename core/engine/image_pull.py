@@ -138,6 +138,7 @@ class _Pull:
         image = self._find(repository, reference)
         with Lease(self._roots.leases, INGEST) as lease:
             raw_config = self._config(repository, image, lease)
+            checkpoint("pull:config")
             config = wire.parse_config(raw_config, f"the config of {reference.familiar}")
             self._check_platform(config, reference, was_chosen=image.top.digest != image.manifest.digest)
             diff_ids = (config.rootfs and config.rootfs.diff_ids) or []
@@ -160,6 +161,7 @@ class _Pull:
             self._store.put(record, named)
             checkpoint("pull:named")
         let_go(self._roots, [layer.digest for layer in image.parsed.layers])
+        checkpoint("pull:let-go")
         for layer, descriptor in zip(layers, image.parsed.layers, strict=True):
             if layer.blob != descriptor.digest:
                 continue  # what the registry has under that digest was never looked at
