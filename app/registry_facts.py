@@ -64,7 +64,7 @@ def tag_facts(
     repository: str,
     tags: Sequence[str],
     keyring: Keyring,
-    came: Callable[[TagFacts], None] = lambda _facts: None,
+    came: Callable[[TagFacts], object] = lambda _facts: None,
 ) -> list[TagFacts]:
     """What each tag of a repository means, in their order; `came` is told of each as it comes, from any thread."""
 
@@ -92,6 +92,21 @@ def platforms_of(manifest: RemoteManifest) -> str:
     """`linux/amd64, linux/arm64`; empty where nothing is told."""
     each = [image.platform for image in manifest.images] or [manifest.platform]
     return ", ".join(dict.fromkeys(platform for platform in each if platform and platform != "unknown/unknown"))
+
+
+def speakable(prefix: str, names: Iterable[str]) -> list[str]:
+    """Those of a registry's names that can be part of a reference: the others nobody can ask for.
+
+    Args: prefix: what stands before them, `host/` or `host/path:`.
+    """
+    found = []
+    for name in names:
+        try:
+            parse_reference(f"{prefix}{name}")
+        except EngineError:
+            continue
+        found.append(name)
+    return found
 
 
 class Deletion(NamedTuple):
