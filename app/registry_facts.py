@@ -145,8 +145,8 @@ def collection_note(deletion: Deletion, size: str) -> str:
     """What is still on the registry's disk, and how it goes. Args: size: the bytes, in the face's own units."""
     if not deletion.freed_blobs:
         return "Its layers are needed by other tags, so nothing is freed"
-    layers = "layer" if deletion.freed_blobs == 1 else "layers"
+    layers = "layer, {}, stays" if deletion.freed_blobs == 1 else "layers, {}, stay"
     return (
-        f"{deletion.freed_blobs} {layers}, {size}, stay on the registry's disk until it collects garbage, "
+        f"{deletion.freed_blobs} {layers.format(size)} on the registry's disk until it collects garbage, "
         "and longer where other repositories have them: registry garbage-collect CONFIG"
     )

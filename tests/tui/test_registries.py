@@ -65,9 +65,7 @@ async def test_G2_pull_goes_on_behind_and_a_cancel_says_what_is_kept(console: Op
         await screen.press("2", "P")
         await screen.type("nginx")
         await screen.press("enter")
-        await screen.shows(
-            "pull nginx:latest", "Already exists", "Downloading", "16M of 40M", "Esc: it goes on behind"
-        )
+        await screen.shows("pull nginx:latest", "Already exists", "Downloading", "16M of 40M", "Esc: it goes on behind")
         await screen.press("escape")
         await screen.gone("it goes on behind")
         await screen.shows("1 of 2 layers", "X cancel")
@@ -235,7 +233,7 @@ async def test_G4_deleting_says_first_what_goes_with_it_and_what_stays(console: 
         await open_tags(screen)
         await screen.press("down", "d")
         await screen.shows(
-            "from its registry", "goes, and with it: 9.2, latest", "1 layer, 8.0M, stay on the registry's disk"
+            "from its registry", "goes, and with it: 9.2, latest", "1 layer, 8.0M, stays on the registry's disk"
         )
         await screen.shows("wharf registry rm localhost:5000/shop/api:9.2")
         await screen.press("enter")
