@@ -6,6 +6,7 @@ one up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -16,11 +17,12 @@ from core.backend import CommitWish
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import EngineError, Integrity, InvalidInput, NotFound, wrapped
 from core.images import wire
-from core.images.history import ancestry, history_entries
-from core.images.store import ImageRecord, ImageStore
+from core.images.history import ancestry, history_entries, image_layers
+from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.container import Container
 from core.model.ids import short_id
-from core.model.image import HistoryEntry, Image, Loaded, Removed
+from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Package, Removed
+from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.reference import parse_reference
@@ -287,6 +289,16 @@ class EngineImages:
         with self._leaving_nothing():
             return image_making.make_starter(self._roots, self._store, reference, report, cancel)
 
+    def squash(self, key: str, reference: str, report: Report, cancel: CancelToken, *, base: str = "") -> str:
+        """Make an image of one layer with the same files, config and history; its id.
+
+        Args: base: an image whose layers it begins with, and which stay as they are.
+        """
+        from core.engine.image_squash import squash
+
+        with self._leaving_nothing():
+            return squash(self._roots, self._store, key, reference, report, cancel, base=base)
+
     def _removal(self) -> ImageRemoval:
         from core.engine.image_removal import ImageRemoval
 
@@ -301,6 +313,66 @@ class EngineImages:
             with suppress(EngineError):
                 self._removal().sweep()
             raise
+
+    # looking into layers
+
+    def layers(self, key: str) -> Sequence[ImageLayer]:
+        """Its layers, lowest first."""
+        record = self._store.get(self._store.resolve(key))
+        users = Counter(layer.chain_id for other in self._store.records() for layer in set(other.layers))
+        return image_layers(record, self._config(record.id)[1], users)
+
+    def contents(
+        self, key: str, report: Report, cancel: CancelToken, *, digests: bool = False
+    ) -> Sequence[LayerContents]:
+        """What lies in each of its layers, lowest first; with the digests of files where asked for."""
+        from core.engine.image_contents import read_contents
+
+        with self._held_layers(key) as layers:
+            return read_contents(self._roots, layers, report, cancel, digests=digests)
+
+    def read_layer_file(self, key: str, layer: int, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file as one layer (0: the lowest) has it, whatever other layers say."""
+        from core.engine.image_contents import read_layer_file
+
+        with self._held_layers(key) as layers:
+            if not 0 <= layer < len(layers):
+                raise NotFound(
+                    f"image {key} has no layer {layer}",
+                    kind="layer",
+                    key=str(layer),
+                    hint=f"its layers are 0 to {len(layers) - 1}" if layers else "it has none",
+                )
+            return read_layer_file(self._roots, layers[layer], path, offset, length)
+
+    def compare(self, first: str, second: str, report: Report, cancel: CancelToken) -> Sequence[FileDifference]:
+        """How two file trees differ, sorted by path; each key is an image's, or else a container's."""
+        from core.engine import image_contents
+
+        return image_contents.compare(self._roots, self._store, self._containers, first, second, report, cancel)
+
+    def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
+        """Software that its package databases list, sorted by manager and name."""
+        from core.engine.image_packages import read_packages
+
+        with self._held_layers(key) as layers:
+            return read_packages(self._roots, [layer.chain_id for layer in layers], f"image {key}", cancel)
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """Its whole file tree as one tar."""
+        from core.engine.files import export_image
+
+        with self._held_layers(key) as layers:
+            yield from export_image(self._roots, [layer.chain_id for layer in layers], f"image {key}", report, cancel)
+
+    @contextmanager
+    def _held_layers(self, key: str) -> Iterator[Sequence[LayerRecord]]:
+        """An image's layers, which nobody takes away meanwhile."""
+        image_id = self._store.resolve(key)
+        with Lease(self._roots.leases, f"image {image_id}") as lease:
+            layers = self._store.get(image_id).layers
+            lease.add(*(f"layer {layer.chain_id}" for layer in layers), *(f"blob {layer.blob}" for layer in layers))
+            yield layers
 
     # browsing
 

@@ -31,7 +31,8 @@ from core.model.container import (
     Running,
 )
 from core.model.events import Event
-from core.model.image import HistoryEntry, Image, ImageConfig, Loaded, Removed
+from core.model.image import HistoryEntry, Image, ImageConfig, ImageLayer, Loaded, Package, Removed
+from core.model.image_files import FileDifference, LayerContents
 from core.model.limits import Limits, updated_limits
 from core.model.logs import LogLine, LogQuery
 from core.model.mounts import Mount
@@ -49,6 +50,7 @@ from core.model.registry import (
 )
 from core.model.stats import HostSample, InterfaceCounters, Pressure, StatsSample
 from core.model.volume import FileEntry, Volume
+from tests.tui import fake_images
 
 SECOND = 1_000_000_000
 MIB = 1024 * 1024
@@ -177,6 +179,7 @@ class FakeBackend:
         }
         self.fail_with: EngineError | None = None
         """The next action raises this."""
+        self.layer_contents: Sequence[LayerContents] = fake_images.CONTENTS
         self.slow = threading.Event()
         """Set: long work stands still until it is cancelled."""
         self.shells: list[FakeAttachment] = []
@@ -524,6 +527,39 @@ class FakeImages:
         self._b.note("commit", self._b.named(container).name, wish)
         self._work(report, cancel, "layer")
         return "sha256:" + identity("made")
+
+    def squash(self, key: str, reference: str, report: Report, cancel: CancelToken, *, base: str = "") -> str:
+        self._b.note("squash", key, reference, base)
+        self._work(report, cancel, "layer")
+        return "sha256:" + identity("squashed")
+
+    def layers(self, key: str) -> Sequence[ImageLayer]:
+        self.inspect(key)
+        return fake_images.LAYERS
+
+    def contents(
+        self, key: str, report: Report, cancel: CancelToken, *, digests: bool = False
+    ) -> Sequence[LayerContents]:
+        self._b.note("contents", key)
+        self._work(report, cancel, "layer 1")
+        return self._b.layer_contents
+
+    def read_layer_file(self, key: str, layer: int, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        return fake_images.FILES[layer, path.lstrip("/")][offset : offset + length]
+
+    def compare(self, first: str, second: str, report: Report, cancel: CancelToken) -> Sequence[FileDifference]:
+        self._b.note("compare", first, second)
+        self._work(report, cancel, "comparing")
+        return fake_images.UNCOMMITTED
+
+    def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
+        self._b.note("packages", key)
+        return fake_images.PACKAGES
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        self._b.note("image export", key)
+        self._work(report, cancel, "exporting")
+        return self._b.volumes.copy_out(key, "/sub")
 
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         self._b.note("starter", reference)

@@ -174,15 +174,22 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
         self.marked = set() if self.marked else set(self._places)
         self.refresh()
 
-    def _arrange(self) -> None:
+    def _arranged(self) -> list[Item]:
+        """What is to be shown of all, in order."""
         items = self._all
         if self._test is not None:
             named = [column for column in self._columns if column.text is not None]
             test = self._test
             items = [item for item in items if test({column.key: column.text(item) for column in named if column.text})]
         if self._sort is not None:
-            by = {column.key: column.sort_by for column in self._columns}[self._sort[0]]
-            items = sorted(items, key=by, reverse=self._sort[1])
+            items = sorted(items, key=self._sorting(self._sort[0]), reverse=self._sort[1])
+        return items
+
+    def _sorting(self, column: str) -> Callable[[Item], Any]:
+        return {one.key: one.sort_by for one in self._columns}[column]
+
+    def _arrange(self) -> None:
+        items = self._arranged()
         place_before = self._places.get(self._cursor, 0) if self._cursor is not None else 0
         self._items = items
         self._places = {self._key(item): place for place, item in enumerate(items)}
