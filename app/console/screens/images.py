@@ -89,6 +89,10 @@ class ImagesPlace(ListPlace):
         if chosen := self.table.chosen():
             self.app.push_screen(SaveDialog([image_name(image) for image in chosen]))
 
+    def action_push(self) -> None:
+        if self.table.current is not None:
+            self.seat.push_dialog(image_name(self.table.current))
+
     def action_delete(self) -> None:
         if chosen := self.table.chosen():
             self.app.push_screen(DeleteImages(chosen))
