@@ -289,7 +289,7 @@ async def test_volume_browser_shows_text_and_hex(console: Open) -> None:
 
 async def test_image_detail_shows_history_and_files(console: Open) -> None:
     async with console((80, 24)) as screen:
-        await screen.press("2", "enter")
+        await screen.press("2", "enter", "h")
         await screen.shows("COPY . /app", "how it was made")
         await screen.press("f")
         await screen.shows("readme.txt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual import events
+from textual.dom import DOMNode
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -52,9 +53,14 @@ class Bar(Widget):
             self._hits = cells.hits
         return cells.strip()
 
+    @property
+    def actor(self) -> DOMNode:
+        """Whose actions the parts that can be clicked stand for."""
+        return self.screen
+
     async def on_click(self, event: events.Click) -> None:
         for start, end, action in self._hits:
             if start <= event.x < end:
                 event.stop()
-                await self.screen.run_action(action)
+                await self.actor.run_action(action)
                 return
