@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
 from core.backend import CommitWish
 from core.engine.image_users import ContainerView, users_by_image
-from core.errors import EngineError, Integrity, NotFound, wrapped
+from core.errors import EngineError, Integrity, InvalidInput, NotFound, wrapped
 from core.images import wire
 from core.images.history import ancestry, history_entries, image_layers
 from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.container import Container
 from core.model.ids import short_id
-from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Removed
+from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Package, Removed
 from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.reference import parse_reference
+from core.model.registry import Keyring, Pulled
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.leases import Lease
@@ -36,15 +37,24 @@ from core.storage.overlay import image_lowers
 
 if TYPE_CHECKING:
     from core.engine.image_removal import ImageRemoval
+    from core.engine.registries import EngineRegistries
 
 _Users = dict[str, list[Container]]
+
+
+class _Names(NamedTuple):
+    """Familiar references by image id."""
+
+    tags: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
+    digests: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
 
 
 class EngineImages:
     """core.backend.Images over one data root."""
 
-    def __init__(self, roots: Roots, containers: ContainerView) -> None:
+    def __init__(self, roots: Roots, containers: ContainerView, registries: EngineRegistries) -> None:
         self._roots = roots
+        self._registries = registries
         self._containers = containers
         self._store = ImageStore(roots)
         if gc.has_crashed_operations(roots):
@@ -57,15 +67,15 @@ class EngineImages:
     def list(self, *, all: bool = False) -> Sequence[Image]:
         """Newest first; without `all`, no untagged image that others were made from."""
         records = [record for record in self._store.records()]
-        tags = self._tags()
+        names = self._names()
         users = users_by_image(self._containers)
         parents = {record.parent_id for record in records}
         images = []
         for record in records:
-            if not all and record.id in parents and record.id not in tags:
+            if not all and record.id in parents and record.id not in names.tags:
                 continue
             try:
-                images.append(self._image(record, tags, users))
+                images.append(self._image(record, names, users))
             except (Integrity, NotFound):
                 continue  # its config is damaged or gone: `inspect` says so, a list shows the others
         return sorted(images, key=lambda image: (-image.created_ns, image.id))
@@ -73,13 +83,13 @@ class EngineImages:
     def inspect(self, key: str) -> Image:
         """One image by reference, id or id prefix."""
         record = self._store.get(self._store.resolve(key))
-        image = self._image(record, self._tags(), users_by_image(self._containers))
+        image = self._image(record, self._names(), users_by_image(self._containers))
         lowers = image_lowers(self._roots, image.layers)
         return msgspec.structs.replace(image, layer_directories=tuple(map(str, lowers)))
 
     def find(self, key: str) -> Image:
         """One image without its names and users, which take a look at every reference and container."""
-        return self._image(self._store.get(self._store.resolve(key)), {}, {})
+        return self._image(self._store.get(self._store.resolve(key)), _Names(), {})
 
     def resolve(self, key: str) -> str:
         """The full id behind a key. Raises: NotFound, Conflict."""
@@ -88,7 +98,7 @@ class EngineImages:
     def history(self, key: str) -> Sequence[HistoryEntry]:
         """How it was made, newest step first."""
         record = self._store.get(self._store.resolve(key))
-        tags = self._tags()
+        tags = self._names().tags
         line = ancestry(record.id, self._parent_of)
         return history_entries(
             self._config(record.id)[1],
@@ -103,7 +113,7 @@ class EngineImages:
             return ""
         return parent if parent and self._store.has(parent) else ""
 
-    def _image(self, record: ImageRecord, tags: dict[str, tuple[str, ...]], users: _Users) -> Image:
+    def _image(self, record: ImageRecord, names: _Names, users: _Users) -> Image:
         raw, document = self._config(record.id)
         config = wire.run_config(document)
         comment = document.comment or ""
@@ -111,7 +121,8 @@ class EngineImages:
             comment = document.history[-1].comment or ""
         return Image(
             id=record.id,
-            tags=tags.get(record.id, ()),
+            tags=names.tags.get(record.id, ()),
+            digests=names.digests.get(record.id, ()),
             created_ns=wire.parse_stamp(document.created),
             size_bytes=sum(layer.size_bytes for layer in record.layers),
             author=document.author or "",
@@ -136,12 +147,14 @@ class EngineImages:
             self._configs[image_id] = found
         return found
 
-    def _tags(self) -> dict[str, tuple[str, ...]]:
-        """Familiar references by image id."""
+    def _names(self) -> _Names:
+        """Familiar references by image id: tags, and what registries call it by digest."""
         tags: dict[str, set[str]] = {}
+        digests: dict[str, set[str]] = {}
         for canonical, image_id in self._store.references().items():
-            tags.setdefault(image_id, set()).add(parse_reference(canonical).familiar)
-        return {image_id: tuple(sorted(names)) for image_id, names in tags.items()}
+            name = parse_reference(canonical)
+            (tags if name.tag else digests).setdefault(image_id, set()).add(name.familiar)
+        return _Names(*({key: tuple(sorted(names)) for key, names in found.items()} for found in (tags, digests)))
 
     # naming and removing
 
@@ -162,6 +175,39 @@ class EngineImages:
             return self._removal().prune(every_unused=all)
         admitted = {image.id for image in self.list(all=True) if which.admits(image.labels, image.created_ns)}
         return self._removal().prune(every_unused=all, among=admitted)
+
+    # registries
+
+    def pull(
+        self,
+        reference: str,
+        keyring: Keyring,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        platform: str = "",
+        all_tags: bool = False,
+    ) -> Sequence[Pulled]:
+        """Fetch what a reference means in its registry (or all tags of its repository), and name it here."""
+        from core.engine import image_pull
+        from core.engine.remote_images import wanted_platform
+
+        name = parse_reference(reference)
+        if all_tags and (name.digest or reference.rpartition("/")[2].count(":")):
+            raise InvalidInput("tag can't be used with --all-tags/-a", hint="name the repository alone")
+        with self._leaving_nothing():
+            return image_pull.pull(
+                self._roots,
+                self._store,
+                self._registries.client,
+                name,
+                keyring,
+                report,
+                cancel,
+                platform=wanted_platform(platform),
+                is_platform_asked=bool(platform),
+                all_tags=all_tags,
+            )
 
     # making
 
@@ -233,6 +279,16 @@ class EngineImages:
         with self._leaving_nothing():
             return image_making.make_starter(self._roots, self._store, reference, report, cancel)
 
+    def squash(self, key: str, reference: str, report: Report, cancel: CancelToken, *, base: str = "") -> str:
+        """Make an image of one layer with the same files, config and history; its id.
+
+        Args: base: an image whose layers it begins with, and which stay as they are.
+        """
+        from core.engine.image_squash import squash
+
+        with self._leaving_nothing():
+            return squash(self._roots, self._store, key, reference, report, cancel, base=base)
+
     def _removal(self) -> ImageRemoval:
         from core.engine.image_removal import ImageRemoval
 
@@ -284,6 +340,20 @@ class EngineImages:
         from core.engine import image_contents
 
         return image_contents.compare(self._roots, self._store, self._containers, first, second, report, cancel)
+
+    def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
+        """Software that its package databases list, sorted by manager and name."""
+        from core.engine.image_packages import read_packages
+
+        with self._held_layers(key) as layers:
+            return read_packages(self._roots, [layer.chain_id for layer in layers], f"image {key}", cancel)
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """Its whole file tree as one tar."""
+        from core.engine.files import export_image
+
+        with self._held_layers(key) as layers:
+            yield from export_image(self._roots, [layer.chain_id for layer in layers], f"image {key}", report, cancel)
 
     @contextmanager
     def _held_layers(self, key: str) -> Iterator[Sequence[LayerRecord]]:

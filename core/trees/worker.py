@@ -25,6 +25,8 @@ from core.trees.source import BUFFER_BYTES, EndOfInput, Source
 from core.trees.tarread import Limits
 from core.trees.unpack import Unpacker
 
+_PARSER_BYTES, _PARSER_S = 2 * 1024**3, 120
+
 
 def main() -> None:
     """Serve the request in argv[1]; the exit code is 0 even for faults, which are answers."""
@@ -139,7 +141,8 @@ def _changes(request: dict[str, Any]) -> list[list[str]]:
 def _pack_layer(request: dict[str, Any]) -> None:
     """An upper directory as a layer's tar on stdout; its root only where it is not as the image's is."""
     root = view.enter({"lowers": [request["upper"]]}, confine.READ_CAPABILITIES)
-    packer = TreePacker(root, Output(1), whiteouts=True)
+    left_out = frozenset(os.fsencode(path) for path in request["left_out"])
+    packer = TreePacker(root, Output(1), whiteouts=True, left_out=left_out)
     mine = os.stat(".", dir_fd=root)
     if [mine.st_mode, mine.st_uid, mine.st_gid] != request["root_attributes"]:
         packer.pack_root()
@@ -153,6 +156,27 @@ def _export(request: dict[str, Any]) -> None:
     packer = TreePacker(root, Output(1), whiteouts=False)
     packer.pack_below()
     packer.end()
+
+
+def _pack_chosen(request: dict[str, Any]) -> None:
+    """Some paths of a root, and marks of others that were deleted, as a layer's tar on stdout."""
+    with open(request["paths"], "rb") as file:
+        paths = file.read().split(b"\0")[:-1]
+    root = view.enter(request["view"], confine.READ_CAPABILITIES)
+    packer = TreePacker(root, Output(1), whiteouts=False)
+    packer.pack_root()
+    packer.pack_chosen(paths)
+    packer.end()
+
+
+def _packages(request: dict[str, Any]) -> list[dict[str, str]]:
+    """What the package databases of a root list; they are parsed within bounds of memory and time."""
+    from core.trees.packages import find_packages
+
+    resource.setrlimit(resource.RLIMIT_AS, (_PARSER_BYTES, _PARSER_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_PARSER_S, _PARSER_S))
+    view.enter(request["view"], (confine.DAC_OVERRIDE,))
+    return find_packages()
 
 
 def _stat(request: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +233,9 @@ _OPERATIONS = {
     "member": _member,
     "changes": _changes,
     "pack-layer": _pack_layer,
+    "pack-chosen": _pack_chosen,
     "export": _export,
+    "packages": _packages,
     "stat": _stat,
     "list": _list,
     "find": _find,
