@@ -100,28 +100,37 @@ class Actions:
         done: Callable[[Any], str],
         *kinds: str,
         then: Callable[[Any], None] | None = None,
+        cancelled: str = "nothing was left behind",
     ) -> Job:
-        """Long work in the background: shown as a job until it ends."""
+        """Long work in the background: shown as a job until it ends. `cancelled` says what a cancel leaves."""
         job = Job(title, command)
         self._store.add_job(job)
 
         def finished(answer: Any) -> None:
+            job.outcome = done(answer)
             self._store.end_job(job)
-            self._store.put_notice(done(answer))
+            self._store.put_notice(job.outcome)
             self._feed.refresh(*kinds)
             if then is not None:
                 then(answer)
 
         def failed(error: EngineError) -> None:
-            self._store.end_job(job)
             if isinstance(error, Cancelled):
-                self._store.put_notice(f"{title}: cancelled, nothing was left behind", "warn")
+                job.outcome = f"{title}: cancelled, {cancelled}"
+                self._store.end_job(job)
+                self._store.put_notice(job.outcome, "warn")
             else:
+                job.outcome = sentence(error)
+                self._store.end_job(job)
                 self._complain(error)
             self._feed.refresh(*kinds)
 
         self.ask(lambda: work(job), finished, failed)
         return job
+
+    def mention(self, words: str) -> None:
+        """Say a warning, from any thread."""
+        self._hand(self._store.put_notice, words, "warn")
 
     def _complain(self, error: EngineError) -> None:
         self._store.put_notice(sentence(error), "fail")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,8 +81,8 @@ def names_in(path: Path) -> list[str]:
     try:
         if path.is_dir():
             return _index_names(_document((path / "index.json").read_bytes()[:_MOST_DOCUMENT_BYTES]))
-        if packing_of(path.name) and path.stat().st_size > _MOST_PACKED_BYTES:
-            raise EngineError("compressed and large: what is in it shows when it is loaded")
+        if packing_of(path.name) == "zstd" or (packing_of(path.name) and path.stat().st_size > _MOST_PACKED_BYTES):
+            raise EngineError(f"{path.name} is compressed: what is in it shows when it is loaded")
         return _tar_names(path)
     except OSError as error:
         raise wrapped(error, "read", path) from error
@@ -91,9 +91,8 @@ def names_in(path: Path) -> list[str]:
 
 
 def _tar_names(path: Path) -> list[str]:
-    mode = "r:*" if packing_of(path.name) not in ("zstd",) else "r:"
     index: list[str] = []
-    with tarfile.open(path, mode) as archive:
+    with tarfile.open(path) as archive:
         for _count in range(_MOST_MEMBERS):
             member = archive.next()
             if member is None:
@@ -105,7 +104,6 @@ def _tar_names(path: Path) -> list[str]:
                 if name == "manifest.json":
                     return _manifest_names(document)
                 index = _index_names(document)
-            archive.members = []  # type: ignore[attr-defined] # what was seen is not kept
     if not index:
         raise ValueError("no list of images")
     return index
@@ -117,18 +115,27 @@ def _document(data: bytes) -> Any:
 
 def _manifest_names(document: Any) -> list[str]:
     names: list[str] = []
-    for image in document if isinstance(document, list) else []:
-        tags = image.get("RepoTags") if isinstance(image, dict) else None
-        names += [str(tag) for tag in tags or ["<no name>"]]
+    for image in _list_of_objects(document):
+        tags = image.get("RepoTags") or ["<no name>"]
+        if not isinstance(tags, list):
+            raise ValueError("RepoTags is no list")
+        names += [str(tag) for tag in tags]
     return names
 
 
 def _index_names(document: Any) -> list[str]:
+    if not isinstance(document, dict):
+        raise ValueError("an index is an object")
     names: list[str] = []
-    manifests: Sequence[Any] = document.get("manifests", []) if isinstance(document, dict) else []
-    for one in manifests:
-        notes = one.get("annotations") if isinstance(one, dict) else None
+    for one in _list_of_objects(document.get("manifests")):
+        notes = one.get("annotations")
         notes = notes if isinstance(notes, dict) else {}
         name = notes.get("io.containerd.image.name") or notes.get("org.opencontainers.image.ref.name")
         names.append(str(name or "<no name>"))
     return names
+
+
+def _list_of_objects(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise ValueError("not a list of objects")
+    return value

@@ -14,11 +14,15 @@ from app.console.actions import Actions
 from app.console.dialogs.command_line import CommandLine
 from app.console.dialogs.command_output import CommandOutput
 from app.console.dialogs.image_files import LoadDialog
+from app.console.dialogs.job_card import JobCard
 from app.console.dialogs.keys import KeysDialog
+from app.console.dialogs.pull import PullDialog
+from app.console.dialogs.push import PushDialog
 from app.console.dialogs.reach import ReachCard
 from app.console.dialogs.run import RunDialog
 from app.console.dialogs.why import WhyCard
 from app.console.feed import Feed
+from app.console.jobs import Job
 from app.console.key_order import OrderedKeys
 from app.console.problems import use_of_track
 from app.console.relay import Relay
@@ -30,6 +34,7 @@ from app.console.screens.image import ImagePlace
 from app.console.screens.images import ImagesPlace
 from app.console.screens.networks import NetworksPlace
 from app.console.screens.place import Place
+from app.console.screens.registries import RegistriesPlace
 from app.console.screens.volumes import VolumesPlace
 from app.console.settings import Settings, read_settings, settings_dir
 from app.console.store import Store
@@ -207,6 +212,30 @@ class Console(OrderedKeys[int], inherit_bindings=False):
 
     def action_load_dialog(self) -> None:
         self.push_screen(LoadDialog())
+
+    def action_pull_dialog(self) -> None:
+        self.pull_dialog()
+
+    def pull_dialog(self, reference: str = "", tag: str = "") -> None:
+        """Ask which image is to be fetched, and fetch it."""
+        self.push_screen(PullDialog(reference, tag=tag), self._show_begun)
+
+    def push_dialog(self, name: str) -> None:
+        """Ask where an image is to be sent, and send it."""
+        self.push_screen(PushDialog(name), self._show_begun)
+
+    def _show_begun(self, job: Job | None) -> None:
+        if job is not None and not job.outcome:
+            self.push_screen(JobCard(job))
+
+    def action_show_job(self) -> None:
+        if self.store.jobs:
+            self.push_screen(JobCard(self.store.jobs[0]))
+        else:
+            self.store.put_notice("nothing is under way")
+
+    def action_registries(self) -> None:
+        self.push_screen(RegistriesPlace())
 
     def action_make_starter(self) -> None:
         if any(job.title.endswith(STARTER_IMAGE) for job in self.store.jobs):

@@ -21,6 +21,8 @@ def for_image(name: str, container: Container | None) -> list[BarButton]:
         ),
         _button("save", "Save…", command_text("save", "-o", "FILE", shown)),
         _button("load", "Load…", command_text("load", "-i", "FILE")),
+        _button("push", "Push…", command_text("push", shown)),
+        _button("pull", "Pull…", command_text("pull", "NAME")),
         _button("compare", "Compare…", command_text("image", "diff", shown, "OTHER")),
         _button("squash", "Squash…", command_text("image", "squash", shown, "NAME")),
         _button("sbom", "SBOM…", command_text("image", "sbom", "--format", "spdx-json", shown)),

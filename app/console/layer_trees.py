@@ -118,7 +118,8 @@ class LayerTrees:
         """
         changes: dict[str, str] = {}
         gone: dict[str, int] = {}
-        signs, own = [], []
+        signs: list[LayerEntry] = []
+        own: list[LayerEntry] = []
         for entry in layer.entries:
             (signs if entry.kind in (WHITEOUT, OPAQUE) else own).append(entry)
         for entry in signs:

@@ -26,7 +26,7 @@ from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.reference import parse_reference
-from core.model.registry import Keyring, Pulled
+from core.model.registry import Keyring, Pulled, Pushed
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.leases import Lease
@@ -208,6 +208,16 @@ class EngineImages:
                 is_platform_asked=bool(platform),
                 all_tags=all_tags,
             )
+
+    def push(
+        self, reference: str, keyring: Keyring, report: Report, cancel: CancelToken, *, all_tags: bool = False
+    ) -> Sequence[Pushed]:
+        """Send the image of that name (or all tags of the repository) to the registry that the name says."""
+        from core.engine import image_push
+
+        references = image_push.local_references(self._store, reference, all_tags=all_tags)
+        client = self._registries.client
+        return image_push.push(self._roots, self._store, client, references, keyring, report, cancel)
 
     # making
 

@@ -69,8 +69,8 @@ def read_document(repository: Repository, key: str, what: str) -> RemoteDocument
     expected = _INDEXES if isinstance(parsed, wire.Index) else _MANIFESTS
     if said not in (*expected, *_SAYS_NOTHING) or (parsed.mediaType and parsed.mediaType not in expected):
         raise Integrity(
-            f"the manifest for {what} is sent as {_shown(said) or 'nothing'} and calls itself "
-            f"{_shown(parsed.mediaType) or 'nothing'}, but is none such",
+            f"the manifest for {what} is sent as {shown(said) or 'nothing'} and calls itself "
+            f"{shown(parsed.mediaType) or 'nothing'}, but is none such",
             hint=_BROKEN,
         )
     if parsed.mediaType and said in expected and said != parsed.mediaType:
@@ -142,17 +142,17 @@ def platforms_of(index: wire.Index) -> list[str]:
     for descriptor in index.manifests:
         offered = descriptor.platform
         if offered is not None and offered.os != "unknown":
-            found.append(_shown(str(Platform(offered.os, offered.architecture, offered.variant or ""))))
+            found.append(shown(str(Platform(offered.os, offered.architecture, offered.variant or ""))))
     return found
 
 
 def check_manifest(manifest: wire.Manifest, what: str) -> None:
     """Whether it is an image that could be mounted. Raises: Unsupported, LimitExceeded, Integrity."""
     if manifest.config.mediaType not in _CONFIGS:
-        raise Unsupported(f"{what} is no image: its config is {_shown(manifest.config.mediaType)}")
+        raise Unsupported(f"{what} is no image: its config is {shown(manifest.config.mediaType)}")
     for layer in manifest.layers:
         if layer.mediaType and not layer.mediaType.endswith(_LAYERS):
-            raise Unsupported(f"{what} has a layer of type {_shown(layer.mediaType)}, which can't be unpacked")
+            raise Unsupported(f"{what} has a layer of type {shown(layer.mediaType)}, which can't be unpacked")
     if len(manifest.layers) > MOST_LAYERS:
         raise LimitExceeded(
             f"max depth exceeded: {what} has {len(manifest.layers)} layers, {MOST_LAYERS} can be mounted"
@@ -163,5 +163,6 @@ def check_manifest(manifest: wire.Manifest, what: str) -> None:
         raise LimitExceeded(f"the config of {what} would have {manifest.config.size} bytes")
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text of a registry's, for people."""
     return clip(safe_text(text), 120)

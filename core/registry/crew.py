@@ -70,7 +70,7 @@ class Crew:
         self._wake = wake
         self._told: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._last: dict[tuple[str, str], float] = {}
+        self._last: dict[str, tuple[Progress, float]] = {}
 
     def __enter__(self) -> Crew:
         return self
@@ -138,12 +138,13 @@ class Crew:
 
     def tell(self, progress: Progress) -> None:
         """From any thread: how far something has come. Not each step of the same is passed on."""
-        key = (progress.part, progress.status)
+        before, at = self._last.get(progress.part, (None, 0.0))
         now = time.monotonic()
-        is_last = progress.total_bytes is not None and progress.done_bytes == progress.total_bytes
-        if progress.done_bytes and not is_last and now - self._last.get(key, 0.0) < _TELL_S:
-            return
-        self._last[key] = now
+        if before is not None and before.status == progress.status:
+            is_whole = progress.done_bytes == progress.total_bytes
+            if progress == before or (not is_whole and now - at < _TELL_S):
+                return
+        self._last[progress.part] = progress, now
         self._told.put(progress)
 
     def wait(self, *tasks: Task[T]) -> list[T]:

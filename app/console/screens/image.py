@@ -214,6 +214,10 @@ class ImagePlace(Place):
         if self.image is not None:
             self.app.push_screen(SaveDialog([image_name(self.image)]))
 
+    def action_push(self) -> None:
+        if self.image is not None:
+            self.seat.push_dialog(image_name(self.image))
+
     def action_delete(self) -> None:
         if self.image is not None:
             self.app.push_screen(DeleteImages([self.image]))

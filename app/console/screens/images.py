@@ -171,6 +171,10 @@ class ImagesPlace(ListPlace):
         if chosen := self._references():
             self.app.push_screen(SaveDialog([reference for reference, _image in chosen]))
 
+    def action_push(self) -> None:
+        if (one := self._one()) is not None:
+            self.seat.push_dialog(one[0])
+
     def action_delete(self) -> None:
         chosen = self._references()
         if not chosen:

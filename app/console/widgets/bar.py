@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from textual import events
-from textual.dom import DOMNode
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -54,7 +53,7 @@ class Bar(Widget):
         return cells.strip()
 
     @property
-    def actor(self) -> DOMNode:
+    def actor(self) -> Widget:
         """Whose actions the parts that can be clicked stand for."""
         return self.screen
 

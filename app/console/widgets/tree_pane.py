@@ -11,7 +11,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.dom import DOMNode
 from textual.message import Message
 from textual.widget import Widget
 
@@ -60,8 +59,8 @@ class TreeTitle(Bar):
         self.filter_text = ""
 
     @property
-    def actor(self) -> DOMNode:
-        return self.parent or self.screen
+    def actor(self) -> Widget:
+        return self.parent if isinstance(self.parent, Widget) else self.screen
 
     def draw(self, cells: Cells, line: int) -> None:
         palette = self.seat.palette
