@@ -64,7 +64,7 @@ def tag_facts(
     repository: str,
     tags: Sequence[str],
     keyring: Keyring,
-    came: Callable[[TagFacts], None] = lambda _facts: None,
+    came: Callable[[TagFacts], object] = lambda _facts: None,
 ) -> list[TagFacts]:
     """What each tag of a repository means, in their order; `came` is told of each as it comes, from any thread."""
 
@@ -92,6 +92,21 @@ def platforms_of(manifest: RemoteManifest) -> str:
     """`linux/amd64, linux/arm64`; empty where nothing is told."""
     each = [image.platform for image in manifest.images] or [manifest.platform]
     return ", ".join(dict.fromkeys(platform for platform in each if platform and platform != "unknown/unknown"))
+
+
+def speakable(prefix: str, names: Iterable[str]) -> list[str]:
+    """Those of a registry's names that can be part of a reference: the others nobody can ask for.
+
+    Args: prefix: what stands before them, `host/` or `host/path:`.
+    """
+    found = []
+    for name in names:
+        try:
+            parse_reference(f"{prefix}{name}")
+        except EngineError:
+            continue
+        found.append(name)
+    return found
 
 
 class Deletion(NamedTuple):
@@ -130,8 +145,8 @@ def collection_note(deletion: Deletion, size: str) -> str:
     """What is still on the registry's disk, and how it goes. Args: size: the bytes, in the face's own units."""
     if not deletion.freed_blobs:
         return "Its layers are needed by other tags, so nothing is freed"
-    layers = "layer" if deletion.freed_blobs == 1 else "layers"
+    layers = "layer, {}, stays" if deletion.freed_blobs == 1 else "layers, {}, stay"
     return (
-        f"{deletion.freed_blobs} {layers}, {size}, stay on the registry's disk until it collects garbage, "
+        f"{deletion.freed_blobs} {layers.format(size)} on the registry's disk until it collects garbage, "
         "and longer where other repositories have them: registry garbage-collect CONFIG"
     )

@@ -107,9 +107,9 @@ class _Pull:
 
     def one(self, reference: ImageRef) -> Pulled:
         self._what = reference.familiar
-        label = reference.tag if not reference.digest else reference.digest
-        self._tell(label, f"Pulling from {reference.path}")
-        return self._from_any(reference, lambda server: self._pull(server, reference))
+        pulled = self._from_any(reference, lambda server: self._pull(server, reference))
+        self._tell("", f"Digest: {pulled.digest}")
+        return pulled
 
     def _from_any(self, reference: ImageRef, ask: Callable[[Server], T]) -> T:
         """What the first server gives that has it; the origin's refusal where none has."""
@@ -136,6 +136,8 @@ class _Pull:
     def _pull(self, server: Server, reference: ImageRef) -> Pulled:
         repository = server.repository(reference.path)
         image = self._find(repository, reference)
+        label = reference.canonical if reference.digest else reference.tag
+        self._tell("", f"{label}: Pulling from {reference.path}")
         with Lease(self._roots.leases, INGEST) as lease:
             raw_config = self._config(repository, image, lease)
             checkpoint("pull:config")
@@ -258,7 +260,8 @@ class _Pull:
         lease.add(*(f"layer {chain}" for chain in chains), *(f"blob {layer.digest}" for layer in descriptors))
         lease.add(f"blob {image.manifest.digest}")
         ready = [self._is_here(chain, lease) for chain in chains]
-        for layer, is_ready in zip(descriptors, ready, strict=True):
+        is_whole = all(ready) and self._store.has(image.parsed.config.digest)
+        for layer, is_ready in [] if is_whole else zip(descriptors, ready, strict=True):
             self._tell(short_id(layer.digest), "Already exists" if is_ready else "Pulling fs layer")
         halt = CancelToken()
         missing = [layer for layer, is_ready in zip(descriptors, ready, strict=True) if not is_ready]

@@ -104,7 +104,6 @@ class _Push:
 
     def one(self, reference: ImageRef) -> Pushed:
         self._what = reference.familiar
-        self._tell("", f"The push refers to repository [{reference.host}/{reference.path}]")
         try:
             repository = self._session.origin(reference.host).repository(reference.path)
             with Lease(self._roots.leases) as lease:
@@ -117,6 +116,7 @@ class _Push:
             # docker says what it was that was refused when it pulls, and not when it pushes
             words = error.message.rpartition('": ')[2]
             raise Unauthorized(words, status=error.status, hint=error.hint) from None
+        self._tell("", f"{reference.tag}: digest: {pushed.digest} size: {pushed.size_bytes}")
         journal.append(self._roots.journal, "image", "push", reference.familiar, {"name": reference.familiar_name})
         return pushed
 

@@ -421,7 +421,7 @@ def test_G4_rm_says_which_tags_went_along_and_what_still_lies_there(shell):
         "Untagged: localhost:5000/shop/api:latest",
         f"Deleted: localhost:5000/shop/api@{digest}",
     ]
-    assert shell.err.startswith("1 layer, 500kB, stay on the registry's disk until it collects garbage")
+    assert shell.err.startswith("1 layer, 500kB, stays on the registry's disk until it collects garbage")
     assert shell("registry", "rm", "localhost:5000/shop/api", "localhost:5000/shop/api:none") == 1
     assert "which of its manifests?" in shell.err
     assert "not found" in shell.err
