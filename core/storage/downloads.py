@@ -87,15 +87,14 @@ class Download:
 
     @property
     def is_shared(self) -> bool:
-        """Whether the file has other names (a blob, a layer that is mounted from it): its bytes are not ours to change."""
+        """Whether it has other names (a blob, a layer that is mounted from it): its bytes are not ours to change."""
         return os.fstat(self._descriptor).st_nlink > 1
 
     def restart(self) -> None:
         """Throw away what is there. Raises: NoSpace."""
         try:
             if self.is_shared:
-                self._path.unlink(missing_ok=True)
-                descriptor = _open_locked(self._path)
+                descriptor = _replaced(self._path)
                 os.close(self._descriptor)
                 self._descriptor = descriptor
             os.ftruncate(self._descriptor, 0)
@@ -173,10 +172,12 @@ def claim(roots: Roots, digest: str) -> Download | None:
         os.close(descriptor)  # thrown away between the two: look again
 
 
-def _open_locked(path: Path) -> int:
-    """A new file, locked: nobody else can have it yet, but for who looks at the same moment; they let go at once."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _replaced(path: Path) -> int:
+    """An empty file in the place of another one, locked before anybody can find it."""
+    new = path.with_name(os.urandom(16).hex())
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.rename(new, path)
     return descriptor
 
 
