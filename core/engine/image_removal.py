@@ -35,18 +35,21 @@ class ImageRemoval:
         removed: list[Removed] = []
         named = self._named_by(key, image_id)
         if named is not None:
-            if not force and references == [named] and users:
+            if not force and users and is_one_name(references):
                 raise Conflict(
                     f'conflict: unable to remove repository reference "{key}" (must force) - '
                     f"container {short_id(users[0].id)} is using its referenced image {short_id(image_id)}",
                     hint="remove the container first, or force it",
                 )
-            self._untag(named, image_id, removed)
-            if len(references) > 1:
+            gone = [named, *digests_without(named, references)]
+            for canonical in gone:
+                self._untag(canonical, image_id, removed)
+            if len(references) > len(gone):
                 return removed
-        elif len(references) == 1:
+        elif references and is_one_name(references):
             self._check_conflicts(image_id, users, force=force, ignore_references=True)
-            self._untag(references[0], image_id, removed)
+            for canonical in sorted(references, key=lambda one: "@" in one):
+                self._untag(canonical, image_id, removed)
         try:
             self._check_conflicts(image_id, users, force=force)
         except Conflict:
@@ -181,3 +184,19 @@ class ImageRemoval:
         with suppress(NoSpace):
             journal.append(self._roots.journal, "image", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
+
+
+def is_one_name(references: Sequence[str]) -> bool:
+    """Whether canonical references are one name for docker: a tag, and what its repository calls it by digest."""
+    tags = [name for name in references if "@" not in name]
+    repositories = {parse_reference(name).familiar_name for name in references}
+    return len(repositories) <= 1 and len(tags) <= 1
+
+
+def digests_without(tag: str, references: Sequence[str]) -> list[str]:
+    """The digests that go with a tag, because no other tag of its repository is left."""
+    if "@" in tag:
+        return []
+    repository = parse_reference(tag).familiar_name
+    same = [name for name in references if name != tag and parse_reference(name).familiar_name == repository]
+    return same if all("@" in name for name in same) else []
