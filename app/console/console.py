@@ -30,6 +30,7 @@ from app.console.screens.container import ContainerPlace
 from app.console.screens.containers import ContainersPlace
 from app.console.screens.events import EventsPlace
 from app.console.screens.host import HostPlace
+from app.console.screens.image import ImagePlace
 from app.console.screens.images import ImagesPlace
 from app.console.screens.networks import NetworksPlace
 from app.console.screens.place import Place
@@ -45,6 +46,7 @@ from app.why.signs import Signs
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.errors import InvalidInput
+from core.model.display import safe_text
 
 _VIEW_OF = {"logs": "logs", "top": "processes", "diff": "changes"}
 """Commands that a view of the container stands for."""
@@ -172,6 +174,16 @@ class Console(OrderedKeys[int], inherit_bindings=False):
         container = self.store.container(key)
         if container is not None:
             self.push_screen(ReachCard(container))
+
+    def show_image_of(self, key: str) -> None:
+        """The workbench of a container's image, with what the container has changed under the cursor."""
+        container = self.store.container(key)
+        if container is None:
+            return
+        if self.store.image(container.config.image_id) is None:
+            self.store.put_notice(f"the image of {safe_text(container.name)} is not here any more", "warn")
+        else:
+            self.push_screen(ImagePlace(container.config.image_id, container=key))
 
     def _take_step(self, key: str, step: Step | None) -> None:
         """Looking at something opens the view that shows it, or a pane; everything else is done and told."""

@@ -14,7 +14,9 @@ from core.model.display import safe_text
 class FileNode:
     """One path. A directory's figures are those of all that is below it."""
 
-    __slots__ = ("change", "children", "depth", "files", "kind", "name", "path", "size_before", "size_bytes", "waste")
+    __slots__ = (
+        *("change", "children", "depth", "files", "kind", "link", "name", "path", "size_before", "size_bytes", "waste"),
+    )
 
     def __init__(self, name: str, path: str, depth: int, *, kind: str = "dir") -> None:
         self.name = name
@@ -22,6 +24,8 @@ class FileNode:
         """From the root, without a leading slash; the root itself is empty."""
         self.depth = depth
         self.kind = kind
+        self.link = ""
+        """Where a symbolic link points, or which path a hard link is another name of."""
         self.change = ""
         """A added, M changed, D deleted, or nothing of it."""
         self.size_bytes = 0
@@ -39,7 +43,7 @@ class FileNode:
         return safe_text(self.name)
 
 
-class FileTree:
+class CountedTree:
     """A root and every node by path."""
 
     def __init__(self) -> None:
@@ -70,7 +74,7 @@ class FileTree:
             node = child
         return node
 
-    def count(self) -> FileTree:
+    def count(self) -> CountedTree:
         """Add up what is below each directory, and put children in order; the last thing done to a tree."""
         for node in sorted(self.nodes.values(), key=lambda one: -one.depth):
             if node.children:
@@ -89,7 +93,7 @@ class FileTree:
 class Outline:
     """Which nodes of a tree are shown: those whose parents are open, or that a filter finds, in some order."""
 
-    def __init__(self, tree: FileTree) -> None:
+    def __init__(self, tree: CountedTree) -> None:
         self.tree = tree
         self.opened: set[str] = {""}
         self._test: Callable[[dict[str, str]], bool] | None = None
@@ -98,17 +102,20 @@ class Outline:
         self._folded: list[tuple[str, str]] | None = None
 
     def open_first(self, rows: int) -> None:
-        """Open lone directories, and the first level where it is short, so that something is to be seen."""
-        waiting = [self.tree.root]
-        shown = 0
-        while waiting:
-            node = waiting.pop(0)
+        """Open what is alone in its directory, and more as long as it fits, so that something is to be seen."""
+        node = self.tree.root
+        shown = len(node.children)
+        while len(node.children) == 1:
+            (node,) = node.children.values()
             self.opened.add(node.path)
             shown += len(node.children)
-            if shown > rows:
-                break
-            inner = [one for one in node.children.values() if one.children]
-            waiting += [one for one in inner if shown + len(one.children) <= rows]
+        waiting = list(node.children.values())
+        while waiting:
+            node = waiting.pop(0)
+            if node.children and shown + len(node.children) <= rows:
+                self.opened.add(node.path)
+                shown += len(node.children)
+                waiting += node.children.values()
 
     def toggle(self, path: str) -> None:
         """Open a directory, or close it."""

@@ -45,6 +45,9 @@ class Seat(Protocol):
     def show_reach(self, key: str) -> None:
         """The card that tries the way to a container's port."""
 
+    def show_image_of(self, key: str) -> None:
+        """The workbench of a container's image, with what the container has changed under the cursor."""
+
 
 def seat(widget: Widget) -> Seat:
     """The console that a widget is part of."""

@@ -113,6 +113,6 @@ def _hex_rows(old: bytes, new: bytes) -> list[Row]:
 
 
 def _hex(piece: bytes) -> str:
-    digits = " ".join(f"{byte:02x}" for byte in piece)
+    digits = " ".join(piece[at : at + 4].hex() for at in range(0, len(piece), 4))
     shown = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in piece)
-    return f"{digits:<{3 * _HEX_BYTES}}{shown}" if piece else ""
+    return f"{digits:<18}{shown}" if piece else ""

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import Conflict, NoSpace, NotFound
+from core.images.origins import forget_origins
 from core.images.store import ImageStore
 from core.model.container import Container, Running
 from core.model.ids import short_id
@@ -16,6 +17,7 @@ from core.state import journal
 from core.state.leases import live_holds
 from core.state.paths import Roots
 from core.storage import gc
+from core.storage.downloads import forget_downloads
 from core.storage.layers import read_layer
 
 
@@ -35,21 +37,23 @@ class ImageRemoval:
         removed: list[Removed] = []
         named = self._named_by(key, image_id)
         if named is not None:
-            if not force and users and is_one_name(references):
+            if not force and references == [named] and users:
                 raise Conflict(
                     f'conflict: unable to remove repository reference "{key}" (must force) - '
                     f"container {short_id(users[0].id)} is using its referenced image {short_id(image_id)}",
                     hint="remove the container first, or force it",
                 )
-            gone = [named, *digests_without(named, references)]
-            for canonical in gone:
-                self._untag(canonical, image_id, removed)
-            if len(references) > len(gone):
+            self._untag(named, image_id, removed)
+            left = [name for name in references if name != named]
+            for digest in _left_alone(named, left):
+                self._untag(digest, image_id, removed)
+                left.remove(digest)
+            if left:
                 return removed
-        elif references and is_one_name(references):
+        elif references and _is_single(references):
             self._check_conflicts(image_id, users, force=force, ignore_references=True)
-            for canonical in sorted(references, key=lambda one: "@" in one):
-                self._untag(canonical, image_id, removed)
+            for name in references:
+                self._untag(name, image_id, removed)
         try:
             self._check_conflicts(image_id, users, force=force)
         except Conflict:
@@ -181,22 +185,24 @@ class ImageRemoval:
                 continue  # images were made from it
             freed += self._delete(image_id, removed)
         freed += self.sweep().freed_bytes
+        if among is None:
+            freed += forget_downloads(self._roots)
+            forget_origins(self._roots, {layer.diff_id for one in self._store.records() for layer in one.layers})
         with suppress(NoSpace):
             journal.append(self._roots.journal, "image", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
 
 
-def is_one_name(references: Sequence[str]) -> bool:
-    """Whether canonical references are one name for docker: a tag, and what its repository calls it by digest."""
-    tags = [name for name in references if "@" not in name]
-    repositories = {parse_reference(name).familiar_name for name in references}
-    return len(repositories) <= 1 and len(tags) <= 1
-
-
-def digests_without(tag: str, references: Sequence[str]) -> list[str]:
-    """The digests that go with a tag, because no other tag of its repository is left."""
-    if "@" in tag:
+def _left_alone(named: str, left: Sequence[str]) -> list[str]:
+    """Digests of a repository whose last tag has just gone: they go with it."""
+    gone = parse_reference(named)
+    same = [ref for name in left if (ref := parse_reference(name)).familiar_name == gone.familiar_name]
+    if not gone.tag or any(ref.tag for ref in same):
         return []
-    repository = parse_reference(tag).familiar_name
-    same = [name for name in references if name != tag and parse_reference(name).familiar_name == repository]
-    return same if all("@" in name for name in same) else []
+    return [ref.canonical for ref in same]
+
+
+def _is_single(references: Sequence[str]) -> bool:
+    """Whether an image has at most one tag, and digests of that tag's repository only."""
+    refs = [parse_reference(name) for name in references]
+    return sum(bool(ref.tag) for ref in refs) <= 1 and len({ref.familiar_name for ref in refs}) == 1

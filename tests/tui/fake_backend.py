@@ -108,7 +108,7 @@ def make_image(tag: str, *, size_mib: int = 12, age_s: int = 7200, used_by: tupl
         architecture="amd64",
         os="linux",
         config=ImageConfig(cmd=("sh",), env=("PATH=/bin",)),
-        layers=(identity("layer"), identity(tag + "layer")),
+        layers=(identity("layer"), identity(tag + "layer"), identity(tag + "top")),
         diff_ids=(identity("diff"),),
         used_by=used_by,
     )
@@ -176,6 +176,8 @@ class FakeBackend:
             "/readme.txt": b"first line\nsecond\x1b[2J line\n",
             "/blob.bin": bytes(range(256)) * 3,
             "/sub/deep.txt": b"deep\n",
+            "/app/pool.py": b"class Pool: ...\n",
+            "/etc/app.conf": b"name = shop\nsize = 64\nfast = yes\n",
         }
         self.fail_with: EngineError | None = None
         """The next action raises this."""
@@ -534,8 +536,11 @@ class FakeImages:
         return "sha256:" + identity("squashed")
 
     def layers(self, key: str) -> Sequence[ImageLayer]:
-        self.inspect(key)
-        return fake_images.LAYERS
+        chains = self.inspect(key).layers
+        return [
+            msgspec.structs.replace(layer, chain_id=chain)
+            for layer, chain in zip(fake_images.LAYERS, chains, strict=True)
+        ]
 
     def contents(
         self, key: str, report: Report, cancel: CancelToken, *, digests: bool = False
@@ -572,6 +577,8 @@ class FakeImages:
         return self._b.volumes.list_dir(key, path)
 
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        if path in fake_images.SHOWN:
+            return fake_images.SHOWN[path]
         return self._b.volumes.read_file(key, path, offset, length)
 
     def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
@@ -707,6 +714,8 @@ class FakeVolumes:
         return [entries[name] for name in sorted(entries)]
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        if path not in self._b.files:
+            raise NotFound(f"{path} is not there", kind="path", key=path)
         return self._b.files[path][offset : offset + length]
 
     def find_files(self, name: str, path: str, text: str) -> Sequence[FileEntry]:

@@ -103,3 +103,6 @@ PACKAGES = (
     Package(name="evil\x1b[2J", version="1", manager="npm", license="MIT", path="/app/node_modules/evil"),
     Package(name="requests", version="2.31.0", manager="pip", license="Apache-2.0", path="/usr/lib/python3"),
 )
+
+SHOWN = {"/etc/app.conf": FILES[1, "etc/app.conf"], "/etc/old\u202ename": FILES[0, "etc/old\u202ename"]}
+"""What the whole image shows."""

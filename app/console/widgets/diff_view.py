@@ -48,14 +48,14 @@ class DiffView(Widget, can_focus=True):
         found = next_change(self._rows, self._at, step)
         if found is not None:
             self._at = found
-            self._scroll_to(found - _LEAST_CONTEXT)
+            self._put_top(found - _LEAST_CONTEXT)
 
-    def _scroll_to(self, top: int) -> None:
+    def _put_top(self, top: int) -> None:
         self._top = max(0, min(top, len(self._rows) - self.size.height))
         self.refresh()
 
     def on_resize(self) -> None:
-        self._scroll_to(self._top)
+        self._put_top(self._top)
 
     def on_key(self, event: events.Key) -> None:
         page = max(1, self.size.height - 1)
@@ -64,7 +64,7 @@ class DiffView(Widget, can_focus=True):
         steps |= {"home": -end, "g": -end, "end": end, "G": end}
         if event.key in steps:
             event.stop()
-            self._scroll_to(self._top + steps[event.key])
+            self._put_top(self._top + steps[event.key])
         elif event.key in ("n", "N"):
             event.stop()
             self.next_change(1 if event.key == "n" else -1)
@@ -75,11 +75,11 @@ class DiffView(Widget, can_focus=True):
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
-        self._scroll_to(self._top + 3)
+        self._put_top(self._top + 3)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
-        self._scroll_to(self._top - 3)
+        self._put_top(self._top - 3)
 
     def render_line(self, y: int) -> Strip:
         palette, width = seat(self).palette, self.size.width

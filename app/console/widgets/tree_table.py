@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from textual import events
 
-from app.console.file_tree import FileNode, FileTree, Outline
+from app.console.file_tree import CountedTree, FileNode, Outline
 from app.console.filtering import parse_filter
 from app.console.widgets.resource_table import Column, Piece, ResourceTable
 from app.console.widgets.strips import fit
@@ -16,7 +16,7 @@ _LONE_FILTER_SIGNS = "!~/="
 
 
 class TreeTable(ResourceTable[FileNode]):
-    """Rows of a FileTree. The first column is the name's; it is drawn here, with its branch."""
+    """Rows of a CountedTree. The first column is the name's; it is drawn here, with its branch."""
 
     DEFAULT_CSS = """
     TreeTable { width: 1fr; height: 1fr; }
@@ -29,11 +29,11 @@ class TreeTable(ResourceTable[FileNode]):
         )
         sign: Column[FileNode] = Column("change", "", 1, mark, lambda node: (node.change or "z", node.name))
         super().__init__([sign, name, *columns], lambda node: node.path, id=id or None)
-        self.outline = Outline(FileTree())
+        self.outline = Outline(CountedTree())
 
     # ------------------------------------------------------------------ content
 
-    def show_tree(self, tree: FileTree, *, keep: bool = False) -> None:
+    def show_tree(self, tree: CountedTree, *, keep: bool = False) -> None:
         """Show another tree; `keep`: what is open stays open, and the cursor where it was."""
         opened = self.outline.opened
         self.outline = Outline(tree)
