@@ -18,6 +18,8 @@ from tests.registries import (  # noqa: F401 - fixtures
     locked_registry,
     registry,
 )
+from tests.registry.conftest import other  # noqa: F401 - fixture
+from tests.registry.test_real_registries import Notary, notarized  # noqa: F401 - fixture
 
 _MASKS = (
     (re.compile(r"sha256:[0-9a-f]{64}"), "DIGEST"),
@@ -134,9 +136,9 @@ def test_A1_G2_the_same_lines_and_codes_as_docker_on_the_same_registries(
             continue
         seen = []
         for cli in (wharf, docker):
-            mine, other = (f"made-by-{name}" for name in (cli.name, (docker if cli is wharf else wharf).name))
+            mine, theirs = (f"made-by-{name}" for name in (cli.name, (docker if cli is wharf else wharf).name))
             words = [cli.image if word == "IMAGE" else word for word in line]
-            words = [word.replace("MINE", mine).replace("OTHER", other) for word in words]
+            words = [word.replace("MINE", mine).replace("OTHER", theirs) for word in words]
             if "OPTIONS" in words:
                 words[1:2] = cli.run_options
             seen.append(shown(cli(*words)))
@@ -144,3 +146,16 @@ def test_A1_G2_the_same_lines_and_codes_as_docker_on_the_same_registries(
             different.append((" ".join(line), *seen))
     assert not different, "\n".join(f"{line}\n  wharf:  {ours}\n  docker: {theirs}" for line, ours, theirs in different)
     assert os.listdir(wharf.config.parent) == ["config.json"]
+
+
+def test_G2_who_may_look_but_not_write_is_denied_in_dockers_words(
+    both: tuple[Cli, Cli],
+    notarized: tuple[RunningRegistry, Notary],  # noqa: F811
+):
+    name = f"{notarized[0].host}/quay/x:1"  # it lets everybody read
+    seen = []
+    for cli in both:
+        cli.ok("tag", cli.image, name)
+        seen.append(shown(cli("push", name)))
+    assert seen[0] == seen[1]
+    assert seen[0][2] == ["denied: requested access to the resource is denied"]
