@@ -15,8 +15,9 @@ import msgspec
 
 from core.backend import CommitWish
 from core.engine.image_users import ContainerView, users_by_image
-from core.errors import EngineError, Integrity, NotFound, wrapped
+from core.errors import EngineError, NotFound, wrapped
 from core.images import wire
+from core.images.catalogue import Catalogue
 from core.images.history import ancestry, history_entries, image_layers
 from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.container import Container
@@ -51,24 +52,25 @@ class EngineImages:
             with suppress(EngineError):
                 self._removal().sweep()
         self._configs: dict[str, tuple[bytes, wire.ConfigDocument]] = {}
+        self._catalogue = Catalogue(roots, self._store, self._listed)
 
     # looking
 
     def list(self, *, all: bool = False) -> Sequence[Image]:
         """Newest first; without `all`, no untagged image that others were made from."""
-        records = [record for record in self._store.records()]
-        tags = self._tags()
+        images, tags = self._catalogue.read()
         users = users_by_image(self._containers)
-        parents = {record.parent_id for record in records}
-        images = []
-        for record in records:
-            if not all and record.id in parents and record.id not in tags:
+        parents = {image.parent_id for image in images}
+        found = []
+        for image in images:
+            names, used_by = tags.get(image.id, ()), users.get(image.id, ())
+            if not all and not names and image.id in parents:
                 continue
-            try:
-                images.append(self._image(record, tags, users))
-            except (Integrity, NotFound):
-                continue  # its config is damaged or gone: `inspect` says so, a list shows the others
-        return sorted(images, key=lambda image: (-image.created_ns, image.id))
+            if names or used_by:
+                ids = tuple(container.id for container in used_by)
+                image = msgspec.structs.replace(image, tags=names, used_by=ids)
+            found.append(image)
+        return sorted(found, key=lambda image: (-image.created_ns, image.id))
 
     def inspect(self, key: str) -> Image:
         """One image by reference, id or id prefix."""
@@ -126,6 +128,9 @@ class EngineImages:
             used_by=tuple(container.id for container in users.get(record.id, ())),
             raw_config=raw,
         )
+
+    def _listed(self, record: ImageRecord) -> Image:
+        return msgspec.structs.replace(self._image(record, {}, {}), raw_config=b"")
 
     def _config(self, image_id: str) -> tuple[bytes, wire.ConfigDocument]:
         """An image's config; content never changes under its digest, so it is read once."""

@@ -137,15 +137,17 @@ class ImageStore:
         """Canonical reference to image id, all of them; a damaged one is passed over."""
         found: dict[str, str] = {}
         for entry in os.scandir(self._roots.refs):
-            if not entry.name.endswith(".json"):
-                continue
-            try:
-                record = read_struct(Path(entry.path), "ref", RefRecord)
-            except (FileNotFoundError, EngineError):
-                continue
-            if percent_encoded(record.reference) + ".json" == entry.name:
+            if entry.name.endswith(".json") and (record := self.read_reference(entry.name)) is not None:
                 found[record.reference] = record.image_id
         return found
+
+    def read_reference(self, name: str) -> RefRecord | None:
+        """A reference by its file's name; None if it is gone, or damaged."""
+        try:
+            record = read_struct(self._roots.refs / name, "ref", RefRecord)
+        except (FileNotFoundError, EngineError):
+            return None
+        return record if percent_encoded(record.reference) + ".json" == name else None
 
     def set_reference(self, reference: ImageRef, image_id: str) -> None:
         """Let a reference mean an image; whatever had it before loses it.
