@@ -10,6 +10,7 @@ from app.commands.definition import Command, Invocation
 from app.commands.filters import check_filter, read_filters, read_truth
 from app.commands.flags import flag, refused
 from app.commands.language import explain
+from app.commands.platforms import OWN_PLATFORM
 from app.commands.preferences import preferred_format
 from app.commands.ps import ellipsis
 from app.commands.table import Row, row_printer
@@ -42,8 +43,9 @@ _HISTORY_TITLES = {
     "Comment": "COMMENT",
 }
 _NONE = "<none>"
+_ONE_PLATFORM = "an image has one platform in this version, this machine's"
 _FILTERS = ("before", "dangling", "label", "reference", "since", "until")
-_PLATFORM = refused("--platform string", "an image has one platform in this version")
+PLATFORM = refused("--platform string", _ONE_PLATFORM, allowed=OWN_PLATFORM)
 
 
 def image_row(image: Image, repository: str, tag: str, digest: str, now_ns: int, *, truncate: bool) -> Row:
@@ -184,11 +186,11 @@ def removed_lines(removed: Removed) -> list[str]:
 
 
 def _remove(invocation: Invocation) -> int:
-    force = invocation.flags.truth("force")
+    force, keep_parents = invocation.flags.truth("force"), invocation.flags.truth("no-prune")
     code = 0
     for name in invocation.arguments:
         try:
-            for removed in invocation.backend.images.remove(name, force=force):
+            for removed in invocation.backend.images.remove(name, force=force, keep_parents=keep_parents):
                 for line in removed_lines(removed):
                     invocation.io.line(line)
         except EngineError as error:
@@ -209,7 +211,7 @@ IMAGES = Command(
         flag("--format string", "'table', 'table TEMPLATE', 'json' or a Go template"),
         flag("--no-trunc", "Don't truncate output"),
         flag("-q, --quiet", "Only show image IDs"),
-        refused("--tree", "an image has one platform in this version"),
+        refused("--tree", _ONE_PLATFORM),
     ),
     most=1,
     completes=("image",),
@@ -223,7 +225,7 @@ HISTORY = Command(
         flag("-H, --human", "Print sizes and dates in human readable format", default="true"),
         flag("--no-trunc", "Don't truncate output"),
         flag("-q, --quiet", "Only show image IDs"),
-        _PLATFORM,
+        PLATFORM,
     ),
     least=1,
     most=1,
@@ -243,8 +245,8 @@ RMI = Command(
     usage=("IMAGE [IMAGE...]",),
     flags=(
         flag("-f, --force", "Force removal of the image"),
-        refused("--no-prune", "an image has no untagged parents in this store", allowed=("false",)),
-        refused("--platform strings", "an image has one platform in this version"),
+        flag("--no-prune", "Do not delete untagged parents"),
+        PLATFORM,
     ),
     least=1,
     most=None,

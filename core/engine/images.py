@@ -157,9 +157,9 @@ class EngineImages:
         self._store.set_reference(name, image_id)
         journal.append(self._roots.journal, "image", "tag", image_id, {"name": name.familiar})
 
-    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
-        """Untag, and delete what nothing else needs."""
-        return self._removal().remove(key, force=force)
+    def remove(self, key: str, *, force: bool = False, keep_parents: bool = False) -> Sequence[Removed]:
+        """Untag, and delete what nothing else needs; untagged parents go along unless they are to be kept."""
+        return self._removal().remove(key, force=force, keep_parents=keep_parents)
 
     def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[Removed], int]:
         """Remove dangling (or all unused) images: what went, and the bytes freed."""

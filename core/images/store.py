@@ -211,7 +211,7 @@ class ImageStore:
                 )
             if matches:
                 return matches[0]
-        raise no_such_image(key)
+        raise no_such_image(key if key != bare else _with_tag(key))
 
     def _resolve_reference(self, key: str) -> str | None:
         try:
@@ -225,6 +225,14 @@ class ImageStore:
 def _is_writer_alive(name: str) -> bool:
     """Whether the process that writes `<document>.<pid>-<random>.tmp` (core.linux.files) is still there."""
     return Path("/proc", name.rsplit(".", 2)[-2].partition("-")[0]).exists()
+
+
+def _with_tag(key: str) -> str:
+    """A name as docker repeats it when there is none: with the tag that it stands for."""
+    try:
+        return parse_reference(key).familiar
+    except InvalidReference:
+        return key
 
 
 def no_such_image(key: str) -> NotFound:
