@@ -15,9 +15,9 @@ import msgspec
 
 from core.backend import CommitWish
 from core.engine.image_users import ContainerView, users_by_image
-from core.errors import EngineError, NotFound, wrapped
+from core.errors import EngineError, InvalidInput, NotFound, wrapped
 from core.images import wire
-from core.images.catalogue import Catalogue
+from core.images.catalogue import Catalogue, Names
 from core.images.history import ancestry, history_entries, image_layers
 from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.container import Container
@@ -27,6 +27,7 @@ from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.reference import parse_reference
+from core.model.registry import Keyring, Pulled, Pushed
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.leases import Lease
@@ -37,6 +38,7 @@ from core.storage.overlay import image_lowers
 
 if TYPE_CHECKING:
     from core.engine.image_removal import ImageRemoval
+    from core.engine.registries import EngineRegistries
 
 _Users = dict[str, list[Container]]
 
@@ -44,8 +46,9 @@ _Users = dict[str, list[Container]]
 class EngineImages:
     """core.backend.Images over one data root."""
 
-    def __init__(self, roots: Roots, containers: ContainerView) -> None:
+    def __init__(self, roots: Roots, containers: ContainerView, registries: EngineRegistries) -> None:
         self._roots = roots
+        self._registries = registries
         self._containers = containers
         self._store = ImageStore(roots)
         if gc.has_crashed_operations(roots):
@@ -58,30 +61,28 @@ class EngineImages:
 
     def list(self, *, all: bool = False) -> Sequence[Image]:
         """Newest first; without `all`, no untagged image that others were made from."""
-        images, tags = self._catalogue.read()
+        images, names = self._catalogue.read()
         users = users_by_image(self._containers)
         parents = {image.parent_id for image in images}
-        found = []
-        for image in images:
-            names, used_by = tags.get(image.id, ()), users.get(image.id, ())
-            if not all and not names and image.id in parents:
-                continue
-            if names or used_by:
-                ids = tuple(container.id for container in used_by)
-                image = msgspec.structs.replace(image, tags=names, used_by=ids)
-            found.append(image)
-        return sorted(found, key=lambda image: (-image.created_ns, image.id))
+        return sorted(
+            (
+                _told(image, names, users)
+                for image in images
+                if all or image.id not in parents or image.id in names.tags
+            ),
+            key=lambda image: (-image.created_ns, image.id),
+        )
 
     def inspect(self, key: str) -> Image:
         """One image by reference, id or id prefix."""
         record = self._store.get(self._store.resolve(key))
-        image = self._image(record, self._tags(), users_by_image(self._containers))
+        image = self._image(record, self._catalogue.names(), users_by_image(self._containers))
         lowers = image_lowers(self._roots, image.layers)
         return msgspec.structs.replace(image, layer_directories=tuple(map(str, lowers)))
 
     def find(self, key: str) -> Image:
         """One image without its names and users, which take a look at every reference and container."""
-        return self._image(self._store.get(self._store.resolve(key)), {}, {})
+        return self._image(self._store.get(self._store.resolve(key)), Names(), {})
 
     def resolve(self, key: str) -> str:
         """The full id behind a key. Raises: NotFound, Conflict."""
@@ -90,7 +91,7 @@ class EngineImages:
     def history(self, key: str) -> Sequence[HistoryEntry]:
         """How it was made, newest step first."""
         record = self._store.get(self._store.resolve(key))
-        tags = self._tags()
+        tags = self._catalogue.names().tags
         line = ancestry(record.id, self._parent_of)
         return history_entries(
             self._config(record.id)[1],
@@ -105,15 +106,20 @@ class EngineImages:
             return ""
         return parent if parent and self._store.has(parent) else ""
 
-    def _image(self, record: ImageRecord, tags: dict[str, tuple[str, ...]], users: _Users) -> Image:
-        raw, document = self._config(record.id)
+    def _image(self, record: ImageRecord, names: Names, users: _Users) -> Image:
+        raw = self._config(record.id)[0]
+        return msgspec.structs.replace(_told(self._listed(record), names, users), raw_config=raw)
+
+    def _listed(self, record: ImageRecord) -> Image:
+        """An image as lists show it, without its names and users."""
+        document = self._config(record.id)[1]
         config = wire.run_config(document)
         comment = document.comment or ""
         if not comment and document.history:
             comment = document.history[-1].comment or ""
         return Image(
             id=record.id,
-            tags=tags.get(record.id, ()),
+            tags=(),
             created_ns=wire.parse_stamp(document.created),
             size_bytes=sum(layer.size_bytes for layer in record.layers),
             author=document.author or "",
@@ -125,12 +131,7 @@ class EngineImages:
             layers=tuple(layer.chain_id for layer in record.layers),
             diff_ids=tuple(layer.diff_id for layer in record.layers),
             labels=config.labels,
-            used_by=tuple(container.id for container in users.get(record.id, ())),
-            raw_config=raw,
         )
-
-    def _listed(self, record: ImageRecord) -> Image:
-        return msgspec.structs.replace(self._image(record, {}, {}), raw_config=b"")
 
     def _config(self, image_id: str) -> tuple[bytes, wire.ConfigDocument]:
         """An image's config; content never changes under its digest, so it is read once."""
@@ -140,13 +141,6 @@ class EngineImages:
             found = raw, wire.parse_config(raw, f"the config of image {short_id(image_id)}")
             self._configs[image_id] = found
         return found
-
-    def _tags(self) -> dict[str, tuple[str, ...]]:
-        """Familiar references by image id."""
-        tags: dict[str, set[str]] = {}
-        for canonical, image_id in self._store.references().items():
-            tags.setdefault(image_id, set()).add(parse_reference(canonical).familiar)
-        return {image_id: tuple(sorted(names)) for image_id, names in tags.items()}
 
     # naming and removing
 
@@ -167,6 +161,49 @@ class EngineImages:
             return self._removal().prune(every_unused=all)
         admitted = {image.id for image in self.list(all=True) if which.admits(image.labels, image.created_ns)}
         return self._removal().prune(every_unused=all, among=admitted)
+
+    # registries
+
+    def pull(
+        self,
+        reference: str,
+        keyring: Keyring,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        platform: str = "",
+        all_tags: bool = False,
+    ) -> Sequence[Pulled]:
+        """Fetch what a reference means in its registry (or all tags of its repository), and name it here."""
+        from core.engine import image_pull
+        from core.engine.remote_images import wanted_platform
+
+        name = parse_reference(reference)
+        if all_tags and (name.digest or reference.rpartition("/")[2].count(":")):
+            raise InvalidInput("tag can't be used with --all-tags/-a", hint="name the repository alone")
+        with self._leaving_nothing():
+            return image_pull.pull(
+                self._roots,
+                self._store,
+                self._registries.client,
+                name,
+                keyring,
+                report,
+                cancel,
+                platform=wanted_platform(platform),
+                is_platform_asked=bool(platform),
+                all_tags=all_tags,
+            )
+
+    def push(
+        self, reference: str, keyring: Keyring, report: Report, cancel: CancelToken, *, all_tags: bool = False
+    ) -> Sequence[Pushed]:
+        """Send the image of that name (or all tags of the repository) to the registry that the name says."""
+        from core.engine import image_push
+
+        references = image_push.local_references(self._store, reference, all_tags=all_tags)
+        client = self._registries.client
+        return image_push.push(self._roots, self._store, client, references, keyring, report, cancel)
 
     # making
 
@@ -355,3 +392,12 @@ class EngineImages:
         with Lease(self._roots.leases, f"image {image_id}"):
             layers = [layer.chain_id for layer in self._store.get(image_id).layers]
             yield from copy_image_out(self._roots, layers, path, f"image {key}", cancel or CancelToken())
+
+
+def _told(image: Image, names: Names, users: _Users) -> Image:
+    """An image with its names and users."""
+    tags, digests = names.tags.get(image.id, ()), names.digests.get(image.id, ())
+    used_by = tuple(container.id for container in users.get(image.id, ()))
+    if not tags and not digests and not used_by:
+        return image
+    return msgspec.structs.replace(image, tags=tags, digests=digests, used_by=used_by)

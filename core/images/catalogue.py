@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,11 +36,19 @@ Stamp = tuple[int, int, int]
 """mtime in nanoseconds, inode, size."""
 
 
+class Names(NamedTuple):
+    """Familiar references by image id, sorted: tags, and what registries call an image by digest."""
+
+    tags: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    digests: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
 class _Named(msgspec.Struct, array_like=True):
     """A reference as it was read: what people call it, and the image it means."""
 
     stamp: Stamp
     familiar: str
+    is_tag: bool
     image_id: str
 
 
@@ -73,20 +83,27 @@ class Catalogue:
         self._roots = roots
         self._store = store
         self._make = make
-        self._index = roots.run / "images.index"
-        self._images: dict[str, _Known] | None = None
-        self._references: dict[str, _Named] = {}
+        self._path = roots.run / "images.index"
+        self._index: _Index | None = None
 
-    def read(self) -> tuple[list[Image], dict[str, tuple[str, ...]]]:
-        """Every image that can be read, and the familiar names of each by its id, sorted."""
-        if self._images is None:
-            index = _read_index(self._index)
-            self._references, self._images = index.references, index.images
-        images, new_images = self._look_at_images(self._images)
-        names, new_names = self._look_at_references()
+    def read(self) -> tuple[list[Image], Names]:
+        """Every image that can be read, and the names of all."""
+        known = self._known()
+        images, new_images = self._look_at_images(known.images)
+        names, new_names = self._look_at_references(known.references)
         if new_images + new_names >= _WORTH_WRITING:
-            self._write_index()
+            self._write_index(known)
         return images, names
+
+    def names(self) -> Names:
+        """The names of all images."""
+        return self._look_at_references(self._known().references)[0]
+
+    def _known(self) -> _Index:
+        """What was read before, by us or by another engine."""
+        if self._index is None:
+            self._index = _read_index(self._path)
+        return self._index
 
     def _look_at_images(self, known: dict[str, _Known]) -> tuple[list[Image], int]:
         """The images, and how many of them are new to us."""
@@ -109,10 +126,11 @@ class Catalogue:
             known.pop(name, None)
         return listed, anew
 
-    def _look_at_references(self) -> tuple[dict[str, tuple[str, ...]], int]:
-        """Names by image, and how many of them are new to us."""
-        known, there, anew = self._references, set(), 0
-        names: dict[str, list[str]] = {}
+    def _look_at_references(self, known: dict[str, _Named]) -> tuple[Names, int]:
+        """The names, and how many of them are new to us."""
+        there, anew = set(), 0
+        tags: dict[str, list[str]] = {}
+        digests: dict[str, list[str]] = {}
         for name, stamp in _stamps(self._roots.refs):
             there.add(name)
             found = known.get(name)
@@ -120,21 +138,26 @@ class Catalogue:
                 record = self._store.read_reference(name)
                 if record is None:
                     continue
-                found = _Named(stamp, parse_reference(record.reference).familiar, record.image_id)
+                reference = parse_reference(record.reference)
+                found = _Named(stamp, reference.familiar, bool(reference.tag), record.image_id)
                 if _is_steady(stamp):
                     known[name] = found
                     anew += 1
-            names.setdefault(found.image_id, []).append(found.familiar)
+            (tags if found.is_tag else digests).setdefault(found.image_id, []).append(found.familiar)
         for name in known.keys() - there:
             known.pop(name, None)
-        return {image_id: tuple(sorted(familiar)) for image_id, familiar in names.items()}, anew
+        return Names(_sorted(tags), _sorted(digests)), anew
 
-    def _write_index(self) -> None:
-        index = _Index(_LAYOUT, dict(self._images or {}), dict(self._references))
+    def _write_index(self, known: _Index) -> None:
+        index = _Index(_LAYOUT, dict(known.images), dict(known.references))
         try:
-            write_atomic(self._index, msgspec.msgpack.encode(index), durable=False)
+            write_atomic(self._path, msgspec.msgpack.encode(index), durable=False)
         except OSError:
             pass  # the next list reads the truth
+
+
+def _sorted(names: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {image_id: tuple(sorted(familiar)) for image_id, familiar in names.items()}
 
 
 def _stamps(directory: Path, length: int = 0) -> list[tuple[str, Stamp]]:

@@ -107,7 +107,7 @@ def test_this_machines_platform_may_be_named_and_no_other(store: Engine, tmp_pat
     assert wharf(store, "load", "--platform", f"linux/{machine}", "-i", str(archive))[0] == 0
     assert wharf(store, "save", "--platform", f"linux/{machine}", "-o", str(tmp_path / "b.tar"), "a:1")[0] == 0
     code, _, err = wharf(store, "load", "--platform", "linux/s390x", "-i", str(archive))
-    assert (code, "an image has one platform" in err) == (1, True)
+    assert (code, "an image has one platform" in err) == (125, True)
 
 
 def test_C5_the_last_name_of_a_parent_goes_and_the_parent_stays(store: Engine) -> None:

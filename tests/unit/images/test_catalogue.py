@@ -73,7 +73,7 @@ def test_a_second_list_reads_nothing_nor_does_the_next_engine(roots: Roots, read
     listed = first.read()
     assert len(making.made) == MANY
     assert len(listed[0]) == MANY
-    assert listed[1][image_id(3)] == ("name3:1",)
+    assert listed[1].tags[image_id(3)] == ("name3:1",)
     reads.clear()
     assert first.read() == listed
     another, making = opened(roots)
@@ -87,14 +87,16 @@ def test_what_comes_goes_or_changes_is_seen_at_once(roots: Roots) -> None:
     listing, _ = opened(roots)  # begins with the index
     listing.read()
     images = ImageStore(roots)
-    put(images, 100, "new:1", "new:2")
+    put(images, 100, "new:1", "new:2", f"new@sha256:{7:064x}")
     images.set_reference(parse_reference("name0:1"), image_id(1))
     images.drop_reference(parse_reference("name2:1").canonical, image_id(2))
     images.forget_unnamed(image_id(2))
-    found, names = listing.read()
+    found, (names, digests) = listing.read()
     assert names[image_id(100)] == ("new:1", "new:2")
     assert names[image_id(1)] == ("name0:1", "name1:1")
     assert image_id(0) not in names
+    assert digests == {image_id(100): (f"new@sha256:{7:064x}",)}
+    assert listing.names() == (names, digests)
     assert {image.id for image in found} == {image_id(n) for n in (*range(MANY), 100)} - {image_id(2)}
 
 
@@ -103,7 +105,7 @@ def test_two_changes_within_one_tick_of_the_clock_are_both_seen(roots: Roots) ->
     images = ImageStore(roots)
     for number in range(10):
         images.set_reference(parse_reference("moving:1"), image_id(number))
-        assert "moving:1" in listing.read()[1][image_id(number)]
+        assert "moving:1" in listing.read()[1].tags[image_id(number)]
 
 
 def test_a_damaged_record_leaves_the_others_in_the_list(roots: Roots) -> None:
