@@ -26,7 +26,7 @@ pytest_plugins = ("tests.registries",)
 
 TESTS = Path(__file__).parent
 STARTER = "wharf/starter:latest"
-_NEED_ROOT = ("kernel", "security", "faults", "e2e")
+_NEED_ROOT = ("kernel", "security", "faults", "e2e", "registry")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

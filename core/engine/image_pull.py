@@ -141,7 +141,7 @@ class _Pull:
         with Lease(self._roots.leases, INGEST) as lease:
             raw_config = self._config(repository, image, lease)
             config = wire.parse_config(raw_config, f"the config of {reference.familiar}")
-            self._check_platform(config, reference)
+            self._check_platform(config, reference, was_chosen=image.top.digest != image.manifest.digest)
             diff_ids = (config.rootfs and config.rootfs.diff_ids) or []
             if len(diff_ids) != len(image.parsed.layers):
                 raise Integrity(
@@ -202,14 +202,19 @@ class _Pull:
         ingest(self._roots, lease, [raw], expected=descriptor.digest)
         return raw
 
-    def _check_platform(self, config: wire.ConfigDocument, reference: ImageRef) -> None:
-        """An image that is for one platform alone has no index that would tell it."""
+    def _check_platform(self, config: wire.ConfigDocument, reference: ImageRef, *, was_chosen: bool) -> None:
+        """Whether it is for whom it should be; what an index offered for a platform is believed, as docker does."""
         if config.os not in ("", "linux"):
             raise Unsupported(f"{reference.familiar} is for {config.os[:40]!r}, not for linux")
         actual = Platform(config.os or "linux", config.architecture)
-        if self._is_platform_asked and (actual.os, actual.architecture) != (
-            self._platform.os,
-            self._platform.architecture,
+        if (
+            self._is_platform_asked
+            and not was_chosen
+            and (actual.os, actual.architecture)
+            != (
+                self._platform.os,
+                self._platform.architecture,
+            )
         ):
             raise NotFound(
                 f"image with reference {reference.familiar} was found but does not match the specified platform: "

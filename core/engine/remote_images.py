@@ -59,7 +59,7 @@ def read_document(repository: Repository, key: str, what: str) -> RemoteDocument
     Raises: NotFound; Integrity: it contradicts itself or its digest; Unsupported: the first schema.
     """
     document = repository.manifest(key, what=f"manifest for {what}")
-    if "manifest.v1+" in document.media_type or _is_first_schema(document.raw):
+    if ".distribution.manifest.v1+" in document.media_type or _is_first_schema(document.raw):
         raise Unsupported(
             f"{what} is an image of manifest version 2, schema 1, which is not supported any more",
             hint="push it again with docker 1.10 or newer, or copy it with skopeo",

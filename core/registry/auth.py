@@ -83,6 +83,8 @@ class Authorizer:
         self._tokens = tokens
         self._lock = threading.Lock()
         self._challenge: Challenge | None = None
+        self._asked_by = ""
+        """The URL that was refused: what is spoken to by TLS is not left for plain text."""
         self._fetched: set[str] = set()
         """Headers with tokens that were made for this operation: another one would be no better."""
         self.realm = ""
@@ -117,9 +119,11 @@ class Authorizer:
             raise refusal(401, body, asked=answer.asked, what=answer.asked)
         with self._lock:
             self._challenge = chosen
+            self._asked_by = url
         if chosen.scheme == "basic" and not (self._credentials and self._credentials.password):
             raise Unauthorized(f"{_quoted(answer.asked)}: no basic auth credentials", status=401, hint=LOG_IN)
-        self._tokens.forget(self._key(chosen, scopes))
+        if sent.startswith("Bearer "):
+            self._tokens.forget(self._key(chosen, scopes))
         if sent.startswith("Basic ") or sent in self._fetched:
             error = refusal(401, body, asked=answer.asked, what=_quoted(answer.asked))
             raise Unauthorized(f"{_quoted(answer.asked)}: {error.message}", status=401, hint=self._hint())
@@ -145,11 +149,8 @@ class Authorizer:
 
     def _checked_realm(self, realm: str) -> str:
         """A realm that may be asked. Raises: Unauthorized: credentials must not go there."""
-        own = f"{self._endpoint.schemes[0]}://{self._endpoint.address}/"
         try:
-            # an endpoint that is spoken to in plain text has nothing to lose by a realm in plain text
-            scheme = "http" if "http" in self._endpoint.schemes else "https"
-            self._transport.checked_target(f"{scheme}://{self._endpoint.address}/", realm)
+            self._transport.checked_target(self._asked_by, realm)
         except Unreachable as error:
             raise Unauthorized(
                 f"{self._endpoint.host} wants tokens to be fetched where nobody should: {error.message}",
@@ -157,7 +158,7 @@ class Authorizer:
                 hint="nothing was sent there; the registry is broken or hostile",
             ) from None
         host = urlsplit(realm).netloc
-        self.realm = host if host != urlsplit(own).netloc else ""
+        self.realm = host if host != urlsplit(self._asked_by).netloc else ""
         return realm
 
     def _fetch(self, realm: str, service: str, scopes: tuple[str, ...], *, offline: bool) -> Token:

@@ -519,9 +519,11 @@ def _sha256(data: bytes) -> str:
 
 def _names(data: bytes, key: str, what: str) -> list[str]:
     try:
-        found: Any = json.loads(data).get(key) or []
+        found: Any = json.loads(data).get(key)
     except (ValueError, AttributeError, RecursionError):
         raise Integrity(f"{what}: the registry's list can't be read") from None
+    if found is None:
+        return []
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise Integrity(f"{what}: the registry's list holds something else than names")
     return [shown(name) for name in found]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from core.errors import DigestMismatch, EngineError, Integrity, Unreachable
+from core.errors import DigestMismatch, EngineError, Unreachable
 from core.model.progress import CancelToken
+from core.registry.answers import Interrupted
 from core.registry.client import Repository, pause_before_retry
 from core.registry.uploads import Source, Upload
 
@@ -92,9 +93,8 @@ def _fetch_once(
     finally:
         answer.close()
     if sink.size < size and length is None:
-        raise Integrity(
-            f"blob {digest} of {repository.name} ends after {sink.size} of {size} bytes",
-            hint="the registry is broken; try again later",
+        raise Interrupted(
+            f"blob {digest} of {repository.name} ends after {sink.size} of {size} bytes", hint="try again"
         )
 
 

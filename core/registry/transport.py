@@ -385,7 +385,10 @@ def _pool_classes(transport: Transport, *, is_direct: bool) -> dict[str, Any]:
             late.daemon = True
             late.start()
             try:
-                return super().getresponse()  # type: ignore[misc]
+                answer = super().getresponse()  # type: ignore[misc]
+                if self._is_late:  # a head that breaks off is read as one that ends
+                    raise TimeoutError
+                return answer
             except (OSError, exceptions.HTTPError, HTTPException):
                 if self._is_late:
                     raise TimeoutError from None
