@@ -54,4 +54,5 @@ def open_engine(root: Path | None = None, run_root: Path | None = None) -> Engin
     """
     settings = read_settings()
     roots = open_roots(root, run_root, configured_data=settings.data_root, configured_run=settings.exec_root)
+    roots.storage_driver = settings.storage_driver
     return Engine(roots, log_defaults=settings.log, firewall=settings.firewall)

@@ -5,7 +5,7 @@ data root (durable)
   store.lock                          SH by everybody; EX for gc sweeps and reset
   blobs/sha256/ab/<hex>               0444, immutable, fsynced
   ingest/<uuid>/                      half-made blobs and layers, under a lease
-  layers/<chain hex>/{layer.json, INCOMPLETE?, diff/, init/}
+  layers/<chain hex>/{layer.json, INCOMPLETE?, init/, diff/ | tree.erofs + layer.tar}
   images/<id hex>.json                refs/<percent-encoded reference>.json
   containers/<id>/{lock, config.json, settings.json, state.json, upper/, work/,
                    hostname, hosts, resolv.conf, logs/, health.json, stats.ring, <id>-json.log}
@@ -29,6 +29,7 @@ run root (this boot)
   c/<id16>/handover.json                  for the monitor that follows a killed one
   c/<id16>/ended-<pid>                    wait status of a process whose monitor was killed
   volumes/<name>/{lock, <id16>.json}      who holds a volume that lies in memory
+  storage.json                            whether this host mounts tars, as it was found out first
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class Roots:
         self.data = data
         self.run = run
         self.identity = identity
+        self.storage_driver = ""
+        """How new layers are kept, as the person wants it: overlay2, erofs, or empty for what is usual here."""
         self.store_lock = data / "store.lock"
         self.blobs = data / "blobs" / "sha256"
         self.ingest = data / "ingest"

@@ -55,6 +55,13 @@ def attach(mount: int) -> None:
         os.close(place)
 
 
+def attach_nothing() -> int:
+    """An empty file system that can't be written to, in our private mount table; its top."""
+    empty = mounts.new_filesystem("tmpfs", {"size": "4k"}, mounts.MOUNT_ATTR_RDONLY)
+    attach(empty)
+    return empty
+
+
 def enter_root(root: int) -> None:
     """Make the top of an attached mount the root, and stop loading code: what lies there is not ours."""
     stop_imports()

@@ -17,12 +17,16 @@ import resource
 import sys
 from typing import Any
 
+from core.linux.erofs import TREE
+from core.linux.files import write_all
 from core.trees import confine, copy, view
 from core.trees.diff import Comparison
+from core.trees.erofs import write_image
 from core.trees.faults import FAILED, TreeFault, from_os_error
 from core.trees.pack import Output, TreePacker
 from core.trees.source import BUFFER_BYTES, EndOfInput, Source
 from core.trees.tarread import Limits
+from core.trees.tartree import Attributes, Inexpressible, TarTree
 from core.trees.unpack import Unpacker
 
 
@@ -79,6 +83,35 @@ def _unpack(request: dict[str, Any]) -> dict[str, Any]:
     unpacker.unpack(_standard_input(request))
     confine.sync_file_system(top)
     return {"entries": unpacker.entries, "size": unpacker.size}
+
+
+def _index(request: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a tar (stdin, a file) into an open file, to be mounted with it; or why it can't be."""
+    output, answer = request["output"], request["answer"]
+    confine.close_others({0, 1, 2, output, answer})
+    confine.private_mounts()
+    confine.no_network()
+    confine.enter_root(confine.attach_nothing())
+    confine.keep_capabilities(())
+    tree = TarTree(
+        Attributes(*request["root"]),
+        limits=Limits(**request["limits"]),
+        strict_end=request["strict_end"],
+        report=lambda done: _say(answer, {"done": done}),
+    )
+    try:
+        tree.read(_standard_input(request))
+        written = write_image(tree.root, os.fstat(0).st_size, lambda data: write_all(output, data))
+    except Inexpressible as reason:
+        return {"why": str(reason)}
+    os.fsync(output)
+    return {"entries": tree.entries, "size_bytes": tree.size, "tree_bytes": written}
+
+
+def _try_mounted(request: dict[str, Any]) -> str:
+    """Whether a small layer's tar can be mounted as containers' are, from a directory: what its file `probe` says."""
+    root = view.enter({"lowers": [f"{request['directory']}/{TREE}", request["below"]]}, confine.READ_CAPABILITIES)
+    return copy.read_file(root, b"/probe", 0, 64).decode()
 
 
 def _standard_input(request: dict[str, Any]) -> Source:
@@ -166,6 +199,8 @@ def _remove(request: dict[str, Any]) -> None:
 
 _OPERATIONS = {
     "unpack": _unpack,
+    "index": _index,
+    "try-mounted": _try_mounted,
     "changes": _changes,
     "pack-layer": _pack_layer,
     "export": _export,
