@@ -18,7 +18,7 @@ from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.gc import INGEST
-from core.storage.indexing import index_tar
+from core.storage.indexing import index_tar, opened_pair
 from core.storage.layers import MOUNTED, UNPACKED, remove_directory
 from core.trees.launch import Worker
 from core.trees.tarread import BLOCK, FILE, Entry
@@ -77,7 +77,8 @@ def _try(roots: Roots) -> Tried:
             (directory / "below").mkdir()
             entry = Entry(b"probe", FILE, 0o644, 0, 0, len(_CONTENT), len(_CONTENT), 0, b"")
             (directory / TAR).write_bytes(header(entry) + _CONTENT.ljust(BLOCK, b"\0") + bytes(2 * BLOCK))
-            index_tar(directory, root=(0o755, 0, 0, 0), what="a tar to try with")
+            with opened_pair(directory) as (tar, output):
+                index_tar(tar, output, root=(0o755, 0, 0, 0), what="a tar to try with")
             request = {"directory": str(directory), "below": str(directory / "below")}
             with Worker("try-mounted", request) as worker:
                 said = worker.finish(what="mount a tar")

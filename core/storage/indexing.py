@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,42 +30,43 @@ class Indexed(NamedTuple):
 
 
 def index_tar(
-    directory: Path,
+    tar: int,
+    output: int,
     *,
     root: Root,
     what: str,
-    tree: str = TREE,
     limits: Limits = DEFAULT_LIMITS,
     strict_end: bool = False,
     report: Callable[[int], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> Indexed:
-    """Write a directory's `tree.erofs` for the `layer.tar` in it, durably. The same tar and root give the same bytes.
+    """Write the index of an open tar into an open file, durably. The same tar and root give the same bytes.
 
-    Args: root: what the root is like where the archive says nothing of it. tree: another name for the index.
+    Args: root: what the root is like where the archive says nothing of it.
     Raises: UnsafeArchive, Integrity, LimitExceeded, NoSpace, Cancelled.
     """
-    path = directory / tree
-    try:
-        source = os.open(directory / TAR, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise wrapped(error, "read", directory / TAR) from error
-    try:
-        output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o444)
-    except OSError as error:
-        os.close(source)
-        raise wrapped(error, "write", path) from error
-    try:
-        request = {
-            "output": output,
-            "root": root,
-            "limits": limits_argument(limits),
-            "strict_end": strict_end,
-            "input": "file",
-        }
-        with Worker("index", request, descriptors=(output,), stdin=source) as worker:
-            found: dict[str, Any] = worker.finish(what=what, cancel=cancel, report=report)
-        return Indexed(**found, tar_bytes=os.fstat(source).st_size)
-    finally:
-        os.close(output)
-        os.close(source)
+    request = {
+        "output": output,
+        "root": root,
+        "limits": limits_argument(limits),
+        "strict_end": strict_end,
+        "input": "file",
+    }
+    with Worker("index", request, descriptors=(output,), stdin=tar) as worker:
+        found: dict[str, Any] = worker.finish(what=what, cancel=cancel, report=report)
+    return Indexed(**found, tar_bytes=os.fstat(tar).st_size)
+
+
+@contextmanager
+def opened_pair(directory: Path) -> Iterator[tuple[int, int]]:
+    """A layer's tar to be read, and its index to be written."""
+    with ExitStack() as held:
+        for path, flags in ((directory / TAR, os.O_RDONLY), (directory / TREE, os.O_WRONLY | os.O_CREAT | os.O_EXCL)):
+            try:
+                descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o444)
+            except OSError as error:
+                raise wrapped(error, "open", path) from error
+            held.callback(os.close, descriptor)
+            if path.name == TAR:
+                tar = descriptor
+        yield tar, descriptor

@@ -172,6 +172,34 @@ def lower_of(roots: Roots, chain: str) -> Path:
     return tree if tree.exists() else roots.layer(chain) / UNPACKED_FILES
 
 
+def index_of(directory: Path) -> Index:
+    """What a layer's tar is mounted by, told by the files themselves. Raises: OSError. CorruptDocument."""
+    with open_layer_tree(directory / TREE) as tree:
+        root = tree.find("")
+    assert root is not None
+    attributes = root.mode & 0o7777, root.uid, root.gid, root.mtime_ns
+    return Index(attributes, os.lstat(directory / TREE).st_size, os.lstat(directory / TAR).st_size)
+
+
+def what_is_missing(directory: Path, layer: Layer) -> str:
+    """What a layer can't be mounted without, as a phrase; empty when all is there, as far as a short look tells."""
+    if layer.index is None:
+        return "" if (directory / UNPACKED_FILES).is_dir() else "its files are missing"
+    try:
+        found = index_of(directory)
+    except OSError as error:
+        return f"{Path(error.filename or TREE).name} can't be read: {(error.strerror or str(error)).lower()}"
+    except CorruptDocument as error:
+        return error.message.removeprefix(f"{directory}/")
+    for name, there, wanted in (
+        (TREE, found.tree_bytes, layer.index.tree_bytes),
+        (TAR, found.tar_bytes, layer.index.tar_bytes),
+    ):
+        if there != wanted:
+            return f"{name} has {there} bytes, not {wanted}"
+    return ""
+
+
 def root_of(roots: Roots, chain: str) -> Place:
     """What a layer's root is like. Raises: NotFound, EngineError."""
     lower = lower_of(roots, chain)

@@ -17,7 +17,7 @@ from core.state.paths import Roots
 from core.storage.blobs import open_blob
 from core.storage.compression import HEAD_BYTES, compression_of, plain_pieces
 from core.storage.drivers import driver_of
-from core.storage.indexing import Indexed, Root, index_tar
+from core.storage.indexing import Indexed, Root, index_tar, opened_pair
 from core.storage.layers import MOUNTED, Index, Layer, NewLayer, root_of
 from core.trees.launch import Worker, limits_argument
 from core.trees.tarread import DEFAULT_LIMITS, Limits
@@ -148,15 +148,17 @@ class _Making:
         else:
             self._keep_plain(new, self._chunks())
         checkpoint("layer:tar")
-        made = index_tar(
-            new.directory,
-            root=root,
-            what=self._what,
-            limits=self._limits,
-            strict_end=self._strict_end,
-            report=self._report,
-            cancel=self._cancel,
-        )
+        with opened_pair(new.directory) as (tar, output):
+            made = index_tar(
+                tar,
+                output,
+                root=root,
+                what=self._what,
+                limits=self._limits,
+                strict_end=self._strict_end,
+                report=self._report,
+                cancel=self._cancel,
+            )
         checkpoint("layer:indexed")
         return made
 
