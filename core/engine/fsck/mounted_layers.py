@@ -45,7 +45,8 @@ def put_blob_back(roots: Roots, digest: str, tar: Path, cancel: CancelToken) -> 
     target = roots.blob(digest)
     try:
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        os.link(tar, target)
+        if not target.exists():  # two images may stand on it, and both have missed it
+            os.link(tar, target)
         sync_directory(target.parent)
     except OSError as error:
         raise wrapped(error, "write", target) from error
