@@ -39,8 +39,9 @@ class Engine:
     def doctor(self) -> Sequence[HostFeature]:
         """What the host offers this data root and lacks."""
         from core.host.features import probe_host
+        from core.storage.drivers import layer_feature
 
-        return probe_host(self.roots.data)
+        return [*probe_host(self.roots.data), layer_feature(self.roots)]
 
     def close(self) -> None:
         """Nothing is kept open between calls."""

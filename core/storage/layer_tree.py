@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 
 from core.errors import CorruptDocument
 from core.linux.erofs import TREE
-from core.trees.erofs_read import TreeFile
 
 UNPACKED_FILES = "diff"
 _OPAQUE = "trusted.overlay.opaque"
@@ -92,6 +91,8 @@ def _is_opaque(directory: Path) -> bool:
 
 class _Indexed:
     def __init__(self, path: Path) -> None:
+        from core.trees.erofs_read import TreeFile  # most layers are directories
+
         self._path = path
         try:
             self._file = TreeFile(path)

@@ -7,18 +7,20 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-from core.errors import DigestMismatch, wrapped
+from core.errors import DigestMismatch, EngineError, wrapped
 from core.linux.checkpoints import checkpoint
 from core.linux.files import write_all
 from core.linux.writeback import STEP_BYTES, start_writeback
 from core.model.progress import CancelToken
 from core.state.leases import Lease
+from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.storage.blobs import open_blob
 from core.storage.compression import HEAD_BYTES, compression_of, plain_pieces
 from core.storage.drivers import driver_of
+from core.storage.gc import INGEST
 from core.storage.indexing import Indexed, Root, index_tar, opened_pair
-from core.storage.layers import MOUNTED, Index, Layer, NewLayer, root_of
+from core.storage.layers import MOUNTED, Index, Layer, NewLayer, remove_directory, root_of
 from core.trees.launch import Worker, limits_argument
 from core.trees.tarread import DEFAULT_LIMITS, Limits
 
@@ -97,6 +99,22 @@ def unpack_blob(
         )
     finally:
         os.close(descriptor)
+
+
+def unpack_again(roots: Roots, layer: Layer) -> Layer:
+    """Make a layer anew, of its archive, the way this host's layers are kept. Raises: as unpack_layer()."""
+    with Lease(roots.leases, INGEST, f"blob {layer.blob}", f"layer {layer.chain_id}") as lease:
+        os.close(open_blob(roots, layer.blob))  # what there is goes only if it can be made again
+        discarded = roots.trash / os.urandom(16).hex()
+        with locked(roots.store_lock, Rank.STORE, what="the store", purpose="unpacks a layer"):
+            os.rename(roots.layer(layer.chain_id), discarded)
+        try:
+            made = unpack_blob(roots, lease, blob=layer.blob, parent=layer.parent, diff_id=layer.diff_id)
+        except EngineError:
+            os.rename(discarded, roots.layer(layer.chain_id))
+            raise
+        remove_directory(discarded)
+        return made
 
 
 def _root_above(roots: Roots, parent: str) -> Root:

@@ -307,11 +307,12 @@ def _in_blocks(entry: Entry) -> list[tuple[int, int]]:
     assert entry.sparse is not None
     pieces = []
     for offset, length in entry.sparse:
+        if not length:
+            continue  # some end with the file's size, as a piece of nothing
         is_end = offset + length == entry.size
         if offset % BLOCK or (length % BLOCK and not is_end):
             raise Inexpressible(f"{shown(entry.name)} has holes that are no blocks")
-        if length:
-            pieces.append((offset // BLOCK, -(-length // BLOCK)))
+        pieces.append((offset // BLOCK, -(-length // BLOCK)))
     return pieces
 
 
