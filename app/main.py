@@ -13,7 +13,7 @@ from core.about import NAME, ROOT_VARIABLE, RUN_ROOT_VARIABLE, VERSION
 from core.errors import Denied, EngineError, InvalidInput
 
 if TYPE_CHECKING:
-    from core.backend import Backend, Containers, Images, Networks, System, Volumes
+    from core.backend import Backend, Containers, Images, Networks, Registries, System, Volumes
     from core.model.glance import Glance
     from core.model.host_report import HostFeature
 
@@ -57,6 +57,10 @@ class EngineOnDemand:
     @property
     def images(self) -> Images:
         return self.open().images
+
+    @property
+    def registries(self) -> Registries:
+        return self.open().registries
 
     @property
     def volumes(self) -> Volumes:

@@ -477,6 +477,10 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What keeps networks apart: nftables, iptables or none."""
     logging_driver: str = "local"
     log_drivers: tuple[str, ...] = ("local",)
+    registry_mirrors: tuple[str, ...] = ()
+    """URLs that are asked before Docker Hub, in order."""
+    insecure_registries: tuple[str, ...] = ()
+    """Hosts and networks that may be spoken to without TLS or a certificate."""
 
 
 class System(Protocol):

@@ -22,9 +22,11 @@ from core.engine.engine import Engine, open_engine
 from core.model.container import ContainerSpec, ExecSpec
 from core.model.progress import CancelToken, silent
 
+pytest_plugins = ("tests.registries",)
+
 TESTS = Path(__file__).parent
 STARTER = "wharf/starter:latest"
-_NEED_ROOT = ("kernel", "security", "faults", "e2e")
+_NEED_ROOT = ("kernel", "security", "faults", "e2e", "registry")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

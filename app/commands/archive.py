@@ -12,7 +12,7 @@ from core.backend import CommitWish
 from core.errors import InvalidInput
 
 _PLATFORM = refused("--platform string", "an image has one platform in this version")
-_CHANGE = flag("-c, --change list", "Apply Dockerfile instruction to the created image")
+CHANGE = flag("-c, --change list", "Apply Dockerfile instruction to the created image")
 
 
 def _load(invocation: Invocation) -> int:
@@ -72,6 +72,7 @@ def _commit(invocation: Invocation) -> int:
         message=flags.text("message"),
         changes=flags.many("change"),
         pause=flags.truth("pause"),
+        left_out=flags.many("leave-out"),
     )
     with ProgressLine(invocation.io) as progress:
         image = invocation.backend.images.commit(container, wish, progress.report, invocation.io.cancel)
@@ -119,7 +120,7 @@ IMPORT = Command(
     run=_import,
     summary="Import the contents from a tarball to create a filesystem image",
     usage=("file|- [REPOSITORY[:TAG]]",),
-    flags=(_CHANGE, flag("-m, --message string", "Set commit message for imported image"), _PLATFORM),
+    flags=(CHANGE, flag("-m, --message string", "Set commit message for imported image"), _PLATFORM),
     least=1,
     most=2,
     completes=("file", "word"),
@@ -130,7 +131,8 @@ COMMIT = Command(
     usage=("CONTAINER [REPOSITORY[:TAG]]",),
     flags=(
         flag("-a, --author string", 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")'),
-        _CHANGE,
+        CHANGE,
+        flag("--leave-out list", "Changed path that does not go into the image, with all below it"),
         flag("-m, --message string", "Commit message"),
         flag("-p, --pause", "Pause container during commit", default="true"),
     ),

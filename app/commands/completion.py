@@ -135,6 +135,7 @@ def _files(typed: str) -> list[str]:
 
 def _objects(kind: str, typed: str, backend: Backend) -> list[str]:
     from app.commands.ps import known_names
+    from app.keyring import FileKeyring
 
     try:
         match kind:
@@ -146,6 +147,10 @@ def _objects(kind: str, typed: str, backend: Backend) -> list[str]:
                 return known_names(backend.containers, running=False)
             case "image":
                 return [tag for image in backend.images.list() for tag in image.tags]
+            case "repository":
+                return [tag.rpartition(":")[0] for image in backend.images.list() for tag in image.tags]
+            case "registry":
+                return FileKeyring().servers()
             case "network":
                 return [network.name for network in backend.networks.list()]
             case "volume":

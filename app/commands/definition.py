@@ -40,7 +40,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Whether flags may follow other words."""
     completes: tuple[str, ...] = ()
     """What each other word is, for completion; the last one repeats: container, running, stopped,
-    image, network, volume, file, shell, word."""
+    image, repository, registry, network, volume, file, shell, word."""
     failure_code: int = 1
     """Exit code when the engine refuses."""
     runs_program: bool = False

@@ -63,12 +63,23 @@ def image_row(image: Image, repository: str, tag: str, digest: str, now_ns: int,
     }
 
 
-def names_of(image: Image) -> list[tuple[str, str, str]]:
-    """Repository, tag and digest of each name."""
-    found = []
+def names_of(image: Image, *, digests: bool = False) -> list[tuple[str, str, str]]:
+    """Repository, tag and digest of each row that an image takes, by docker's rules.
+
+    A repository that is known by digest alone has no tag; its digests are told apart only where they are shown.
+    """
+    tags: dict[str, list[str]] = {}
+    known: dict[str, list[str]] = {}
     for text in image.tags:
+        reference = parse_reference(text, default_tag=_NONE)
+        tags.setdefault(reference.familiar_name, []).append(reference.tag)
+    for text in image.digests:
         reference = parse_reference(text)
-        found.append((reference.familiar_name, reference.tag or _NONE, reference.digest or _NONE))
+        known.setdefault(reference.familiar_name, []).append(reference.digest)
+    found = []
+    for repository in [*tags, *(name for name in known if name not in tags)]:
+        shown = known.get(repository) if digests else None
+        found += [(repository, tag, digest) for tag in tags.get(repository, [_NONE]) for digest in shown or [_NONE]]
     return found or [(_NONE, _NONE, _NONE)]
 
 
@@ -76,6 +87,8 @@ def _list(invocation: Invocation) -> int:
     flags = invocation.flags
     filters = read_filters(flags.many("filter"), _FILTERS)
     digests = flags.truth("digests")
+    if flags.truth("tree"):
+        return _tree(invocation, filters)
     show = row_printer(
         preferred_format(invocation, "imagesFormat"),
         table=f"Repository Tag {'Digest ' if digests else ''}ID CreatedSince Size",
@@ -88,10 +101,27 @@ def _list(invocation: Invocation) -> int:
     rows = [
         image_row(image, repository, tag, digest, now_ns, truncate=truncate)
         for image in _chosen(invocation, filters)
-        for repository, tag, digest in names_of(image)
-        if not wanted or any(_fits(pattern, repository, tag) for pattern in wanted)
+        for repository, tag, digest in names_of(image, digests=digests)
+        if not wanted or any(fits_reference(pattern, repository, tag, digest) for pattern in wanted)
     ]
     show(invocation.io, rows)
+    return 0
+
+
+def _tree(invocation: Invocation, filters: dict[str, list[str]]) -> int:
+    from app.commands.image_tree import print_tree
+
+    for name in ("digests", "no-trunc", "quiet", "format"):
+        if invocation.flags.given(name):
+            raise InvalidInput(f"--{name} is not yet supported with --tree")
+    wanted = [*invocation.arguments, *filters.get("reference", ())]
+    images = [
+        image
+        for image in _chosen(invocation, filters)
+        if not wanted
+        or any(fits_reference(pattern, *name) for pattern in wanted for name in names_of(image, digests=True))
+    ]
+    print_tree(invocation, images)
     return 0
 
 
@@ -108,7 +138,7 @@ def _chosen(invocation: Invocation, filters: dict[str, list[str]]) -> Iterator[I
             raise InvalidInput(f"invalid filter 'until={text}'", hint="write a date or a time such as 24h")
         newest = moment if newest is None else min(newest, moment)
     for image in images.list(all=invocation.flags.truth("all")):
-        if dangling is not None and dangling != (not image.tags):
+        if dangling is not None and dangling != (not image.tags and not image.digests):
             continue
         if newest is not None and image.created_ns >= newest:
             continue
@@ -118,15 +148,18 @@ def _chosen(invocation: Invocation, filters: dict[str, list[str]]) -> Iterator[I
             yield image
 
 
-def _fits(pattern: str, repository: str, tag: str) -> bool:
+def fits_reference(pattern: str, repository: str, tag: str, digest: str = "") -> bool:
     """Docker's reference match: `*` does not cross a slash; a pattern with no tag takes every tag."""
     if repository == _NONE:
         return False
+    pattern, _, wanted_digest = pattern.partition("@")
     name, colon, wanted_tag = pattern.rpartition(":")
     if not colon or "/" in wanted_tag:
         name, wanted_tag = pattern, "*"
     parts, wanted = repository.split("/"), name.split("/")
     if len(parts) != len(wanted) or not fnmatchcase(tag, wanted_tag):
+        return False
+    if wanted_digest and not fnmatchcase(digest, wanted_digest):
         return False
     return all(fnmatchcase(part, glob) for part, glob in zip(parts, wanted, strict=True))
 
@@ -209,7 +242,7 @@ IMAGES = Command(
         flag("--format string", "'table', 'table TEMPLATE', 'json' or a Go template"),
         flag("--no-trunc", "Don't truncate output"),
         flag("-q, --quiet", "Only show image IDs"),
-        refused("--tree", "an image has one platform in this version"),
+        flag("--tree", "List images with their platforms as a tree"),
     ),
     most=1,
     completes=("image",),

@@ -11,6 +11,7 @@ from app.commands.flags import flag
 from app.format import binary_size, rfc3339_nano
 from core.about import NAME, VERSION
 from core.backend import EngineInfo
+from core.model.registry import DOCKER_HUB
 
 _Document = dict[str, object]
 _NETWORK_DRIVERS = ("bridge", "host", "macvlan", "null")
@@ -85,6 +86,8 @@ def _formatted(invocation: Invocation, document: _Document) -> int:
 
 def info_document(info: EngineInfo) -> _Document:
     """What `info --format json` prints: docker's keys, as far as the thing exists here."""
+    from app.keyring import HUB_KEY
+
     able = set(info.limits)
     return {
         "ID": info.identity,
@@ -116,6 +119,8 @@ def info_document(info: EngineInfo) -> _Document:
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if info.cgroup_version == "2" else "1",
         "KernelVersion": info.kernel,
+        "IndexServerAddress": HUB_KEY,
+        "RegistryConfig": _registry_config(info),
         "OperatingSystem": info.operating_system,
         "OSType": "linux",
         "Architecture": info.architecture,
@@ -136,6 +141,23 @@ def info_document(info: EngineInfo) -> _Document:
         "SecurityOptions": list(info.security_options),
         "Warnings": list(info.warnings) or None,
         "ClientInfo": {"Debug": False, **_client(), "Plugins": [], "Warnings": None},
+    }
+
+
+def _registry_config(info: EngineInfo) -> _Document:
+    """How registries are reached, in docker's shape."""
+    hosts = {
+        host: {"Mirrors": [], "Name": host, "Official": False, "Secure": False}
+        for host in info.insecure_registries
+        if "/" not in host
+    }
+    mirrors = [f"{url}/" for url in info.registry_mirrors]
+    hub = {"Mirrors": mirrors or None, "Name": DOCKER_HUB, "Official": True, "Secure": True}
+    networks = [one for one in info.insecure_registries if "/" in one]
+    return {
+        "IndexConfigs": {**hosts, DOCKER_HUB: hub},
+        "InsecureRegistryCIDRs": networks,
+        "Mirrors": mirrors or None,
     }
 
 
@@ -189,6 +211,9 @@ def _info(invocation: Invocation) -> int:
         f" Run Root Dir: {info.run_root}",
         " Debug Mode: false",
         " Experimental: false",
+        " Insecure Registries:",
+        *(f"  {one}" for one in info.insecure_registries),
+        *([" Registry Mirrors:", *(f"  {url}/" for url in info.registry_mirrors)] if info.registry_mirrors else ()),
         " Live Restore Enabled: true",
         f" Firewall Backend: {info.firewall}",
     ]

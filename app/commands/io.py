@@ -97,6 +97,32 @@ class Io:
         answer = self.stdin.readline() if self.stdin is not None else b""
         return answer.strip().lower() in (b"y", b"yes")
 
+    def read_line(self, prompt: str, *, hidden: bool = False) -> str:
+        """Ask a person for a line, what they type not shown where it is `hidden`; a text without its newline.
+
+        Raises: InvalidInput: nobody sits there.
+        """
+        if self.stdin is None or not self.stdin_is_tty:
+            raise InvalidInput("nothing can be asked: the input is no terminal")
+        self.out.write(_encoded(prompt))
+        self.out.flush()
+        if not hidden:
+            return self._typed_line()
+        import termios
+
+        was = termios.tcgetattr(self.stdin)
+        silent = [*was[:3], was[3] & ~termios.ECHO, *was[4:]]
+        termios.tcsetattr(self.stdin, termios.TCSADRAIN, silent)
+        try:
+            return self._typed_line()
+        finally:
+            termios.tcsetattr(self.stdin, termios.TCSADRAIN, was)
+            self.line()
+
+    def _typed_line(self) -> str:
+        line = self.stdin.readline() if self.stdin is not None else b""
+        return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+
 
 def shell_io() -> Io:
     """The streams of this process."""

@@ -1,28 +1,31 @@
-"""A tar of a file or tree of this host, for `cp` into a container."""
+"""A tar of a file or tree of this host, for `cp` into a container and for `image pack`."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tarfile
 from collections.abc import Iterator
 
+from app.commands.untar import ATTRIBUTE, KEPT_ATTRIBUTES
 from core.errors import InvalidInput, wrapped
 
 _CHUNK = 1 << 20
 _BLOCK = 512
 
 
-def pack(source: str, entry: str, *, keep_owner: bool) -> Iterator[bytes]:
+def pack(source: str, entry: str, *, keep_owner: bool, keep_attributes: bool = False) -> Iterator[bytes]:
     """The pieces of a tar whose top entry is called `entry`; empty: only what is inside the directory.
 
-    Links are kept as links. Without keep_owner everything belongs to root, as docker's cp has it.
+    Links are kept as links. Without keep_owner everything belongs to root, as docker's cp has it; with
+    keep_attributes extended attributes travel as well.
     Raises: EngineError: something can't be read, or is a socket.
     """
     seen: dict[tuple[int, int], str] = {}
     for path, name in _walk(source, entry):
         try:
-            yield from _one(path, name, seen, keep_owner)
+            yield from _one(path, name, seen, keep_owner, keep_attributes)
         except OSError as error:
             raise wrapped(error, "read", path) from error
     yield b"\0" * (2 * _BLOCK)
@@ -36,9 +39,13 @@ def _walk(source: str, entry: str) -> Iterator[tuple[str, str]]:
             yield from _walk(os.path.join(source, name), f"{entry}/{name}" if entry else name)
 
 
-def _one(path: str, name: str, seen: dict[tuple[int, int], str], keep_owner: bool) -> Iterator[bytes]:
+def _one(
+    path: str, name: str, seen: dict[tuple[int, int], str], keep_owner: bool, keep_attributes: bool
+) -> Iterator[bytes]:
     status = os.lstat(path)
     info = tarfile.TarInfo(name)
+    if keep_attributes and not stat.S_ISLNK(status.st_mode):
+        info.pax_headers = _attributes(path)
     info.mode = stat.S_IMODE(status.st_mode)
     info.mtime = int(status.st_mtime)
     if keep_owner:
@@ -65,6 +72,20 @@ def _one(path: str, name: str, seen: dict[tuple[int, int], str], keep_owner: boo
     yield _header(info)
 
 
+def _attributes(path: str) -> dict[str, str]:
+    """Extended attributes as PAX records; none where the file system has none."""
+    try:
+        names = [name for name in os.listxattr(path, follow_symlinks=False) if name.startswith(KEPT_ATTRIBUTES)]
+        values = [os.getxattr(path, name, follow_symlinks=False) for name in names]
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return {}
+    return {
+        ATTRIBUTE + name: value.decode("utf-8", "surrogateescape") for name, value in zip(names, values, strict=True)
+    }
+
+
 def _file(path: str, info: tarfile.TarInfo) -> Iterator[bytes]:
     with open(path, "rb") as file:
         info.size = os.fstat(file.fileno()).st_size
@@ -87,6 +108,7 @@ def _header(info: tarfile.TarInfo) -> bytes:
     """A member's header; of what fits into a plain one, as nearly everything does, made five times as fast."""
     name = info.name + "/" * info.isdir()
     is_small = info.size < 1 << 33 and info.uid < 1 << 21 and info.gid < 1 << 21 and 0 <= info.mtime < 1 << 33
+    is_small = is_small and not info.pax_headers
     if is_small and len(name) <= 100 and len(info.linkname) <= 100 and name.isascii() and info.linkname.isascii():
         numbers = (info.mode, info.uid, info.gid, info.size, int(info.mtime))
         ends = (bytes(64).decode(), info.devmajor, info.devminor)

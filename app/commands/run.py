@@ -10,7 +10,7 @@ from app.commands.flags import flag
 from app.commands.wish import CREATE_FLAGS, read_wish
 from core.about import NAME, STARTER_IMAGE
 from core.backend import AttachWish, CreateResult
-from core.errors import EngineError, InvalidInput, NotFound, wrapped
+from core.errors import EngineError, InvalidInput, NotFound, RemoteError, wrapped
 from core.model.container import ContainerSpec, Running
 from core.model.limits import Limits
 from core.model.reference import parse_reference
@@ -18,23 +18,57 @@ from core.model.reference import parse_reference
 _REFUSED = 125
 
 
+def _create_pulled(invocation: Invocation, spec: ContainerSpec) -> CreateResult:
+    """Create it, its image fetched before or in between as --pull says."""
+    wish, create = invocation.flags.text("pull"), invocation.backend.containers.create
+    if wish == "always":
+        _pull(invocation, spec.image)
+    elif wish == "missing" and not _is_here(invocation, spec.image):
+        _pull_missing(invocation, spec.image)
+    try:
+        return create(spec)
+    except NotFound as error:
+        if error.kind != "image" or error.key != spec.image or wish != "missing":
+            raise
+    _pull_missing(invocation, spec.image)
+    return create(spec)
+
+
+def _is_here(invocation: Invocation, image: str) -> bool:
+    """Whether what --platform asks for is here; without it, the create finds out."""
+    platform = invocation.flags.text("platform")
+    if not platform:
+        return True
+    try:
+        found = invocation.backend.images.inspect(image)
+    except NotFound:
+        return False
+    return f"{found.os}/{found.architecture}".startswith("/".join(platform.split("/")[:2]))
+
+
+def _pull_missing(invocation: Invocation, image: str) -> None:
+    if not invocation.flags.truth("quiet"):
+        invocation.io.complain(f"Unable to find image '{parse_reference(image).familiar}' locally")
+    try:
+        _pull(invocation, image)
+    except RemoteError as error:
+        error.hint = error.hint or (
+            f"load one from a file (load -i), or make {STARTER_IMAGE} of this host's own tools (starter)"
+        )
+        raise
+
+
+def _pull(invocation: Invocation, image: str) -> None:
+    from app.commands.transfer import pull_for_run
+
+    pull_for_run(invocation, image, quiet=invocation.flags.truth("quiet"))
+
+
 def _create(invocation: Invocation, spec: ContainerSpec) -> CreateResult:
     cidfile = invocation.flags.text("cidfile")
     if cidfile and os.path.lexists(cidfile):
         raise InvalidInput(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
-    try:
-        created = invocation.backend.containers.create(spec)
-    except NotFound as error:
-        if error.kind != "image":
-            raise
-        invocation.io.complain(f"Unable to find image '{parse_reference(spec.image).familiar}' locally")
-        raise NotFound(
-            "images can't be pulled yet: registries come in a later version",
-            kind=error.kind,
-            key=error.key,
-            hint=f"load one from a file (load -i), import a root file system (import), or make {STARTER_IMAGE} "
-            "of this host's own tools (starter)",
-        ) from error
+    created = _create_pulled(invocation, spec)
     for warning in created.warnings:
         invocation.io.complain(f"WARNING: {warning}")
     if cidfile:

@@ -1,4 +1,4 @@
-"""Unpack what `cp` brings out of a container onto this host.
+"""Unpack what `cp` brings out of a container, or `image unpack` out of an image, onto this host.
 
 The tar is made by our engine, but of a tree that a container may be changing meanwhile: nothing
 in it is believed. Every entry is made relative to directory descriptors that were opened without
@@ -7,12 +7,13 @@ following links, so no name and no link can lead out of the target. tarfile only
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
 import struct
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from core.errors import InvalidInput, UnsafeArchive, wrapped
@@ -22,8 +23,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class _Pieces(io.RawIOBase):
-    """An iterator of bytes as the file that tarfile reads."""
+class Pieces(io.RawIOBase):
+    """An iterator of bytes as a file that can be read once."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -49,6 +50,9 @@ class _Pieces(io.RawIOBase):
         return b"".join(parts)
 
 
+ATTRIBUTE = "SCHILY.xattr."
+"""What a PAX record of an extended attribute begins with."""
+KEPT_ATTRIBUTES = ("user.", "security.capability", "system.posix_acl_")
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s2s")
 _PLAIN_KINDS = (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
 
@@ -83,22 +87,26 @@ def _sum_fits(block: bytes | bytearray) -> bool:
     return _octal(bytes(block[148:156])) == sum(block) - sum(block[148:156]) + 256
 
 
-def unpack(pieces: Iterable[bytes], directory: str, *, rename: str | None, keep_owner: bool) -> None:
+def unpack(
+    pieces: Iterable[bytes], directory: str, *, rename: str | None, keep_owner: bool, keep_attributes: bool = False
+) -> int:
     """Unpack a tar below a directory.
 
     Args: rename: what the first part of every name becomes; None: it stays. keep_owner: set uid
-        and gid from the tar.
+        and gid from the tar. keep_attributes: set extended attributes as well.
+    Returns: how many attributes the file system there could not hold.
     Raises: UnsafeArchive: an entry would leave the directory. EngineError: the host refused.
     """
     try:
         root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with tarfile.open(fileobj=_Pieces(pieces), mode="r|", errors="surrogateescape", tarinfo=_Info) as tar:
-                unpacker = _Unpacker(root, rename, keep_owner)
+            with tarfile.open(fileobj=Pieces(pieces), mode="r|", errors="surrogateescape", tarinfo=_Info) as tar:
+                unpacker = _Unpacker(root, rename, keep_owner, keep_attributes)
                 try:
                     unpacker.run(tar)
                 finally:
                     unpacker.close()
+                return unpacker.attributes_lost
         finally:
             os.close(root)
     except tarfile.TarError as error:
@@ -108,15 +116,18 @@ def unpack(pieces: Iterable[bytes], directory: str, *, rename: str | None, keep_
 
 
 class _Unpacker:
-    def __init__(self, root: int, rename: str | None, keep_owner: bool) -> None:
+    def __init__(self, root: int, rename: str | None, keep_owner: bool, keep_attributes: bool) -> None:
         self._root = root
         self._rename = rename
         self._keep_owner = keep_owner
+        self._keep_attributes = keep_attributes
+        self.attributes_lost = 0
         self._parent_parts: list[str] = []
         self._parent = os.dup(root)
         """The directory that the last entry went to: nearly always the next one's as well."""
-        self._directories: list[tuple[list[str], int, int]] = []
-        """Modes and times of directories, set last: what is put inside changes them."""
+        self._directories: list[tuple[list[str], int, int, Mapping[str, str]]] = []
+        """Modes, times and attributes of directories, set last: what is put inside changes them, or would
+        inherit them."""
 
     def run(self, tar: tarfile.TarFile) -> None:
         """Make every entry, then finish the directories, deepest first."""
@@ -124,10 +135,11 @@ class _Unpacker:
             parts = self._placed(entry.name)
             if parts:
                 self._make(tar, entry, parts)
-        for parts, mode, mtime in reversed(self._directories):
+        for parts, mode, mtime, attributes in reversed(self._directories):
             number = os.open(parts[-1], _DIRECTORY, dir_fd=self._parent_of(parts))
             try:
                 os.fchmod(number, mode)
+                self._set_attributes(number, attributes)
                 os.utime(number, (mtime, mtime))
             finally:
                 os.close(number)
@@ -179,7 +191,7 @@ class _Unpacker:
             except FileExistsError:
                 if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
                     raise InvalidInput(f"cannot put the directory {entry.name} where a file is") from None
-            self._directories.append((parts, mode, mtime))
+            self._directories.append((parts, mode, mtime, entry.pax_headers))
             self._own(parent, name, entry)
             return
         if entry.isreg():
@@ -189,6 +201,7 @@ class _Unpacker:
         if entry.issym():
             os.symlink(entry.linkname, name, dir_fd=parent)
             self._own(parent, name, entry)
+            os.utime(name, (mtime, mtime), dir_fd=parent, follow_symlinks=False)
         elif entry.islnk():
             target = self._placed(entry.linkname)
             if not target:
@@ -203,6 +216,8 @@ class _Unpacker:
             device = 0 if entry.isfifo() else os.makedev(entry.devmajor, entry.devminor)
             os.mknod(name, kind | mode, device, dir_fd=parent)
             self._own(parent, name, entry)
+            os.chmod(name, mode, dir_fd=parent)  # as the archive has it, whatever the umask
+            os.utime(name, (mtime, mtime), dir_fd=parent, follow_symlinks=False)
 
     def _make_file(self, parent: int, tar: tarfile.TarFile, entry: tarfile.TarInfo, name: str) -> None:
         try:
@@ -215,6 +230,7 @@ class _Unpacker:
             if self._keep_owner:
                 os.fchown(number, entry.uid, entry.gid)
             os.fchmod(number, entry.mode & 0o7777)  # after the owner: a change of owner clears setuid
+            self._set_attributes(number, entry.pax_headers)
             os.utime(number, (int(entry.mtime), int(entry.mtime)))
         finally:
             os.close(number)
@@ -222,6 +238,22 @@ class _Unpacker:
     def _own(self, parent: int, name: str, entry: tarfile.TarInfo) -> None:
         if self._keep_owner:
             os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+
+    def _set_attributes(self, number: int, headers: Mapping[str, str]) -> None:
+        """Attributes that images carry, capabilities among them: after the owner, whose change takes them away."""
+        if not self._keep_attributes:
+            return
+        for key, value in headers.items():
+            name = key.removeprefix(ATTRIBUTE)
+            if name != key and name.startswith(KEPT_ATTRIBUTES):
+                try:
+                    os.setxattr(
+                        number, name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
+                    )
+                except OSError as error:
+                    if error.errno not in (errno.EOPNOTSUPP, errno.EPERM):
+                        raise
+                    self.attributes_lost += 1
 
     def _clear(self, parent: int, name: str, entry: tarfile.TarInfo) -> None:
         """Make room: what a copy overwrites is replaced, never written through."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable, Sequence
 
 from app.commands.definition import Invocation
@@ -41,15 +40,13 @@ def _check_hostname(text: str) -> None:
 
 
 def _check_platform(text: str) -> None:
-    here = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    if text not in ("linux", f"linux/{here}"):
-        raise InvalidInput(f"this host runs linux/{here} only")
+    system, _, machine = text.partition("/")
+    if system != "linux" or machine.count("/") > 1 or not all(machine.split("/") if machine else ("any",)):
+        raise InvalidInput("write linux/ARCHITECTURE[/VARIANT], such as linux/arm64")
 
 
 def _check_pull(text: str) -> None:
-    if text == "always":
-        raise InvalidInput("no registry can be asked in this version: missing and never work")
-    if text not in ("missing", "never"):
+    if text not in ("always", "missing", "never"):
         raise InvalidInput(f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"')
 
 
@@ -84,7 +81,7 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     flag("--mount mount", "Attach a filesystem mount to the container", check=parse_mount),
     flag("--name string", "Assign a name to the container"),
     flag("--no-healthcheck", "Disable any container-specified HEALTHCHECK"),
-    flag("--platform string", "Refuse to run on another platform than this", check=_check_platform),
+    flag("--platform string", "Set platform if server is multi-platform capable", check=_check_platform),
     flag("--privileged", "Give extended privileges to this container"),
     flag("--read-only", "Mount the container's root filesystem as read only"),
     flag("--rm", "Automatically remove the container and its anonymous volumes when it exits"),
@@ -95,12 +92,17 @@ _OWN_FLAGS: tuple[Flag, ...] = (
     flag("-u, --user string", "Username or UID (format: <name|uid>[:<group|gid>])"),
     flag("-v, --volume list", "Bind mount a volume", check=parse_volume),
     flag("--volumes-from list", "Mount volumes from the specified container(s)"),
-    flag("--pull string", 'Pull image before running ("missing", "never")', default="missing", check=_check_pull),
+    flag(
+        "--pull string",
+        'Pull image before running ("always", "missing", "never")',
+        default="missing",
+        check=_check_pull,
+    ),
     flag("--volume-driver string", "Volume driver for the container (local)", check=_check_volume_driver),
     flag("--annotation map", "Add an annotation to the container"),
     flag("-w, --workdir string", "Working directory inside the container"),
     flag("--disable-content-trust", "Skip image verification", default="true", hidden=True),
-    flag("-q, --quiet", "Suppress the pull output", hidden=True),
+    flag("-q, --quiet", "Suppress the pull output"),
     flag(
         "--restart string",
         "Restart policy to apply when a container exits",

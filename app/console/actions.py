@@ -7,18 +7,17 @@ nothing is raised into the UI.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.console import image_work
 from app.console.command_text import command_text
 from app.console.feed import Feed
 from app.console.jobs import Job
 from app.console.relay import Relay
 from app.console.store import Store
-from core.about import NAME
 from core.backend import Backend, CommitWish
 from core.errors import Cancelled, EngineError, wrapped
 from core.model.container import Container, ContainerSpec
@@ -46,11 +45,14 @@ class Actions:
         self._feed = feed
         self._hand = relay
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="action")
+        self._deleted_images: list[image_work.DeletedImages] = []
 
     def close(self) -> None:
         """Cancel what is running; never waits for it."""
         for job in self._store.jobs:
             job.cancel.cancel()
+        for deleted in self._deleted_images:
+            deleted.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     # ------------------------------------------------------------------ the ways to call
@@ -98,28 +100,37 @@ class Actions:
         done: Callable[[Any], str],
         *kinds: str,
         then: Callable[[Any], None] | None = None,
+        cancelled: str = "nothing was left behind",
     ) -> Job:
-        """Long work in the background: shown as a job until it ends."""
+        """Long work in the background: shown as a job until it ends. `cancelled` says what a cancel leaves."""
         job = Job(title, command)
         self._store.add_job(job)
 
         def finished(answer: Any) -> None:
+            job.outcome = done(answer)
             self._store.end_job(job)
-            self._store.put_notice(done(answer))
+            self._store.put_notice(job.outcome)
             self._feed.refresh(*kinds)
             if then is not None:
                 then(answer)
 
         def failed(error: EngineError) -> None:
-            self._store.end_job(job)
             if isinstance(error, Cancelled):
-                self._store.put_notice(f"{title}: cancelled, nothing was left behind", "warn")
+                job.outcome = f"{title}: cancelled, {cancelled}"
+                self._store.end_job(job)
+                self._store.put_notice(job.outcome, "warn")
             else:
+                job.outcome = sentence(error)
+                self._store.end_job(job)
                 self._complain(error)
             self._feed.refresh(*kinds)
 
         self.ask(lambda: work(job), finished, failed)
         return job
+
+    def mention(self, words: str) -> None:
+        """Say a warning, from any thread."""
+        self._hand(self._store.put_notice, words, "warn")
 
     def _complain(self, error: EngineError) -> None:
         self._store.put_notice(sentence(error), "fail")
@@ -128,14 +139,8 @@ class Actions:
         """Run command lines one after the other, as a shell's `&&` does; what one complains about is said."""
 
         def work() -> None:
-            from app.commands.io import Io
-            from app.commands.language import execute
-
             for words in commands:
-                said = io.BytesIO()
-                if execute(words, self.backend, Io(said, said)):
-                    lines = said.getvalue().decode("utf-8", "replace").split("\n\n")[0].splitlines()
-                    raise EngineError(": ".join(lines).removeprefix(f"{NAME}: ") or "it failed without a word")
+                image_work.perform(self.backend, words)
 
         self.do(work, done, *kinds)
 
@@ -217,44 +222,51 @@ class Actions:
             "images",
         )
 
-    def save(self, keys: Sequence[str], path: Path, *, format: str = "docker-archive") -> None:
-        """Write images to a file; it appears whole or not at all."""
-
-        def work(job: Job) -> None:
-            part = path.with_name(path.name + ".part")
-            try:
-                with part.open("wb") as sink:
-                    self.backend.images.save(keys, sink, job.report, job.cancel, format=format)
-                part.rename(path)
-            except OSError as error:
-                raise wrapped(error, "write", path) from error
-            finally:
-                part.unlink(missing_ok=True)
-
+    def save(self, keys: Sequence[str], path: Path, command: str, *, format: str = "docker-archive") -> None:
+        """Write images to a file."""
         self.long(
             f"save {safe_text(' '.join(keys))}",
-            command_text("save", "-o", str(path), *keys),
-            work,
+            command,
+            lambda job: image_work.save_images(self.backend, keys, path, job, format=format),
             lambda _none: f"saved to {safe_text(str(path))}",
         )
 
     def load(self, path: Path) -> None:
-        """Read images from a file."""
-
-        def work(job: Job) -> str:
-            try:
-                with path.open("rb") as source:
-                    loaded = self.backend.images.load(source, job.report, job.cancel)
-            except OSError as error:
-                raise wrapped(error, "read", path) from error
-            return ", ".join(safe_text(one.reference or short_id(one.image_id)) for one in loaded)
-
+        """Read images from a file or an OCI layout's directory."""
         self.long(
             f"load {safe_text(path.name)}",
             command_text("load", "-i", str(path)),
-            work,
-            lambda names: f"loaded {names}",
+            lambda job: image_work.load_images(self.backend, path, job),
+            lambda loaded: "loaded " + ", ".join(safe_text(one.reference or short_id(one.image_id)) for one in loaded),
             "images",
+        )
+
+    def squash(self, key: str, reference: str, command: str, *, base: str = "") -> None:
+        """Make an image of one layer of it."""
+        self.long(
+            f"squash {safe_text(key)}",
+            command,
+            lambda job: self.backend.images.squash(key, reference, job.report, job.cancel, base=base),
+            lambda made: f"squashed as {safe_text(reference) or short_id(made)}",
+            "images",
+        )
+
+    def unpack(self, words: Sequence[str], title: str, done: str) -> None:
+        """Run a command that takes long and says nothing."""
+        self.long(
+            title,
+            command_text(*words),
+            lambda job: image_work.perform(self.backend, words, job.cancel),
+            lambda _none: done,
+        )
+
+    def write_output(self, words: Sequence[str], path: Path, title: str, command: str) -> None:
+        """Run a command with its output in a file."""
+        self.long(
+            title,
+            command,
+            lambda job: image_work.write_output(self.backend, words, path, job.cancel),
+            lambda _none: f"written to {safe_text(str(path))}",
         )
 
     def starter(self, reference: str, then: Callable[[str], None] | None = None) -> None:
@@ -272,14 +284,39 @@ class Actions:
         """Give an image one more name."""
         self.do(lambda: self.backend.images.tag(key, reference), f"tagged {safe_text(reference)}", "images")
 
-    def remove_images(self, keys: Sequence[str], *, force: bool) -> None:
-        """Untag, and delete what nothing else needs."""
+    def remove_images(self, keys: Sequence[str], command: str, *, force: bool, keep: bool) -> None:
+        """Untag, and delete what nothing else needs; keep: for `undo_images`."""
 
-        def work() -> None:
-            for key in keys:
-                self.backend.images.remove(key, force=force)
+        def done(kept: image_work.DeletedImages | None) -> str:
+            if kept is not None:
+                self._deleted_images.append(kept)
+            return f"removed {safe_text(', '.join(keys))}" + (": U brings it back" if kept is not None else "")
 
-        self.do(work, f"removed {safe_text(', '.join(keys))}", "images")
+        self.long(
+            f"delete {safe_text(keys[0])}" + (f" and {len(keys) - 1} more" if len(keys) > 1 else ""),
+            command,
+            lambda job: image_work.delete_images(self.backend, keys, job, force=force, keep=keep),
+            done,
+            "images",
+        )
+
+    def undo_images(self) -> None:
+        """Bring back the images that were deleted last."""
+        if not self._deleted_images:
+            self._store.put_notice("no image was deleted here that could come back", "warn")
+            return
+        deleted = self._deleted_images.pop()
+
+        def work(job: Job) -> None:
+            try:
+                deleted.restore(self.backend, job.report, job.cancel)
+            except EngineError:
+                self._deleted_images.append(deleted)
+                raise
+            deleted.close()
+
+        names = safe_text(", ".join(deleted.names))
+        self.long(f"bring back {names}", "", work, lambda _none: f"{names} is back", "images")
 
     # ------------------------------------------------------------------ volumes
 

@@ -14,11 +14,15 @@ from app.console.actions import Actions
 from app.console.dialogs.command_line import CommandLine
 from app.console.dialogs.command_output import CommandOutput
 from app.console.dialogs.image_files import LoadDialog
+from app.console.dialogs.job_card import JobCard
 from app.console.dialogs.keys import KeysDialog
+from app.console.dialogs.pull import PullDialog
+from app.console.dialogs.push import PushDialog
 from app.console.dialogs.reach import ReachCard
 from app.console.dialogs.run import RunDialog
 from app.console.dialogs.why import WhyCard
 from app.console.feed import Feed
+from app.console.jobs import Job
 from app.console.key_order import OrderedKeys
 from app.console.problems import use_of_track
 from app.console.relay import Relay
@@ -26,9 +30,11 @@ from app.console.screens.container import ContainerPlace
 from app.console.screens.containers import ContainersPlace
 from app.console.screens.events import EventsPlace
 from app.console.screens.host import HostPlace
+from app.console.screens.image import ImagePlace
 from app.console.screens.images import ImagesPlace
 from app.console.screens.networks import NetworksPlace
 from app.console.screens.place import Place
+from app.console.screens.registries import RegistriesPlace
 from app.console.screens.volumes import VolumesPlace
 from app.console.settings import Settings, read_settings, settings_dir
 from app.console.store import Store
@@ -40,6 +46,7 @@ from app.why.signs import Signs
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend
 from core.errors import InvalidInput
+from core.model.display import safe_text
 
 _VIEW_OF = {"logs": "logs", "top": "processes", "diff": "changes"}
 """Commands that a view of the container stands for."""
@@ -168,6 +175,16 @@ class Console(OrderedKeys[int], inherit_bindings=False):
         if container is not None:
             self.push_screen(ReachCard(container))
 
+    def show_image_of(self, key: str) -> None:
+        """The workbench of a container's image, with what the container has changed under the cursor."""
+        container = self.store.container(key)
+        if container is None:
+            return
+        if self.store.image(container.config.image_id) is None:
+            self.store.put_notice(f"the image of {safe_text(container.name)} is not here any more", "warn")
+        else:
+            self.push_screen(ImagePlace(container.config.image_id, container=key))
+
     def _take_step(self, key: str, step: Step | None) -> None:
         """Looking at something opens the view that shows it, or a pane; everything else is done and told."""
         if step is None:
@@ -195,6 +212,30 @@ class Console(OrderedKeys[int], inherit_bindings=False):
 
     def action_load_dialog(self) -> None:
         self.push_screen(LoadDialog())
+
+    def action_pull_dialog(self) -> None:
+        self.pull_dialog()
+
+    def pull_dialog(self, reference: str = "", tag: str = "") -> None:
+        """Ask which image is to be fetched, and fetch it."""
+        self.push_screen(PullDialog(reference, tag=tag), self._show_begun)
+
+    def push_dialog(self, name: str) -> None:
+        """Ask where an image is to be sent, and send it."""
+        self.push_screen(PushDialog(name), self._show_begun)
+
+    def _show_begun(self, job: Job | None) -> None:
+        if job is not None and not job.outcome:
+            self.push_screen(JobCard(job))
+
+    def action_show_job(self) -> None:
+        if self.store.jobs:
+            self.push_screen(JobCard(self.store.jobs[0]))
+        else:
+            self.store.put_notice("nothing is under way")
+
+    def action_registries(self) -> None:
+        self.push_screen(RegistriesPlace())
 
     def action_make_starter(self) -> None:
         if any(job.title.endswith(STARTER_IMAGE) for job in self.store.jobs):

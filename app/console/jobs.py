@@ -6,6 +6,7 @@ import time
 from collections import deque
 
 from app import short
+from app.console.layer_progress import LayersTogether
 from core.model.display import safe_text
 from core.model.progress import CancelToken, Progress
 
@@ -20,11 +21,18 @@ class Job:
         self.command = command
         self.cancel = CancelToken()
         self.progress: Progress | None = None
+        self.layers = LayersTogether()
+        """Of a pull or push: what is done at once to several layers."""
+        self.outcome = ""
+        """How it ended, in the words of its notice; empty while it goes on."""
         self.began_monotonic = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque(maxlen=64)
 
     def report(self, progress: Progress) -> None:
         """Take a report; cheap, and safe from the worker's thread."""
+        if progress.part:
+            self.layers.take(progress)
+            return
         now = time.monotonic()
         if self.progress is not None and progress.what != self.progress.what:
             self._marks.clear()
@@ -34,6 +42,8 @@ class Job:
 
     def share(self) -> float | None:
         """How much is done, 0 to 1; None while nobody knows."""
+        if self.layers:
+            return self.layers.share()
         progress = self.progress
         if progress is None or not progress.total_bytes:
             return None
@@ -50,6 +60,8 @@ class Job:
 
     def figures(self) -> str:
         """`12M of 40M  3.1M/s  9s left`, as much of it as is known."""
+        if self.layers:
+            return self.layers.figures()
         progress = self.progress
         if progress is None:
             return short.span(time.monotonic() - self.began_monotonic)
@@ -65,4 +77,4 @@ class Job:
 
     def step(self) -> str:
         """What it is busy with just now."""
-        return safe_text(self.progress.what) if self.progress else ""
+        return safe_text(self.progress.status or self.progress.what) if self.progress else ""

@@ -33,11 +33,20 @@ class Seat(Protocol):
     def copy(self, text: str, what: str) -> None:
         """Put text on the person's clipboard (OSC 52) and say so."""
 
+    def pull_dialog(self, reference: str = "", tag: str = "") -> None:
+        """Ask which image is to be fetched, and fetch it."""
+
+    def push_dialog(self, name: str) -> None:
+        """Ask where an image is to be sent, and send it."""
+
     def show_why(self, key: str) -> None:
         """The why-card of a container, and what is chosen there done."""
 
     def show_reach(self, key: str) -> None:
         """The card that tries the way to a container's port."""
+
+    def show_image_of(self, key: str) -> None:
+        """The workbench of a container's image, with what the container has changed under the cursor."""
 
 
 def seat(widget: Widget) -> Seat:

@@ -10,22 +10,32 @@ from core.engine.containers import EngineContainers
 from core.engine.images import EngineImages
 from core.engine.networks import EngineNetworks
 from core.engine.records import ContainerRecords
+from core.engine.registries import EngineRegistries
 from core.engine.system import EngineSystem
 from core.engine.volumes import EngineVolumes
 from core.host.settings import read_settings
 from core.model.host_report import HostFeature
 from core.model.log_drivers import LogConfig
+from core.model.registry_settings import RegistrySettings
 from core.state.paths import Roots, open_roots
 
 
 class Engine:
     """core.backend.Backend over one data root; any number of them may be open at once."""
 
-    def __init__(self, roots: Roots, *, log_defaults: LogConfig | None = None, firewall: str = "") -> None:
+    def __init__(
+        self,
+        roots: Roots,
+        *,
+        log_defaults: LogConfig | None = None,
+        firewall: str = "",
+        registries: RegistrySettings | None = None,
+    ) -> None:
         self.roots = roots
         records = ContainerRecords(roots)
         self.containers = EngineContainers(roots, records)
-        self.images = EngineImages(roots, self.containers)
+        self.registries = EngineRegistries(registries or RegistrySettings())
+        self.images = EngineImages(roots, self.containers, self.registries)
         self.volumes = EngineVolumes(roots, self.containers)
         self.networks = EngineNetworks(roots, records, firewall)
         self.networks.tell = self.containers.tell
@@ -34,6 +44,7 @@ class Engine:
         self.containers.images = self.images
         self.containers.volumes = self.volumes
         self.system = EngineSystem(roots, records, self.containers, self.images, self.volumes, self.networks)
+        self.system.registries = self.registries.settings
         reconcile.after_boot(roots, records)
 
     def doctor(self) -> Sequence[HostFeature]:
@@ -56,4 +67,4 @@ def open_engine(root: Path | None = None, run_root: Path | None = None) -> Engin
     settings = read_settings()
     roots = open_roots(root, run_root, configured_data=settings.data_root, configured_run=settings.exec_root)
     roots.storage_driver = settings.storage_driver
-    return Engine(roots, log_defaults=settings.log, firewall=settings.firewall)
+    return Engine(roots, log_defaults=settings.log, firewall=settings.firewall, registries=settings.registries)

@@ -46,11 +46,15 @@ def written_bytes(tree: Tree) -> int:
     return tree_bytes(tree.directory / "upper")
 
 
-def layer_tar(roots: Roots, tree: Tree, cancel: CancelToken) -> Iterator[bytes]:
-    """What differs from the image, as the tar of a new layer; frozen processes make it consistent."""
+def layer_tar(roots: Roots, tree: Tree, cancel: CancelToken, left_out: Sequence[str] = ()) -> Iterator[bytes]:
+    """What differs from the image, as the tar of a new layer; frozen processes make it consistent.
+
+    Args: left_out: paths relative to the root that are passed over with all below them.
+    """
     there = root_of(roots, tree.layers[-1]) if tree.layers else None
     request = {
         "upper": str(tree.directory / "upper"),
+        "left_out": list(left_out),
         "root_attributes": [there.mode, there.uid, there.gid] if there else [stat.S_IFDIR | 0o755, 0, 0],
     }
     yield from stream("pack-layer", request, (), tree.what, cancel)
@@ -190,27 +194,50 @@ def read_file(roots: Roots, tree: Tree, path: str, offset: int, length: int) -> 
 
 def list_image_dir(roots: Roots, layers: Sequence[str], path: str, what: str) -> Sequence[FileEntry]:
     """A directory of an image."""
-    view = _lowers_view(overlay.image_lowers(roots, layers))
+    view = image_view(roots, layers)
     return file_entries(ask("list", {"view": view, "path": path}, (), what))
 
 
 def find_image_files(roots: Roots, layers: Sequence[str], path: str, text: str, what: str) -> Sequence[FileEntry]:
     """The same in an image."""
-    view = _lowers_view(overlay.image_lowers(roots, layers))
+    view = image_view(roots, layers)
     return file_entries(ask("find", {"view": view, "path": path, "text": text}, (), what))
 
 
 def read_image_file(roots: Roots, layers: Sequence[str], path: str, offset: int, length: int, what: str) -> bytes:
     """Part of a file of an image."""
-    view = _lowers_view(overlay.image_lowers(roots, layers))
+    view = image_view(roots, layers)
     request = {"view": view, "path": path, "offset": offset, "length": length}
     return base64.b64decode(ask("read", request, (), what))
 
 
 def copy_image_out(roots: Roots, layers: Sequence[str], path: str, what: str, cancel: CancelToken) -> Iterator[bytes]:
     """A tar of a file or tree of an image."""
-    view = _lowers_view(overlay.image_lowers(roots, layers))
+    view = image_view(roots, layers)
     yield from stream("copy-out", {"view": view, "path": path}, (), what, cancel)
+
+
+def export_image(
+    roots: Roots, layers: Sequence[str], what: str, report: Report, cancel: CancelToken
+) -> Iterator[bytes]:
+    """The whole tree of an image as one tar."""
+    done = 0
+    view = image_view(roots, layers)
+    for piece in stream("export", {"view": view}, (), what, cancel):
+        done += len(piece)
+        report(Progress(what=f"exporting {what}", done_bytes=done))
+        yield piece
+
+
+def pack_image_paths(
+    roots: Roots, layers: Sequence[str], paths: Iterable[str], what: str, cancel: CancelToken
+) -> Iterator[bytes]:
+    """Some paths of an image as a layer's tar: `+path`, or `-path` for the mark of a deleted one."""
+    with open(os.memfd_create("paths", os.MFD_CLOEXEC), "w+b") as chosen:
+        chosen.write(b"".join(os.fsencode(path) + b"\0" for path in paths))
+        chosen.seek(0)
+        request = {"view": image_view(roots, layers), "paths": chosen.fileno()}
+        yield from stream("pack-chosen", request, (chosen.fileno(),), what, cancel)
 
 
 def copy_image_tree(roots: Roots, layers: Sequence[str], path: str, directory: Path, what: str) -> bool:
@@ -220,7 +247,7 @@ def copy_image_tree(roots: Roots, layers: Sequence[str], path: str, directory: P
     """
     if not layers:
         return False
-    view = _lowers_view(overlay.image_lowers(roots, layers))
+    view = image_view(roots, layers)
     if not _has_directory(view, path, what):
         return False
     with ExitStack() as held:
@@ -291,6 +318,11 @@ def _view(roots: Roots, tree: Tree, *, writable: bool) -> Iterator[tuple[dict[st
             view = _lowers_view([upper, *lowers])
         view["binds"] = _binds(held, roots, tree.mounts)
         yield view, [bind["source"] for bind in view["binds"] if "source" in bind]
+
+
+def image_view(roots: Roots, layers: Sequence[str]) -> dict[str, Any]:
+    """An image's tree, to be read only, as a request carries it."""
+    return _lowers_view(overlay.image_lowers(roots, layers))
 
 
 def _lowers_view(lowers: Sequence[Path]) -> dict[str, Any]:

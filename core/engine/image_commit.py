@@ -11,7 +11,7 @@ from core.backend import CommitWish
 from core.engine.files import layer_tar
 from core.engine.image_making import layer_record, put_image, unpack_stored
 from core.engine.image_users import ContainerView
-from core.errors import LimitExceeded
+from core.errors import InvalidInput, LimitExceeded
 from core.images import wire
 from core.images.changes import apply_changes
 from core.images.store import ImageStore, LayerRecord
@@ -42,6 +42,7 @@ def commit(
     """Make an image of what a container has become: its image's layers and one of its changes."""
     name = parse_reference(wish.reference) if wish.reference else None
     apply_changes({}, wish.changes)  # a line that can't be read is refused before anything is frozen
+    left_out = [_relative(path) for path in wish.left_out]
     with Lease(roots.leases, INGEST) as lease:
         with BlobWriter(roots) as writer:
             with containers.held(key, pause=wish.pause) as held:
@@ -50,7 +51,7 @@ def commit(
                 below = base_layers(roots, store, container.config)
                 lease.add(*(f"blob {layer.blob}" for layer in below))
                 what = f"container {container.name}"
-                for piece in layer_tar(roots, held.tree, cancel):
+                for piece in layer_tar(roots, held.tree, cancel, left_out):
                     writer.write(piece)
                     checkpoint("commit:frozen")
                     report(Progress(what=f"committing {what}", done_bytes=writer.size))
@@ -93,6 +94,14 @@ def commit(
         },
     )
     return image_id
+
+
+def _relative(path: str) -> str:
+    """A path to leave out, as the layer's tar would name it."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not path.startswith("/") or not parts or ".." in parts or "\0" in path:
+        raise InvalidInput(f"can't leave out {path!r}", hint="name an absolute path below /, without ..")
+    return "/".join(parts)
 
 
 def base_layers(roots: Roots, store: ImageStore, config: ContainerConfig) -> tuple[LayerRecord, ...]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import Conflict, NoSpace, NotFound
+from core.images.origins import forget_origins
 from core.images.store import ImageStore
 from core.model.container import Container, Running
 from core.model.ids import short_id
@@ -16,6 +17,7 @@ from core.state import journal
 from core.state.leases import live_holds
 from core.state.paths import Roots
 from core.storage import gc
+from core.storage.downloads import forget_downloads
 from core.storage.layers import read_layer
 
 
@@ -42,11 +44,16 @@ class ImageRemoval:
                     hint="remove the container first, or force it",
                 )
             self._untag(named, image_id, removed)
-            if len(references) > 1:
+            left = [name for name in references if name != named]
+            for digest in _left_alone(named, left):
+                self._untag(digest, image_id, removed)
+                left.remove(digest)
+            if left:
                 return removed
-        elif len(references) == 1:
+        elif references and _is_single(references):
             self._check_conflicts(image_id, users, force=force, ignore_references=True)
-            self._untag(references[0], image_id, removed)
+            for name in references:
+                self._untag(name, image_id, removed)
         try:
             self._check_conflicts(image_id, users, force=force)
         except Conflict:
@@ -178,6 +185,24 @@ class ImageRemoval:
                 continue  # images were made from it
             freed += self._delete(image_id, removed)
         freed += self.sweep().freed_bytes
+        if among is None:
+            freed += forget_downloads(self._roots)
+            forget_origins(self._roots, {layer.diff_id for one in self._store.records() for layer in one.layers})
         with suppress(NoSpace):
             journal.append(self._roots.journal, "image", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
+
+
+def _left_alone(named: str, left: Sequence[str]) -> list[str]:
+    """Digests of a repository whose last tag has just gone: they go with it."""
+    gone = parse_reference(named)
+    same = [ref for name in left if (ref := parse_reference(name)).familiar_name == gone.familiar_name]
+    if not gone.tag or any(ref.tag for ref in same):
+        return []
+    return [ref.canonical for ref in same]
+
+
+def _is_single(references: Sequence[str]) -> bool:
+    """Whether an image has at most one tag, and digests of that tag's repository only."""
+    refs = [parse_reference(name) for name in references]
+    return sum(bool(ref.tag) for ref in refs) <= 1 and len({ref.familiar_name for ref in refs}) == 1

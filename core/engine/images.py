@@ -6,24 +6,27 @@ one up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
 from core.backend import CommitWish
 from core.engine.image_users import ContainerView, users_by_image
-from core.errors import EngineError, Integrity, NotFound, wrapped
+from core.errors import EngineError, Integrity, InvalidInput, NotFound, wrapped
 from core.images import wire
-from core.images.history import ancestry, history_entries
-from core.images.store import ImageRecord, ImageStore
+from core.images.history import ancestry, history_entries, image_layers
+from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.container import Container
 from core.model.ids import short_id
-from core.model.image import HistoryEntry, Image, Loaded, Removed
+from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Package, Removed
+from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
 from core.model.reference import parse_reference
+from core.model.registry import Keyring, Pulled, Pushed
 from core.model.volume import FileEntry
 from core.state import journal
 from core.state.leases import Lease
@@ -34,15 +37,24 @@ from core.storage.overlay import image_lowers
 
 if TYPE_CHECKING:
     from core.engine.image_removal import ImageRemoval
+    from core.engine.registries import EngineRegistries
 
 _Users = dict[str, list[Container]]
+
+
+class _Names(NamedTuple):
+    """Familiar references by image id."""
+
+    tags: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
+    digests: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
 
 
 class EngineImages:
     """core.backend.Images over one data root."""
 
-    def __init__(self, roots: Roots, containers: ContainerView) -> None:
+    def __init__(self, roots: Roots, containers: ContainerView, registries: EngineRegistries) -> None:
         self._roots = roots
+        self._registries = registries
         self._containers = containers
         self._store = ImageStore(roots)
         if gc.has_crashed_operations(roots):
@@ -55,15 +67,15 @@ class EngineImages:
     def list(self, *, all: bool = False) -> Sequence[Image]:
         """Newest first; without `all`, no untagged image that others were made from."""
         records = [record for record in self._store.records()]
-        tags = self._tags()
+        names = self._names()
         users = users_by_image(self._containers)
         parents = {record.parent_id for record in records}
         images = []
         for record in records:
-            if not all and record.id in parents and record.id not in tags:
+            if not all and record.id in parents and record.id not in names.tags:
                 continue
             try:
-                images.append(self._image(record, tags, users))
+                images.append(self._image(record, names, users))
             except (Integrity, NotFound):
                 continue  # its config is damaged or gone: `inspect` says so, a list shows the others
         return sorted(images, key=lambda image: (-image.created_ns, image.id))
@@ -71,13 +83,13 @@ class EngineImages:
     def inspect(self, key: str) -> Image:
         """One image by reference, id or id prefix."""
         record = self._store.get(self._store.resolve(key))
-        image = self._image(record, self._tags(), users_by_image(self._containers))
+        image = self._image(record, self._names(), users_by_image(self._containers))
         lowers = image_lowers(self._roots, image.layers)
         return msgspec.structs.replace(image, layer_directories=tuple(map(str, lowers)))
 
     def find(self, key: str) -> Image:
         """One image without its names and users, which take a look at every reference and container."""
-        return self._image(self._store.get(self._store.resolve(key)), {}, {})
+        return self._image(self._store.get(self._store.resolve(key)), _Names(), {})
 
     def resolve(self, key: str) -> str:
         """The full id behind a key. Raises: NotFound, Conflict."""
@@ -86,7 +98,7 @@ class EngineImages:
     def history(self, key: str) -> Sequence[HistoryEntry]:
         """How it was made, newest step first."""
         record = self._store.get(self._store.resolve(key))
-        tags = self._tags()
+        tags = self._names().tags
         line = ancestry(record.id, self._parent_of)
         return history_entries(
             self._config(record.id)[1],
@@ -101,7 +113,7 @@ class EngineImages:
             return ""
         return parent if parent and self._store.has(parent) else ""
 
-    def _image(self, record: ImageRecord, tags: dict[str, tuple[str, ...]], users: _Users) -> Image:
+    def _image(self, record: ImageRecord, names: _Names, users: _Users) -> Image:
         raw, document = self._config(record.id)
         config = wire.run_config(document)
         comment = document.comment or ""
@@ -109,7 +121,8 @@ class EngineImages:
             comment = document.history[-1].comment or ""
         return Image(
             id=record.id,
-            tags=tags.get(record.id, ()),
+            tags=names.tags.get(record.id, ()),
+            digests=names.digests.get(record.id, ()),
             created_ns=wire.parse_stamp(document.created),
             size_bytes=sum(layer.size_bytes for layer in record.layers),
             author=document.author or "",
@@ -134,12 +147,14 @@ class EngineImages:
             self._configs[image_id] = found
         return found
 
-    def _tags(self) -> dict[str, tuple[str, ...]]:
-        """Familiar references by image id."""
+    def _names(self) -> _Names:
+        """Familiar references by image id: tags, and what registries call it by digest."""
         tags: dict[str, set[str]] = {}
+        digests: dict[str, set[str]] = {}
         for canonical, image_id in self._store.references().items():
-            tags.setdefault(image_id, set()).add(parse_reference(canonical).familiar)
-        return {image_id: tuple(sorted(names)) for image_id, names in tags.items()}
+            name = parse_reference(canonical)
+            (tags if name.tag else digests).setdefault(image_id, set()).add(name.familiar)
+        return _Names(*({key: tuple(sorted(names)) for key, names in found.items()} for found in (tags, digests)))
 
     # naming and removing
 
@@ -160,6 +175,49 @@ class EngineImages:
             return self._removal().prune(every_unused=all)
         admitted = {image.id for image in self.list(all=True) if which.admits(image.labels, image.created_ns)}
         return self._removal().prune(every_unused=all, among=admitted)
+
+    # registries
+
+    def pull(
+        self,
+        reference: str,
+        keyring: Keyring,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        platform: str = "",
+        all_tags: bool = False,
+    ) -> Sequence[Pulled]:
+        """Fetch what a reference means in its registry (or all tags of its repository), and name it here."""
+        from core.engine import image_pull
+        from core.engine.remote_images import wanted_platform
+
+        name = parse_reference(reference)
+        if all_tags and (name.digest or reference.rpartition("/")[2].count(":")):
+            raise InvalidInput("tag can't be used with --all-tags/-a", hint="name the repository alone")
+        with self._leaving_nothing():
+            return image_pull.pull(
+                self._roots,
+                self._store,
+                self._registries.client,
+                name,
+                keyring,
+                report,
+                cancel,
+                platform=wanted_platform(platform),
+                is_platform_asked=bool(platform),
+                all_tags=all_tags,
+            )
+
+    def push(
+        self, reference: str, keyring: Keyring, report: Report, cancel: CancelToken, *, all_tags: bool = False
+    ) -> Sequence[Pushed]:
+        """Send the image of that name (or all tags of the repository) to the registry that the name says."""
+        from core.engine import image_push
+
+        references = image_push.local_references(self._store, reference, all_tags=all_tags)
+        client = self._registries.client
+        return image_push.push(self._roots, self._store, client, references, keyring, report, cancel)
 
     # making
 
@@ -231,6 +289,16 @@ class EngineImages:
         with self._leaving_nothing():
             return image_making.make_starter(self._roots, self._store, reference, report, cancel)
 
+    def squash(self, key: str, reference: str, report: Report, cancel: CancelToken, *, base: str = "") -> str:
+        """Make an image of one layer with the same files, config and history; its id.
+
+        Args: base: an image whose layers it begins with, and which stay as they are.
+        """
+        from core.engine.image_squash import squash
+
+        with self._leaving_nothing():
+            return squash(self._roots, self._store, key, reference, report, cancel, base=base)
+
     def _removal(self) -> ImageRemoval:
         from core.engine.image_removal import ImageRemoval
 
@@ -245,6 +313,66 @@ class EngineImages:
             with suppress(EngineError):
                 self._removal().sweep()
             raise
+
+    # looking into layers
+
+    def layers(self, key: str) -> Sequence[ImageLayer]:
+        """Its layers, lowest first."""
+        record = self._store.get(self._store.resolve(key))
+        users = Counter(layer.chain_id for other in self._store.records() for layer in set(other.layers))
+        return image_layers(record, self._config(record.id)[1], users)
+
+    def contents(
+        self, key: str, report: Report, cancel: CancelToken, *, digests: bool = False
+    ) -> Sequence[LayerContents]:
+        """What lies in each of its layers, lowest first; with the digests of files where asked for."""
+        from core.engine.image_contents import read_contents
+
+        with self._held_layers(key) as layers:
+            return read_contents(self._roots, layers, report, cancel, digests=digests)
+
+    def read_layer_file(self, key: str, layer: int, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        """Part of a file as one layer (0: the lowest) has it, whatever other layers say."""
+        from core.engine.image_contents import read_layer_file
+
+        with self._held_layers(key) as layers:
+            if not 0 <= layer < len(layers):
+                raise NotFound(
+                    f"image {key} has no layer {layer}",
+                    kind="layer",
+                    key=str(layer),
+                    hint=f"its layers are 0 to {len(layers) - 1}" if layers else "it has none",
+                )
+            return read_layer_file(self._roots, layers[layer], path, offset, length)
+
+    def compare(self, first: str, second: str, report: Report, cancel: CancelToken) -> Sequence[FileDifference]:
+        """How two file trees differ, sorted by path; each key is an image's, or else a container's."""
+        from core.engine import image_contents
+
+        return image_contents.compare(self._roots, self._store, self._containers, first, second, report, cancel)
+
+    def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
+        """Software that its package databases list, sorted by manager and name."""
+        from core.engine.image_packages import read_packages
+
+        with self._held_layers(key) as layers:
+            return read_packages(self._roots, [layer.chain_id for layer in layers], f"image {key}", cancel)
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        """Its whole file tree as one tar."""
+        from core.engine.files import export_image
+
+        with self._held_layers(key) as layers:
+            yield from export_image(self._roots, [layer.chain_id for layer in layers], f"image {key}", report, cancel)
+
+    @contextmanager
+    def _held_layers(self, key: str) -> Iterator[Sequence[LayerRecord]]:
+        """An image's layers, which nobody takes away meanwhile."""
+        image_id = self._store.resolve(key)
+        with Lease(self._roots.leases, f"image {image_id}") as lease:
+            layers = self._store.get(image_id).layers
+            lease.add(*(f"layer {layer.chain_id}" for layer in layers), *(f"blob {layer.blob}" for layer in layers))
+            yield layers
 
     # browsing
 

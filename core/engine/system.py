@@ -19,6 +19,7 @@ from core.model.events import Event
 from core.model.findings import Finding
 from core.model.log_drivers import OPTIONS
 from core.model.progress import CancelToken
+from core.model.registry_settings import LOOPBACK, RegistrySettings
 from core.model.restart import Restored
 from core.model.stats import HostSample
 from core.model.usage import DiskUsage
@@ -45,6 +46,7 @@ class EngineSystem:
         self._networks = networks
         self._containers = containers
         self._images = images
+        self.registries = RegistrySettings()
 
     def info(self) -> EngineInfo:
         """What this engine is and where it runs."""
@@ -79,6 +81,8 @@ class EngineSystem:
             limits=driver.limits_of(hierarchies),
             forwards_ipv4=_reads("/proc/sys/net/ipv4/ip_forward") == "1",
             firewall=self._networks.firewall_name,
+            registry_mirrors=self.registries.mirrors,
+            insecure_registries=(*self.registries.insecure, *LOOPBACK),
         )
 
     def host(self) -> HostSample:

@@ -7,6 +7,11 @@ storage-driver  how the layers of images are kept: overlay2 (unpacked) or erofs 
              WHARF_STORAGE_DRIVER in the environment comes first
 log-driver   for containers made without --log-driver; local where it is not set
 log-opts     its options, texts by name
+registry-mirrors          URLs that are asked before Docker Hub, in order
+insecure-registries       hosts and networks that may be spoken to without TLS or a certificate; loopback always may
+max-concurrent-downloads  layers fetched at once (3); max-concurrent-uploads: sent at once (5)
+max-download-attempts     how often a layer is tried (5)
+proxies                   {http-proxy, https-proxy, no-proxy}; the environment's where it is not set
 """
 
 from __future__ import annotations
@@ -19,8 +24,14 @@ from typing import NamedTuple
 from core import about
 from core.errors import InvalidInput, wrapped
 from core.model.log_drivers import DEFAULT_DRIVER, LogConfig, check_log
+from core.model.registry_settings import Proxies, RegistrySettings, check_insecure, check_mirror
 
-_KEYS = {"data-root", "exec-root", "firewall-backend", "log-driver", "log-opts", "storage-driver"}
+_KEYS = {
+    *("data-root", "exec-root", "firewall-backend", "log-driver", "log-opts", "storage-driver"),
+    *("registry-mirrors", "insecure-registries", "proxies"),
+    *("max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts"),
+}
+_PROXY_KEYS = {"http-proxy", "https-proxy", "no-proxy"}
 FIREWALLS = ("nftables", "iptables", "none")
 STORAGE_DRIVERS = ("overlay2", "erofs")
 
@@ -33,6 +44,7 @@ class Settings(NamedTuple):
     log: LogConfig = LogConfig()
     firewall: str = ""
     storage_driver: str = ""
+    registries: RegistrySettings = RegistrySettings()
 
 
 def read_settings(path: Path | None = None) -> Settings:
@@ -70,6 +82,53 @@ def read_settings(path: Path | None = None) -> Settings:
         _log(path, document),
         _firewall(path, document),
         _storage_driver(path, document),
+        _registries(path, document),
+    )
+
+
+def _registries(path: Path, document: dict[str, object]) -> RegistrySettings:
+    defaults = RegistrySettings()
+    try:
+        return RegistrySettings(
+            mirrors=tuple(check_mirror(url) for url in _texts(path, document, "registry-mirrors")),
+            insecure=tuple(check_insecure(entry) for entry in _texts(path, document, "insecure-registries")),
+            downloads=_count(path, document, "max-concurrent-downloads", defaults.downloads),
+            uploads=_count(path, document, "max-concurrent-uploads", defaults.uploads),
+            attempts=_count(path, document, "max-download-attempts", defaults.attempts),
+            proxies=_proxies(path, document),
+        )
+    except InvalidInput as error:
+        raise (
+            error if error.message.startswith(str(path)) else InvalidInput(f"{path}: {error.message}", hint=error.hint)
+        ) from None
+
+
+def _texts(path: Path, document: dict[str, object], key: str) -> list[str]:
+    found = document.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
+        raise InvalidInput(f"{path}: {key} must be a list of texts, not {found!r}", hint=f'write "{key}": ["…"]')
+    return found
+
+
+def _count(path: Path, document: dict[str, object], key: str, default: int) -> int:
+    found = document.get(key, default)
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= 1000:
+        raise InvalidInput(f"{path}: {key} must be a number from 1 to 1000, not {found!r}", hint=f"{default} is usual")
+    return found
+
+
+def _proxies(path: Path, document: dict[str, object]) -> Proxies:
+    found = document.get("proxies") or {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise InvalidInput(  # without what it holds: there may be a password in it
+            f"{path}: proxies must be an object of texts", hint=f"it may have {', '.join(sorted(_PROXY_KEYS))}"
+        )
+    if unknown := sorted(set(found) - _PROXY_KEYS):
+        raise InvalidInput(
+            f"{path}: proxies has no {', '.join(unknown)}", hint=f"it may have {', '.join(sorted(_PROXY_KEYS))}"
+        )
+    return Proxies(
+        http=found.get("http-proxy", ""), https=found.get("https-proxy", ""), none_for=found.get("no-proxy", "")
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from core.images.wire import ConfigDocument, parse_stamp
-from core.model.image import HistoryEntry
+from core.images.store import ImageRecord
+from core.images.wire import ConfigDocument, HistoryRow, parse_stamp
+from core.model.image import HistoryEntry, ImageLayer
 
 
 def history_entries(
@@ -38,6 +39,29 @@ def history_entries(
     )
     rows.reverse()
     return [_named(row, *ancestors[at]) if at < len(ancestors) else row for at, row in enumerate(rows)]
+
+
+def image_layers(record: ImageRecord, document: ConfigDocument, users: Mapping[str, int]) -> list[ImageLayer]:
+    """An image's layers, lowest first, each with the step that made it.
+
+    Args: users: by chain id, how many images have a layer.
+    """
+    rows = [row for row in document.history or () if not row.empty_layer]
+    rows += [HistoryRow()] * (len(record.layers) - len(rows))  # a config may leave out its history
+    return [
+        ImageLayer(
+            chain_id=layer.chain_id,
+            diff_id=layer.diff_id,
+            blob=layer.blob,
+            blob_bytes=layer.blob_bytes,
+            media_type=layer.media_type,
+            size_bytes=layer.size_bytes,
+            created_by=row.created_by or row.comment or "",
+            created_ns=parse_stamp(row.created),
+            shared_by=users.get(layer.chain_id, 1),
+        )
+        for layer, row in zip(record.layers, rows, strict=False)
+    ]
 
 
 def _named(row: HistoryEntry, image_id: str, tags: tuple[str, ...]) -> HistoryEntry:

@@ -19,7 +19,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     part: str = ""
     """Which of several things that go on at once this is of: a layer's short id, while pulling or pushing."""
     status: str = ""
-    """What is being done to the part, in docker's words: `Downloading`, `Pull complete` …"""
+    """What is being done to the part, in docker's words: `Downloading`, `Pull complete` …
+
+    Without a part it is a line of its own, which ends a block of layers: `latest: Pulling from library/ubuntu`
+    before an image's layers, `Digest: sha256:…` after them; `latest: digest: sha256:… size: 527` after a push.
+    """
 
 
 Report = Callable[[Progress], None]

@@ -6,6 +6,7 @@ never a traceback. A newer schema than ours is refused, not guessed at.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -115,8 +116,9 @@ def _read(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(str(path)) from None
     except OSError as error:
-        if error.errno == 40:  # ELOOP: somebody put a symlink where our file was
-            raise _corrupt(path, "it is a symbolic link") from None
+        if error.errno in (errno.ELOOP, errno.EISDIR):  # somebody put something else where our file was
+            what = "a symbolic link" if error.errno == errno.ELOOP else "a directory"
+            raise _corrupt(path, f"it is {what}") from None
         raise wrapped(error, "read", path) from error
 
 

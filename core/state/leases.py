@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -17,13 +18,14 @@ from core.linux.files import is_locked
 
 
 class Lease:
-    """A context manager; add() may be called at any time while it is held."""
+    """A context manager; add() may be called at any time while it is held, from any thread."""
 
     def __init__(self, directory: Path, *holds: str) -> None:
         self.id = os.urandom(16).hex()
         self._path = directory / self.id
         self._holds = list(holds)
         self._descriptor = -1
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Lease:
         # locked before it is visible: a sweep must never meet it unlocked
@@ -42,13 +44,15 @@ class Lease:
 
     def add(self, *holds: str) -> None:
         """Protect more, from now on."""
-        self._holds.extend(holds)
-        self._write()
+        with self._lock:
+            self._holds.extend(holds)
+            self._write()
 
     def drop(self, *holds: str) -> None:
         """Protect these no longer."""
-        self._holds = [hold for hold in self._holds if hold not in holds]
-        self._write()
+        with self._lock:
+            self._holds = [hold for hold in self._holds if hold not in holds]
+            self._write()
 
     def _write(self) -> None:
         data = "".join(f"{hold}\n" for hold in self._holds).encode()

@@ -5,7 +5,10 @@ data root (durable)
   store.lock                          SH by everybody; EX for gc sweeps and reset
   blobs/sha256/ab/<hex>               0444, immutable, fsynced
   ingest/<uuid>/                      half-made blobs and layers, under a lease
+  ingest/download-<hex>               what has come of a blob that is pulled; flock held by who pulls it. It outlives
+                                      them for a day: the next pull goes on there. Whole, a second name of the blob
   layers/<chain hex>/{layer.json, INCOMPLETE?, init/, diff/ | tree.erofs + layer.tar}
+  origins/<diff hex>.json             in which registries a layer was met, packed as which blob; a hint, never needed
   images/<id hex>.json                refs/<percent-encoded reference>.json
   containers/<id>/{lock, config.json, settings.json, state.json, upper/, work/,
                    hostname, hosts, resolv.conf, logs/, health.json, stats.ring, <id>-json.log}
@@ -58,7 +61,10 @@ DIRECTORIES = (
     "trash",
     "damaged",
     "log",
+    "origins",
 )
+_SINCE_LATER = ("networks/names", "origins")
+"""What roots of earlier versions lack."""
 
 
 class Roots:
@@ -76,6 +82,7 @@ class Roots:
         self.layers = data / "layers"
         self.images = data / "images"
         self.refs = data / "refs"
+        self.origins = data / "origins"
         self.containers = data / "containers"
         self.names = data / "names"
         self.volumes = data / "volumes"
@@ -165,9 +172,8 @@ def open_roots(
     named_run = run or os.environ.get(about.RUN_ROOT_VARIABLE) or (None if named else configured_run)
     try:
         identity = _read_identity(data) or _make_data_root(data)
-        (data / "networks" / "names").mkdir(
-            mode=0o711, parents=True, exist_ok=True
-        )  # roots of earlier versions lack it
+        for name in _SINCE_LATER:
+            (data / name).mkdir(mode=0o711, parents=True, exist_ok=True)
         if named_run:
             run = Path(named_run).absolute()
         elif data == Path(about.DATA_ROOT):

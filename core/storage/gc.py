@@ -4,14 +4,15 @@ Under the store lock, held exclusively for renames only, unreachable blobs and l
 trash/; they are deleted outside it. What a living lease names is reachable.
 
 Half-made things in ingest/ have no name yet that a lease could list; whoever makes one holds a lease
-on INGEST from before it does. So whatever lay there before the last such lease ended is dead.
+on INGEST from before it does. So whatever lay there before the last such lease ended is dead; but
+downloads (downloads.py) stay for a day, so that the next pull goes on with them.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from core.state.leases import live_holds
 from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.storage.blobs import all_blobs
+from core.storage.downloads import is_kept
 from core.storage.layers import INCOMPLETE, all_layers, disk_bytes, remove_directory
 
 INGEST = "ingest"
@@ -99,12 +101,17 @@ def has_crashed_operations(roots: Roots) -> bool:
     """Whether an operation died at its work: it may have left content that nothing names, or something half-made."""
     if any(not entry.name.startswith(".") and not is_locked(Path(entry.path)) for entry in os.scandir(roots.leases)):
         return True
-    return any(os.scandir(roots.ingest)) and INGEST not in live_holds(roots.leases)
+    return any(_half_made(roots)) and INGEST not in live_holds(roots.leases)
+
+
+def _half_made(roots: Roots) -> Iterator[Path]:
+    """What lies in ingest/ and is nobody's once no lease holds INGEST."""
+    return (Path(e.path) for e in os.scandir(roots.ingest) if not is_kept(e.path, e.name))
 
 
 def clean_up(roots: Roots) -> None:
     """Delete what operations that died have left half-made, or half-deleted. Takes no lock."""
-    half_made = [Path(entry.path) for entry in os.scandir(roots.ingest)]  # before leases are looked at
+    half_made = list(_half_made(roots))  # before leases are looked at
     if INGEST in live_holds(roots.leases):
         half_made = []
     half_deleted = [Path(entry.path) for entry in os.scandir(roots.trash) if _is_forgotten(entry)]

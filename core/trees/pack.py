@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from core.linux.inroot import RESOLVE_NO_SYMLINKS, filesystem_magic, open_in_root
 from core.trees import tarread, tarwrite
@@ -113,13 +113,15 @@ class TreePacker:
     """Packs what lies below an open directory.
 
     Args: whiteouts: the directory is an overlay's upper one: 0:0 devices and opaque marks become
-        `.wh.` entries; else such things are left as they are.
+        `.wh.` entries; else such things are left as they are. left_out: names, relative to the root,
+        that are passed over with all below them.
     """
 
-    def __init__(self, root: int, output: Output, *, whiteouts: bool) -> None:
+    def __init__(self, root: int, output: Output, *, whiteouts: bool, left_out: frozenset[bytes] = frozenset()) -> None:
         self._root = root
         self._output = output
         self._whiteouts = whiteouts
+        self._left_out = left_out
         self._seen: dict[tuple[int, int], bytes] = {}
 
     def pack_below(self, directory: bytes = b".", rename: bytes = b"") -> None:
@@ -137,6 +139,8 @@ class TreePacker:
                     continue
                 name, there = following
                 named = level.prefix + name
+                if named in self._left_out:
+                    continue
                 if not self._member(level.descriptor, name, named, there):
                     continue
                 if len(levels) > _DEEPEST:
@@ -159,6 +163,50 @@ class TreePacker:
         """The root directory itself."""
         there = os.stat(".", dir_fd=self._root)
         self._output.put(tarwrite.header(_entry(name, tarread.DIRECTORY, there, {})))
+
+    def pack_whiteout(self, named: bytes, mtime_ns: int = 0) -> None:
+        """The mark of a name that was deleted."""
+        directory, _, last = named.rpartition(b"/")
+        mark = (directory + b"/" if directory else b"") + WHITEOUT + last
+        self._output.put(
+            tarwrite.header(
+                Entry(
+                    name=mark,
+                    kind=tarread.FILE,
+                    mode=0o600,
+                    uid=0,
+                    gid=0,
+                    size=0,
+                    stored=0,
+                    mtime_ns=mtime_ns,
+                    link=b"",
+                )
+            )
+        )
+
+    def pack_chosen(self, paths: Iterable[bytes]) -> None:
+        """Members by their paths, directories before what is in them; a path that begins with `-` was deleted.
+
+        Each path is relative to the root and has `+` or `-` in front; none leads through a link.
+        """
+        parent, parent_path = -1, None
+        try:
+            for chosen in paths:
+                path = chosen[1:]
+                if chosen[:1] == b"-":
+                    self.pack_whiteout(path)
+                    continue
+                directory, _, name = path.rpartition(b"/")
+                if directory != parent_path:
+                    if parent >= 0:
+                        os.close(parent)
+                    parent, parent_path = -1, None
+                    parent = open_in_root(self._root, directory or b".", _O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS)
+                    parent_path = directory
+                self.pack_one(parent, name, path)
+        finally:
+            if parent >= 0:
+                os.close(parent)
 
     def end(self) -> None:
         """The end mark."""
@@ -192,12 +240,7 @@ class TreePacker:
             self._put_file(parent, name, named, there)
             return False
         if self._whiteouts and kind is tarread.CHAR and there.st_rdev == 0:
-            directory, _, last = named.rpartition(b"/")
-            mark = (directory + b"/" if directory else b"") + WHITEOUT + last
-            entry = _entry(mark, tarread.FILE, there, {})
-            entry.size = entry.stored = 0
-            entry.mode = 0o600
-            self._output.put(tarwrite.header(entry))
+            self.pack_whiteout(named, there.st_mtime_ns // _SECOND * _SECOND)
             return False
         os.fchdir(parent)
         try:

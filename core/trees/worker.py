@@ -19,7 +19,7 @@ from typing import Any
 
 from core.linux.erofs import TREE
 from core.linux.files import write_all
-from core.trees import confine, copy, view
+from core.trees import confine, copy, listing, view
 from core.trees.diff import Comparison
 from core.trees.erofs import write_image
 from core.trees.faults import FAILED, TreeFault, from_os_error
@@ -28,6 +28,8 @@ from core.trees.source import BUFFER_BYTES, EndOfInput, Source
 from core.trees.tarread import Limits
 from core.trees.tartree import Attributes, Inexpressible, TarTree
 from core.trees.unpack import Unpacker
+
+_PARSER_BYTES, _PARSER_S = 2 * 1024**3, 120
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def main() -> None:
     _say(answer, reply)
 
 
-def _say(answer: int, message: dict[str, Any]) -> None:
+def _say(answer: int, message: Any) -> None:
     data = memoryview(json.dumps(message).encode() + b"\n")
     while data:
         data = data[os.write(answer, data) :]
@@ -88,11 +90,7 @@ def _unpack(request: dict[str, Any]) -> dict[str, Any]:
 def _index(request: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a tar (stdin, a file) into an open file, to be mounted with it; or why it can't be."""
     output, answer = request["output"], request["answer"]
-    confine.close_others({0, 1, 2, output, answer})
-    confine.private_mounts()
-    confine.no_network()
-    confine.enter_root(confine.attach_nothing())
-    confine.keep_capabilities(())
+    _see_nothing(output, answer)
     tree = TarTree(
         Attributes(*request["root"]),
         limits=Limits(**request["limits"]),
@@ -120,6 +118,45 @@ def _standard_input(request: dict[str, Any]) -> Source:
     return Source(lambda size: os.read(0, min(size, BUFFER_BYTES)))
 
 
+def _contents(request: dict[str, Any]) -> int:
+    """What lies in a layer's tar, as lines of JSON lists of rows on stdout; how many entries."""
+    answer = request["answer"]
+    _see_nothing(answer)
+    found: list[listing.Row] = []
+    entries = 0
+    limits, digests = Limits(**request["limits"]), request["digests"]
+    for row in listing.rows(
+        _standard_input(request), limits, digests=digests, report=lambda done: _say(answer, {"done": done})
+    ):
+        found.append(row)
+        if len(found) == listing.ROWS_A_LINE:
+            _say(1, found)
+            entries += len(found)
+            found = []
+    _say(1, found)
+    return entries + len(found)
+
+
+def _member(request: dict[str, Any]) -> dict[str, str]:
+    """Part of one file of a layer's tar."""
+    _see_nothing(request["answer"])
+    path, offset = os.fsencode(request["path"]), max(0, request["offset"])
+    length = max(0, min(request["length"], copy.LONGEST_READ))
+    part = listing.read_member(_standard_input(request), Limits(**request["limits"]), path, offset, length)
+    if isinstance(part, str):
+        return {"link": part}
+    return {"data": binascii.b2a_base64(part, newline=False).decode()}
+
+
+def _see_nothing(*open_ones: int) -> None:
+    """For what only reads bytes: nothing open but the streams, an empty root, no network, no capability."""
+    confine.close_others({0, 1, 2, *open_ones})
+    confine.private_mounts()
+    confine.no_network()
+    confine.enter_root(confine.empty_directory())
+    confine.keep_capabilities(())
+
+
 def _changes(request: dict[str, Any]) -> list[list[str]]:
     """What an upper directory changes of the layers in the view."""
     lower = view.enter(request["view"], confine.READ_CAPABILITIES)
@@ -133,7 +170,8 @@ def _changes(request: dict[str, Any]) -> list[list[str]]:
 def _pack_layer(request: dict[str, Any]) -> None:
     """An upper directory as a layer's tar on stdout; its root only where it is not as the image's is."""
     root = view.enter({"lowers": [request["upper"]]}, confine.READ_CAPABILITIES)
-    packer = TreePacker(root, Output(1), whiteouts=True)
+    left_out = frozenset(os.fsencode(path) for path in request["left_out"])
+    packer = TreePacker(root, Output(1), whiteouts=True, left_out=left_out)
     mine = os.stat(".", dir_fd=root)
     if [mine.st_mode, mine.st_uid, mine.st_gid] != request["root_attributes"]:
         packer.pack_root()
@@ -147,6 +185,27 @@ def _export(request: dict[str, Any]) -> None:
     packer = TreePacker(root, Output(1), whiteouts=False)
     packer.pack_below()
     packer.end()
+
+
+def _pack_chosen(request: dict[str, Any]) -> None:
+    """Some paths of a root, and marks of others that were deleted, as a layer's tar on stdout."""
+    with open(request["paths"], "rb") as file:
+        paths = file.read().split(b"\0")[:-1]
+    root = view.enter(request["view"], confine.READ_CAPABILITIES)
+    packer = TreePacker(root, Output(1), whiteouts=False)
+    packer.pack_root()
+    packer.pack_chosen(paths)
+    packer.end()
+
+
+def _packages(request: dict[str, Any]) -> list[dict[str, str]]:
+    """What the package databases of a root list; they are parsed within bounds of memory and time."""
+    from core.trees.packages import find_packages
+
+    resource.setrlimit(resource.RLIMIT_AS, (_PARSER_BYTES, _PARSER_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_PARSER_S, _PARSER_S))
+    view.enter(request["view"], (confine.DAC_OVERRIDE,))
+    return find_packages()
 
 
 def _stat(request: dict[str, Any]) -> dict[str, Any]:
@@ -201,9 +260,13 @@ _OPERATIONS = {
     "unpack": _unpack,
     "index": _index,
     "try-mounted": _try_mounted,
+    "contents": _contents,
+    "member": _member,
     "changes": _changes,
     "pack-layer": _pack_layer,
+    "pack-chosen": _pack_chosen,
     "export": _export,
+    "packages": _packages,
     "stat": _stat,
     "list": _list,
     "find": _find,

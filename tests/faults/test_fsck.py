@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core.cgroups import driver
@@ -291,6 +291,7 @@ _HOW = st.sampled_from(["delete", "truncate", "garbage", "flip", "directory", "s
 @pytest.mark.timeout(600)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(_FILES, _HOW), min_size=1, max_size=4))
+@example([(10_000, "directory")])
 def test_random_damage_is_found_and_what_can_be_mended_is(pattern: Path, hits: list[tuple[int, str]]) -> None:
     engine = _copied(pattern)
     try:

@@ -207,6 +207,8 @@ def test_reboot_ends_what_was_made_with_rm_for_good(run: Runner) -> None:
     assert os.listdir(engine.roots.names) == ["stays"]
     (mount,) = engine.containers.inspect(stays).config.mounts
     assert mount.name in {volume.name for volume in engine.volumes.list()}
+    dangling, _ = engine.volumes.prune()  # nothing tells any more whose the volume of the one without a config was
+    assert len(dangling) == 1
 
 
 def test_reused_pid_is_never_signalled(run: Runner) -> None:

@@ -19,7 +19,11 @@ DEFAULT_TESTS = ("tests/kernel", "tests/security")
 SAME_EVERYWHERE = ("--ignore=tests/security/test_archives.py",)
 """Hostile archives are taken apart alike on any kernel, and emulation makes their sizes hours."""
 SHORT = (
-    *(f"tests/kernel/test_{name}.py" for name in ("cgroups", "doctor", "limit_files", "limits", "overlay")),
+    *(
+        f"tests/kernel/test_{name}.py"
+        for name in ("cgroups", "doctor", "limit_files", "limits", "network_volumes", "overlay")
+    ),
+    "tests/kernel/test_published_ports.py::test_E1_a_published_sctp_port_carries_a_conversation",
     *(f"tests/security/test_{name}.py" for name in ("filesystem", "resources", "user_namespaces")),
 )
 _TIMEOUT_S = float(os.environ.get("WHARF_GUEST_TIMEOUT_S", "2400"))

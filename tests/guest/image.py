@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
-PACKAGES = ("python3", "iproute2", "nftables", "iptables", "procps", "kmod", "busybox-static")
+PACKAGES = ("python3", "iproute2", "nftables", "iptables", "procps", "kmod", "busybox-static", "nfs-kernel-server")
 SYSTEMD_PACKAGES = (*PACKAGES, "systemd", "systemd-sysv", "dbus")
 GUEST_PYTHON = "3.11"
 TEST_NEEDS = ("pytest", "pytest-timeout", "pytest-asyncio", "hypothesis")

@@ -332,3 +332,42 @@ def test_SN10_who_may_not_give_itself_addresses_may_claim_none(ports: Engine) ->
         assert guarded() == set()
     finally:
         ports.networks.remove(network.id)
+
+
+SCTP = 132
+SCTP_ECHO = f"""import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, {SCTP})
+s.bind(('', 9)); s.listen(); print('ready', flush=True)
+while True:
+    c, who = s.accept(); c.send(c.recv(99) + who[0].encode()); c.close()"""
+
+
+def has_sctp() -> bool:
+    subprocess.run(["modprobe", "sctp"], capture_output=True)
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, SCTP).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_E1_a_published_sctp_port_carries_a_conversation(ports: Engine) -> None:
+    if not has_sctp():
+        pytest.skip("this kernel has no SCTP; the test guest's has: python -m tests.guest")
+    made = start(ports, PortWish(container_port=9, protocol="sctp", host_first=7009), command=("sleep", "1000"))
+    inside = str(running(ports, made).pid)
+    # the starter image has no program that speaks SCTP: one of the host's in the container's network
+    server = subprocess.Popen(
+        ["nsenter", "-n", "-t", inside, sys.executable, "-c", SCTP_ECHO], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, SCTP) as client:
+            client.settimeout(10)
+            client.connect((own_address(ports), 7009))
+            client.send(b"hello from ")
+            assert client.recv(99).startswith(b"hello from ")
+    finally:
+        server.kill()
+        server.wait()

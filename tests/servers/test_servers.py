@@ -6,8 +6,13 @@ import socket
 import struct
 from pathlib import Path
 
+import pytest
+
 from tests.servers.conftest import Servers, free_port
 from tests.servers.image import BASE
+
+pytestmark = pytest.mark.timeout(900)
+"""Whoever is first installs the image's packages."""
 
 PASSWORD = "seed-secret"
 MARIADB = """\

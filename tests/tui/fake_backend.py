@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from core.backend import AttachWish, CommitWish, CreateResult, EngineInfo, UpdateWish
-from core.errors import Cancelled, EngineError, InUse, NotFound
+from core.errors import Cancelled, EngineError, InUse, NotFound, Unauthorized, Unreachable, Unsupported
 from core.model.container import (
     Change,
     Container,
@@ -31,15 +31,26 @@ from core.model.container import (
     Running,
 )
 from core.model.events import Event
-from core.model.image import HistoryEntry, Image, ImageConfig, Loaded, Removed
+from core.model.image import HistoryEntry, Image, ImageConfig, ImageLayer, Loaded, Package, Removed
+from core.model.image_files import FileDifference, LayerContents
 from core.model.limits import Limits, updated_limits
 from core.model.logs import LogLine, LogQuery
 from core.model.mounts import Mount
 from core.model.network import Endpoint, EndpointWish, Network, NetworkSpec, PathStep, Subnet
 from core.model.ports import PublishedPort
 from core.model.progress import CancelToken, Progress, Report
+from core.model.registry import (
+    Credentials,
+    LoginResult,
+    Pulled,
+    Pushed,
+    RemoteLayer,
+    RemoteManifest,
+    SearchResult,
+)
 from core.model.stats import HostSample, InterfaceCounters, Pressure, StatsSample
 from core.model.volume import FileEntry, Volume
+from tests.tui import fake_images
 
 SECOND = 1_000_000_000
 MIB = 1024 * 1024
@@ -97,7 +108,7 @@ def make_image(tag: str, *, size_mib: int = 12, age_s: int = 7200, used_by: tupl
         architecture="amd64",
         os="linux",
         config=ImageConfig(cmd=("sh",), env=("PATH=/bin",)),
-        layers=(identity("layer"), identity(tag + "layer")),
+        layers=(identity("layer"), identity(tag + "layer"), identity(tag + "top")),
         diff_ids=(identity("diff"),),
         used_by=used_by,
     )
@@ -165,9 +176,12 @@ class FakeBackend:
             "/readme.txt": b"first line\nsecond\x1b[2J line\n",
             "/blob.bin": bytes(range(256)) * 3,
             "/sub/deep.txt": b"deep\n",
+            "/app/pool.py": b"class Pool: ...\n",
+            "/etc/app.conf": b"name = shop\nsize = 64\nfast = yes\n",
         }
         self.fail_with: EngineError | None = None
         """The next action raises this."""
+        self.layer_contents: Sequence[LayerContents] = fake_images.CONTENTS
         self.slow = threading.Event()
         """Set: long work stands still until it is cancelled."""
         self.shells: list[FakeAttachment] = []
@@ -177,6 +191,7 @@ class FakeBackend:
         self.containers = FakeContainers(self)
         self.images = FakeImages(self)
         self.volumes = FakeVolumes(self)
+        self.registries = FakeRegistries(self)
         self.networks = FakeNetworks(self)
         self.system = FakeSystem(self)
 
@@ -462,6 +477,41 @@ class FakeImages:
                     raise Cancelled("cancelled")
             cancel.check()
 
+    def pull(
+        self,
+        reference: str,
+        keyring: Any,
+        report: Report,
+        cancel: CancelToken,
+        *,
+        platform: str = "",
+        all_tags: bool = False,
+    ) -> Sequence[Pulled]:
+        self._b.note("pull", reference, platform, all_tags)
+        self._transfer(report, cancel, "Downloading", "Pull complete")
+        self._b.all_images.append(make_image(reference.removeprefix("docker.io/library/")))
+        return [Pulled(reference=reference, image_id="", digest="sha256:" + identity(reference), is_new=True)]
+
+    def push(
+        self, reference: str, keyring: Any, report: Report, cancel: CancelToken, *, all_tags: bool = False
+    ) -> Sequence[Pushed]:
+        self._b.note("push", reference, all_tags)
+        self._transfer(report, cancel, "Pushing", "Pushed")
+        return [Pushed(reference=reference, digest="sha256:" + identity(reference), size_bytes=527)]
+
+    def _transfer(self, report: Report, cancel: CancelToken, busy: str, over: str) -> None:
+        """Two layers: the first is there already, the second takes as long as `slow` says."""
+        first, second = identity("layer 1")[:12], identity("layer 2")[:12]
+        report(Progress(what="x", done_bytes=0, part=first, status="Already exists"))
+        report(Progress(what="x", done_bytes=0, part=second, status="Waiting"))
+        for done in range(0, 41, 8):
+            report(Progress(what="x", done_bytes=done * MIB, total_bytes=40 * MIB, part=second, status=busy))
+            while self._b.slow.is_set() and done == 16:
+                if cancel.wait(0.01):
+                    raise Cancelled("cancelled")
+            cancel.check()
+        report(Progress(what="x", done_bytes=40 * MIB, total_bytes=40 * MIB, part=second, status=over))
+
     def load(self, source: BinaryIO, report: Report, cancel: CancelToken) -> Sequence[Loaded]:
         self._b.note("load", source.read(5))
         self._work(report, cancel, "unpacking")
@@ -480,6 +530,42 @@ class FakeImages:
         self._work(report, cancel, "layer")
         return "sha256:" + identity("made")
 
+    def squash(self, key: str, reference: str, report: Report, cancel: CancelToken, *, base: str = "") -> str:
+        self._b.note("squash", key, reference, base)
+        self._work(report, cancel, "layer")
+        return "sha256:" + identity("squashed")
+
+    def layers(self, key: str) -> Sequence[ImageLayer]:
+        chains = self.inspect(key).layers
+        return [
+            msgspec.structs.replace(layer, chain_id=chain)
+            for layer, chain in zip(fake_images.LAYERS, chains, strict=True)
+        ]
+
+    def contents(
+        self, key: str, report: Report, cancel: CancelToken, *, digests: bool = False
+    ) -> Sequence[LayerContents]:
+        self._b.note("contents", key)
+        self._work(report, cancel, "layer 1")
+        return self._b.layer_contents
+
+    def read_layer_file(self, key: str, layer: int, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        return fake_images.FILES[layer, path.lstrip("/")][offset : offset + length]
+
+    def compare(self, first: str, second: str, report: Report, cancel: CancelToken) -> Sequence[FileDifference]:
+        self._b.note("compare", first, second)
+        self._work(report, cancel, "comparing")
+        return fake_images.UNCOMMITTED
+
+    def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
+        self._b.note("packages", key)
+        return fake_images.PACKAGES
+
+    def export(self, key: str, report: Report, cancel: CancelToken) -> Iterator[bytes]:
+        self._b.note("image export", key)
+        self._work(report, cancel, "exporting")
+        return self._b.volumes.copy_out(key, "/sub")
+
     def starter(self, reference: str, report: Report, cancel: CancelToken) -> str:
         self._b.note("starter", reference)
         self._work(report, cancel, "copying")
@@ -491,6 +577,8 @@ class FakeImages:
         return self._b.volumes.list_dir(key, path)
 
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        if path in fake_images.SHOWN:
+            return fake_images.SHOWN[path]
         return self._b.volumes.read_file(key, path, offset, length)
 
     def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:
@@ -498,6 +586,97 @@ class FakeImages:
 
     def copy_out(self, key: str, path: str, cancel: Any = None) -> Iterator[bytes]:
         return self._b.volumes.copy_out(key, path, cancel)
+
+
+class FakeRegistries:
+    """Docker Hub, which shows no catalog, and localhost:5000 with two repositories; others are out of reach."""
+
+    def __init__(self, backend: FakeBackend) -> None:
+        self._b = backend
+        self.problem: EngineError | None = None
+        shared, api, old = (
+            RemoteLayer(digest="sha256:" + identity(name), size_bytes=size * MIB, media_type="tar+gzip")
+            for name, size in (("shared", 30), ("api", 8), ("old", 2))
+        )
+        arm = make_manifest("arm", "linux/arm64", (shared,))
+        self.content = {
+            "localhost:5000/shop/api": {
+                "9.2": make_manifest("api", "linux/amd64", (shared, api)),
+                "latest": make_manifest("api", "linux/amd64", (shared, api)),
+                "old\x1b[2J": make_manifest("old", "linux/amd64", (shared, old)),
+                "1.0": make_manifest("old", "linux/amd64", (shared, old)),
+            },
+            "localhost:5000/shop/multi": {
+                "1": make_manifest("multi", "", (), (make_manifest("api", "linux/amd64", (shared, api)), arm)),
+            },
+            "docker.io/library/nginx": {"1.27": make_manifest("nginx", "linux/amd64", (shared,))},
+        }
+
+    def _reach(self, host: str) -> None:
+        if self.problem is not None:
+            raise self.problem
+        if host not in ("localhost:5000", "docker.io"):
+            raise Unreachable(f"Get https://{host}/v2/: no route to host")
+
+    def login(self, server: str, credentials: Credentials) -> LoginResult:
+        self._b.note("login", server, credentials)
+        self._reach(server)
+        if credentials.password != "right":
+            raise Unauthorized(f"login attempt to https://{server}/v2/ failed with status: 401 Unauthorized")
+        return LoginResult(status="Login Succeeded")
+
+    def search(self, term: str, keyring: Any, *, limit: int = 25) -> Sequence[SearchResult]:
+        self._b.note("search", term, limit)
+        self._reach("docker.io")
+        found = [
+            SearchResult(name="nginx", description="Official build [of]\x1b[2J Nginx.", stars=20_000, is_official=True),
+            SearchResult(name="muyu/nginx", description="a web", stars=3),
+        ]
+        return [one for one in found if term in one.name]
+
+    def repositories(self, server: str, keyring: Any) -> Sequence[str]:
+        self._reach(server)
+        if server == "docker.io":
+            raise Unsupported("docker.io shows no list of repositories")
+        return sorted(name.partition("/")[2] for name in self.content if name.startswith(f"{server}/"))
+
+    def tags(self, repository: str, keyring: Any) -> Sequence[str]:
+        self._b.note("tags", repository)
+        self._reach(repository.partition("/")[0])
+        return sorted(self.content[repository])
+
+    def manifest(self, reference: str, keyring: Any) -> RemoteManifest:
+        repository, _, tag = reference.rpartition(":")
+        return self.content[repository][tag]
+
+    def delete(self, reference: str, keyring: Any) -> str:
+        self._b.note("registry rm", reference)
+        repository, _, digest = reference.partition("@")
+        tags = self.content[repository]
+        self.content[repository] = {tag: one for tag, one in tags.items() if one.digest != digest}
+        return digest
+
+    def copy(self, source: str, target: str, keyring: Any, report: Report, cancel: CancelToken) -> Pushed:
+        self._b.note("registry copy", source, target)
+        self._b.images._transfer(report, cancel, "Copying", "Copied")
+        return Pushed(reference=target, digest="sha256:" + identity(source), size_bytes=527)
+
+
+def make_manifest(
+    name: str, platform: str, layers: tuple[RemoteLayer, ...], images: tuple[RemoteManifest, ...] = ()
+) -> RemoteManifest:
+    """A manifest as a registry has it."""
+    return RemoteManifest(
+        reference="x",
+        digest="sha256:" + identity(f"manifest {name}"),
+        media_type="application/vnd.oci.image.manifest.v1+json",
+        platform=platform,
+        size_bytes=sum(layer.size_bytes for layer in layers),
+        created_ns=time.time_ns() - 7200 * SECOND,
+        layers=layers,
+        images=images,
+        raw=b'{"schemaVersion": 2, "name": "\\u001b[2J[red]"}',
+    )
 
 
 class FakeVolumes:
@@ -535,6 +714,8 @@ class FakeVolumes:
         return [entries[name] for name in sorted(entries)]
 
     def read_file(self, name: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        if path not in self._b.files:
+            raise NotFound(f"{path} is not there", kind="path", key=path)
         return self._b.files[path][offset : offset + length]
 
     def find_files(self, name: str, path: str, text: str) -> Sequence[FileEntry]:

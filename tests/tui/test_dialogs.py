@@ -76,12 +76,12 @@ async def test_run_dialog_leaves_by_escape_and_does_nothing(console: Open) -> No
 async def test_commit_by_keyboard_shows_changes_and_command(console: Open, copied: list[str]) -> None:
     async with console((80, 24)) as screen:
         await screen.press("c")
-        await screen.shows("Commit api-1 → image", "2 changed: A /app/pool.py  D /etc/old‹202E›name")
+        await screen.shows("Commit api-1 → image", "changes: 2 of 2, 18K", "pool.py", "old‹202E›name")
         await screen.type("shop/api:9.4")
         await screen.press("tab")
         await screen.type("fix pool size")
         await screen.shows("wharf commit -m 'fix pool size' api-1 shop/api:9.4")
-        await screen.shows("2 changed: A /app/pool.py")
+        await screen.shows("changes: 2 of 2, 18K")
         await screen.press("ctrl+y")
         assert copied == ["wharf commit -m 'fix pool size' api-1 shop/api:9.4"]
         await screen.press("enter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from textual import events
@@ -49,6 +50,24 @@ async def test_first_run_is_never_blank_and_makes_a_starter(console: Open) -> No
         await screen.press("enter")
         await screen.called("starter", "wharf/starter:latest")
         await screen.shows("Run a container", "wharf run -d -it wharf/starter:latest")
+
+
+async def test_first_run_lists_archives_near_by_and_loads_one(console: Open, tmp_path: Path) -> None:
+    for name in ("a.tar", "b.tar.gz"):
+        (tmp_path / name).write_bytes(b"tarball")
+    async with console((80, 24), FakeBackend()) as screen:
+        await screen.shows("found near by", "7B  a.tar", "7B  b.tar.gz")
+        await screen.click_text("b.tar.gz")
+        await screen.called("load", b"tarba")
+        await screen.press("up", "down", "down", "P")
+        await screen.shows("Pull")
+
+
+async def test_first_run_says_why_there_is_nothing_to_pull_from(console: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.console.widgets.first_run.no_way_out", lambda: "network: no route out of this host")
+    async with console((80, 24), FakeBackend()) as screen:
+        await screen.press("2")
+        await screen.shows("Pull from a registry  network: no route out of this host")
 
 
 async def test_first_run_by_mouse(console: Open) -> None:
@@ -289,7 +308,7 @@ async def test_volume_browser_shows_text_and_hex(console: Open) -> None:
 
 async def test_image_detail_shows_history_and_files(console: Open) -> None:
     async with console((80, 24)) as screen:
-        await screen.press("2", "enter")
+        await screen.press("2", "enter", "h")
         await screen.shows("COPY . /app", "how it was made")
         await screen.press("f")
         await screen.shows("readme.txt")
@@ -446,7 +465,6 @@ async def test_themes_change_and_are_files(console: Open) -> None:
 
 async def test_keys_can_be_remapped_and_themes_added(console: Open, tmp_path: object) -> None:
     import os
-    from pathlib import Path
 
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "wharf"
     (config / "themes").mkdir(parents=True)

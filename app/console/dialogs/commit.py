@@ -1,4 +1,4 @@
-"""Commit: what a container has become → an image."""
+"""Commit: what a container has become → an image; what is not ticked stays out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from collections.abc import Iterable, Sequence
 from textual.widget import Widget
 from textual.widgets import Label
 
+from app import short
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
 from app.console.dialogs.tick import Tick
+from app.console.difference_tree import change_tree
+from app.console.file_tree import CountedTree
 from app.console.seat import ask
+from app.console.widgets.tick_tree import TickTree
 from core.backend import CommitWish
-from core.model.container import Change, Container
-from core.model.display import clip, safe_text
+from core.errors import EngineError
+from core.model.container import Container
+from core.model.display import safe_text
+from core.model.image_files import FileDifference
+from core.model.progress import CancelToken, silent
 from core.model.reference import parse_reference
 
 
@@ -21,10 +28,14 @@ class CommitDialog(Dialog[str]):
     """Answers the reference wished for."""
 
     DO_WORDS = "Commit  ⏎"
+    DEFAULT_CSS = """
+    CommitDialog > #box { width: 92; }
+    """
 
     def __init__(self, container: Container) -> None:
         super().__init__()
         self._container = container
+        self._cancel = CancelToken()
 
     def title_words(self) -> str:
         return f" Commit {safe_text(self._container.name)} → image "
@@ -36,26 +47,48 @@ class CommitDialog(Dialog[str]):
         yield Field("Change", "change", hint='CMD ["sh"]   (one Dockerfile line)')
         yield Tick("pause it meanwhile", True, id="pause")
         yield Label("looking for changed files …", id="changes", markup=False, classes="quiet")
+        yield TickTree(id="tree")
 
     def on_mount(self) -> None:
         super().on_mount()
-        key = self._container.id
-        ask(
-            self,
-            lambda: self.seat.actions.backend.containers.changes(key),
-            self._show_changes,
-            lambda error: self._tell_changes(f"changed files: {error.message}"),
-        )
+        self.query_one(TickTree).display = False
+        ask(self, self._look, self._show_changes, lambda error: self._tell(f"changed files: {error.message}"))
 
-    def _show_changes(self, changes: Sequence[Change]) -> None:
-        files = [change for change in changes if change.kind != "C"] or list(changes)
-        if not files:
-            self._tell_changes("nothing has changed: the image will equal the old one")
+    def on_unmount(self) -> None:
+        super().on_unmount()
+        self._cancel.cancel()
+
+    def _look(self) -> CountedTree:
+        """The changes, with their sizes where the image they are measured against is still there."""
+        backend, container = self.seat.actions.backend, self._container
+        changes = backend.containers.changes(container.id)
+        sized: Sequence[FileDifference] = ()
+        try:
+            sized = backend.images.compare(container.config.image_id, container.id, silent, self._cancel)
+        except EngineError:
+            pass  # without sizes a list of changes is still one
+        return change_tree(changes, sized)
+
+    def _show_changes(self, tree: CountedTree) -> None:
+        if not tree.root.children:
+            self._tell("nothing has changed: the image will equal the old one")
             return
-        names = "  ".join(f"{change.kind} {safe_text(change.path)}" for change in files[:12])
-        self._tell_changes(clip(f"{len(files)} changed: {names}", 200))
+        ticks = self.query_one(TickTree)
+        ticks.display = True
+        ticks.take(tree)
+        self._count()
 
-    def _tell_changes(self, words: str) -> None:
+    def on_tick_tree_ticked(self, event: TickTree.Ticked) -> None:
+        event.stop()
+        self._count()
+        self.refresh_command()
+
+    def _count(self) -> None:
+        going, every, size_bytes = self.query_one(TickTree).ticks.counted()
+        out = f", {every - going} left out" if going < every else ""
+        self._tell(f"changes: {going} of {every}, {short.size(size_bytes)}{out}     untick (␣) what must stay out")
+
+    def _tell(self, words: str) -> None:
         self.query_one("#changes", Label).update(words)
 
     def wish(self) -> CommitWish:
@@ -69,6 +102,7 @@ class CommitDialog(Dialog[str]):
             message=self.value("message"),
             changes=(change,) if change else (),
             pause=self.ticked("pause"),
+            left_out=self.query_one(TickTree).ticks.left_out(),
         )
 
     def command(self) -> str:
@@ -78,7 +112,9 @@ class CommitDialog(Dialog[str]):
         words += ["-a", wish.author] if wish.author else []
         words += ["-c", *wish.changes] if wish.changes else []
         words += [] if wish.pause else ["--pause=false"]
-        return command_text(*words, safe_text(self._container.name), *([wish.reference] if wish.reference else []))
+        words += [word for path in wish.left_out for word in ("--leave-out", path)]
+        command = command_text(*words, self._container.name, *([wish.reference] if wish.reference else []))
+        return safe_text(command)
 
     def act(self) -> None:
         wish = self.wish()

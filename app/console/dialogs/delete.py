@@ -14,8 +14,7 @@ from app.console.standing import LIVE
 from core.errors import InvalidSpec
 from core.model.container import Container
 from core.model.display import safe_text
-from core.model.ids import is_name, short_id
-from core.model.image import Image
+from core.model.ids import is_name
 from core.model.volume import Volume
 from core.model.volume_options import read_volume_device
 
@@ -43,16 +42,16 @@ class DeleteContainers(DeleteDialog):
         self._anonymous = sum(mount.anonymous for one in containers for mount in one.config.mounts)
 
     def title_words(self) -> str:
-        return f" Delete {_count(len(self._containers), 'container')} "
+        return f" Delete {counted(len(self._containers), 'container')} "
 
     def fields(self) -> Iterable[Widget]:
-        yield Label(_named(one.name for one in self._containers), markup=False, classes="words")
+        yield Label(named(one.name for one in self._containers), markup=False, classes="words")
         yield Label("With it goes all that was written inside and its log.", markup=False, classes="quiet")
         if self._live:
-            words = f"still running: {_named(one.name for one in self._live)}"
+            words = f"still running: {named(one.name for one in self._live)}"
             yield Tick(f"kill first (--force)  {words}", True, id="force")
         if self._anonymous:
-            yield Tick(f"and {_count(self._anonymous, 'anonymous volume')} (-v)", id="volumes")
+            yield Tick(f"and {counted(self._anonymous, 'anonymous volume')} (-v)", id="volumes")
 
     def _is(self, name: str) -> bool:
         return any(box.value for box in self.query(f"#{name}").results(Tick))
@@ -66,35 +65,6 @@ class DeleteContainers(DeleteDialog):
         self.dismiss(True)
 
 
-class DeleteImages(DeleteDialog):
-    """Images by all their names."""
-
-    def __init__(self, images: Sequence[Image]) -> None:
-        super().__init__()
-        self._images = list(images)
-        self._keys = [key for image in images for key in (image.tags or (image.id,))]
-
-    def title_words(self) -> str:
-        return f" Delete {_count(len(self._images), 'image')} "
-
-    def fields(self) -> Iterable[Widget]:
-        yield Label(_named(key if "sha256:" not in key else short_id(key) for key in self._keys), markup=False)
-        users = [key for image in self._images for key in image.used_by]
-        containers = self.seat.store.containers
-        names = [containers[key].name if key in containers else short_id(key) for key in users]
-        if names:
-            yield Label(f"Used by {_named(names)}.", markup=False, classes="words")
-        yield Label("Layers that other images share stay.", markup=False, classes="quiet")
-        yield Tick("even if a stopped container uses it (--force)", id="force")
-
-    def command(self) -> str:
-        return command_text("rmi", *(["-f"] if self.ticked("force") else []), *self._keys)
-
-    def act(self) -> None:
-        self.seat.actions.remove_images(self._keys, force=self.ticked("force"))
-        self.dismiss(True)
-
-
 class DeleteVolumes(DeleteDialog):
     """Volumes, and every file in them."""
 
@@ -103,10 +73,10 @@ class DeleteVolumes(DeleteDialog):
         self._volumes = list(volumes)
 
     def title_words(self) -> str:
-        return f" Delete {_count(len(self._volumes), 'volume')} "
+        return f" Delete {counted(len(self._volumes), 'volume')} "
 
     def fields(self) -> Iterable[Widget]:
-        yield Label(_named(volume.name for volume in self._volumes), markup=False, classes="words")
+        yield Label(named(volume.name for volume in self._volumes), markup=False, classes="words")
         yield Label("Every file in it goes; this can't be undone.", markup=False, classes="quiet")
 
     def command(self) -> str:
@@ -127,10 +97,10 @@ class KillDialog(DeleteDialog):
         self._containers = list(containers)
 
     def title_words(self) -> str:
-        return f" Kill {_count(len(self._containers), 'container')} "
+        return f" Kill {counted(len(self._containers), 'container')} "
 
     def fields(self) -> Iterable[Widget]:
-        yield Label(_named(one.name for one in self._containers), markup=False, classes="words")
+        yield Label(named(one.name for one in self._containers), markup=False, classes="words")
         yield Field("Signal", "signal", value="KILL")
 
     def command(self) -> str:
@@ -179,11 +149,13 @@ class NewVolume(Dialog[str]):
         self.dismiss(name)
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `3 images`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _named(names: Iterable[str]) -> str:
+def named(names: Iterable[str]) -> str:
+    """The first of some names, and how many more there are; safe text."""
     all_names = [safe_text(name) for name in names]
     shown = ", ".join(all_names[:_MOST_NAMED])
     more = len(all_names) - _MOST_NAMED

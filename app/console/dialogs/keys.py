@@ -42,8 +42,15 @@ class KeysDialog(Overlay[None]):
         everywhere = [self._entry(key) for key in keymap.GLOBAL]
         logs = [(keymap.display(key.keys), key.words) for key in keymap.LOG_KEYS]
         files = [(keymap.display(key.keys), key.words) for key in keymap.FILE_KEYS]
+        trees = [(keymap.display(key.keys), key.words) for key in keymap.TREE_KEYS]
         lines: list[Line] = []
-        for title, entries in (("Here", here), ("Everywhere", everywhere), ("In a log", logs), ("In files", files)):
+        for title, entries in (
+            ("Here", here),
+            ("Everywhere", everywhere),
+            ("In a log", logs),
+            ("In files", files),
+            ("In a tree of files", trees),
+        ):
             lines.append([(title, "accent")])
             half = -(-len(entries) // 2)
             for left in range(half):

@@ -25,7 +25,7 @@ class Menu(Overlay[str]):
         border: round $border-blurred; border-title-color: $accent; padding: 0 1;
     }
     Menu.placed { align: left top; }
-    Menu OptionList {
+    Menu OptionList, Menu OptionList:focus {
         width: auto; height: auto; max-height: 100%; border: none; background: $surface; padding: 0;
     }
     """

@@ -265,6 +265,9 @@ class ContainerPlace(Place):
     def action_reach(self) -> None:
         self.seat.show_reach(self._key)
 
+    def action_image(self) -> None:
+        self.seat.show_image_of(self._key)
+
     def action_limits(self) -> None:
         if self.container is not None:
             self.app.push_screen(LimitsDialog(self.container))

@@ -231,6 +231,11 @@ class ContainersPlace(ListPlace):
         if container is not None:
             self.seat.show_reach(container.id)
 
+    def action_image(self) -> None:
+        container = self.table.current
+        if container is not None:
+            self.seat.show_image_of(container.id)
+
     def action_limits(self) -> None:
         container = self.table.current
         if container is not None:

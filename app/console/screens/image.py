@@ -1,35 +1,54 @@
-"""One image: how it was made, its files, its whole document, and what can be done with it."""
+"""The workbench of one image: layers and files, waste, packages, history, its document, and what can be done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from app.console import copy_entries
-from app.console.dialogs.delete import DeleteImages
-from app.console.dialogs.image_files import SaveDialog, TagDialog
+from app.console import copy_entries, image_buttons, keymap
+from app.console.dialogs.commit import CommitDialog
+from app.console.dialogs.compare import CompareDialog
+from app.console.dialogs.delete_images import DeleteImages
+from app.console.dialogs.image_files import SaveDialog
+from app.console.dialogs.image_making import SbomDialog, SquashDialog, TagDialog, UnpackDialog
 from app.console.dialogs.menu import Menu
 from app.console.dialogs.run import RunDialog
 from app.console.file_sources import ImageFiles
-from app.console.image_facts import history_lines, image_name, summary_lines
-from app.console.inspection import document_lines
+from app.console.image_facts import history_lines, image_name, package_lines, summary_lines, waste_lines
+from app.console.inspection import Lines, document_lines
+from app.console.screens.compare import ComparePlace
 from app.console.screens.place import Place
 from app.console.screens.transfer import TransferPlace
 from app.console.seat import ask
+from app.console.widgets.button_bar import ButtonBar
 from app.console.widgets.file_browser import FileBrowser
+from app.console.widgets.image_head import ImageHead
 from app.console.widgets.pager import Pager
+from app.console.widgets.resource_table import ResourceTable
+from app.console.widgets.tree_table import TreeTable
 from app.console.widgets.view_bar import ViewBar
-from core.model.image import Image
+from app.console.widgets.workbench import Workbench
+from core.model.container import Container
+from core.model.display import safe_text
+from core.model.image import HistoryEntry, Image, Package
+from core.model.progress import CancelToken, silent
 
-VIEWS = (("history", "h", "History"), ("files", "f", "Files"), ("inspect", "i", "Inspect"))
+VIEWS = (
+    ("layers", "l", "Layers"),
+    ("files", "f", "Files"),
+    ("waste", "w", "Waste"),
+    ("packages", "p", "Packages"),
+    ("history", "h", "History"),
+    ("inspect", "i", "Inspect"),
+)
 
 
 class ImagePlace(Place):
-    """Opened on an image by Enter."""
+    """Opened on an image by Enter, or on a container's image, whose uncommitted changes come first then."""
 
     PLACE = "image"
     TAB = "images"
@@ -37,37 +56,33 @@ class ImagePlace(Place):
     ImagePlace ContentSwitcher { height: 1fr; }
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, container: str = "") -> None:
         super().__init__()
         self._key = key
+        self._container = container
+        self._cancel = CancelToken()
+        self._filled: set[str] = set()
 
     def body(self) -> Iterable[Widget]:
-        yield ViewBar(VIEWS, "history")
-        with ContentSwitcher(initial="history"):
-            yield Pager(id="history")
+        yield ImageHead()
+        yield ViewBar(VIEWS, "layers")
+        with ContentSwitcher(initial="layers"):
+            with Vertical(id="layers"):
+                yield Workbench(self._key, container=self._container)
             with Vertical(id="files"):
                 title = image_name(self.image) if self.image else ""
                 yield FileBrowser(ImageFiles(self.seat.actions.backend, self._key, title))
-            yield Pager(id="inspect")
+            for view in ("waste", "packages", "history", "inspect"):
+                yield Pager(id=view)
+        yield ButtonBar()
 
     def on_mount(self) -> None:
-        self.seat.store.listen(self, {"images"}, self._changed)
-        self.action_show("history")
-        image = self.image
-        if image is None:
-            return
-        pager = self.query_one("#history", Pager)
-        head = summary_lines(image, self.seat.store.containers)
-        pager.show(head)
-        ask(
-            self,
-            lambda: self.seat.actions.backend.images.history(self._key),
-            lambda entries: pager.show([*head, [], *history_lines(entries)]),
-        )
-        shown = msgspec.structs.replace(image, raw_config=b"")
-        self.query_one("#inspect", Pager).show(document_lines(shown))
+        self.seat.store.listen(self, {"images", "containers"}, self._changed)
+        self._tell()
+        self.workbench.stack.focus()
 
     def on_unmount(self) -> None:
+        self._cancel.cancel()
         self.seat.store.forget(self)
 
     @property
@@ -75,25 +90,117 @@ class ImagePlace(Place):
         """What the store knows of it just now; None once it is gone."""
         return self.seat.store.image(self._key)
 
+    @property
+    def workbench(self) -> Workbench:
+        """Layers and files."""
+        return self.query_one(Workbench)
+
+    @property
+    def users(self) -> list[Container]:
+        """Containers made from it."""
+        store = self.seat.store
+        keys = self.image.used_by if self.image is not None else ()
+        return sorted((store.containers[key] for key in keys if key in store.containers), key=lambda one: one.name)
+
     def _changed(self) -> None:
         if self.image is None and self.is_current:
             self.app.pop_screen()
+        else:
+            self._tell()
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Head and buttons as they are to be just now."""
+        image = self.image
+        if image is None or not self.query(ButtonBar):
+            return
+        head, bench = self.query_one(ImageHead), self.workbench
+        head.image = image
+        if bench.image_layers:
+            head.unique_bytes = sum(layer.size_bytes for layer in bench.image_layers if layer.shared_by < 2)
+        if bench.trees is not None:
+            head.wasted_bytes = bench.trees.hidden_bytes
+        head.refresh()
+        self.query_one(ButtonBar).show(image_buttons.for_image(image_name(image), self._to_commit()))
+
+    def on_workbench_known(self, event: Workbench.Known) -> None:
+        event.stop()
+        self._tell()
+        if "waste" in self._filled:
+            self._fill("waste")
+
+    # ------------------------------------------------------------------ views
 
     def action_show(self, view: str) -> None:
         self.query_one(ContentSwitcher).current = view
         self.query_one(ViewBar).choose(view)
-        if view == "files":
+        if view == "layers":
+            self.workbench.stack.focus()
+        elif view == "files":
             browser = self.query_one(FileBrowser)
             browser.open_first()
             browser.focus_list()
         else:
             self.set_focus(self.query_one(f"#{view}", Pager))
+            if view not in self._filled:
+                self._fill(view)
+
+    def _fill(self, view: str) -> None:
+        image, pager = self.image, self.query_one(f"#{view}", Pager)
+        if image is None:
+            return
+        self._filled.add(view)
+        images = self.seat.actions.backend.images
+        if view == "inspect":
+            pager.show(document_lines(msgspec.structs.replace(image, raw_config=b"")))
+        elif view == "history":
+            head = summary_lines(image, self.seat.store.containers)
+            pager.show(head)
+
+            def show_history(entries: Sequence[HistoryEntry]) -> None:
+                pager.show([*head, [], *history_lines(entries)])
+
+            ask(self, lambda: images.history(self._key), show_history)
+        elif view == "waste":
+            trees = self.workbench.trees
+            pager.show(waste_lines(trees) if trees else [[("reading the layers …", "muted")]], titles=3)
+        elif view == "packages":
+            pager.show([[("looking for package databases …", "muted")]])
+
+            def show_packages(packages: Sequence[Package]) -> None:
+                pager.show(package_lines(packages), titles=1 if packages else 0)
+
+            def failed(error: Exception) -> None:
+                self._filled.discard(view)
+                lines: Lines = [[(safe_text(str(error)), "warn")]]
+                pager.show(lines)
+
+            ask(self, lambda: images.packages(self._key, silent, self._cancel), show_packages, failed)
+
+    def action_pane(self) -> None:
+        self._pane(1)
+
+    def action_pane_back(self) -> None:
+        self._pane(-1)
+
+    def _pane(self, step: int) -> None:
+        """Around: what the view has to give keys to, then the buttons."""
+        chain = [widget for widget in self.focus_chain if not isinstance(widget, Pager) or widget.id != "details"]
+        if self.focused in chain:
+            self.set_focus(chain[(chain.index(self.focused) + step) % len(chain)])
+        elif chain:
+            self.set_focus(chain[0])
 
     def on_file_browser_copy_wanted(self, event: FileBrowser.CopyWanted) -> None:
         event.stop()
         self.app.push_screen(
             TransferPlace(event.browser.source, event.browser.directory, at=event.browser.name_here, tab=self.TAB)
         )
+
+    # ------------------------------------------------------------------ actions
 
     def action_run(self) -> None:
         if self.image is not None:
@@ -107,14 +214,97 @@ class ImagePlace(Place):
         if self.image is not None:
             self.app.push_screen(SaveDialog([image_name(self.image)]))
 
+    def action_push(self) -> None:
+        if self.image is not None:
+            self.seat.push_dialog(image_name(self.image))
+
     def action_delete(self) -> None:
         if self.image is not None:
             self.app.push_screen(DeleteImages([self.image]))
 
-    def action_copy_menu(self) -> None:
+    def action_squash(self) -> None:
         if self.image is not None:
-            self.app.push_screen(Menu(" Copy ", copy_entries.for_image(self.image)), self._copied)
+            self.app.push_screen(SquashDialog(self.image))
+
+    def action_sbom(self) -> None:
+        if self.image is not None:
+            self.app.push_screen(SbomDialog(image_name(self.image)))
+
+    def action_unpack(self) -> None:
+        if self.image is not None:
+            self.app.push_screen(UnpackDialog(image_name(self.image)))
+
+    def action_compare(self) -> None:
+        if self.image is not None:
+            first = image_name(self.image)
+            self.app.push_screen(CompareDialog(first), lambda other: self._compare(first, other))
+
+    def _compare(self, first: str, other: str | None) -> None:
+        if other:
+            self.app.push_screen(ComparePlace(first, other))
+
+    def _to_commit(self) -> Container | None:
+        """The container whose changes are looked at, or the only one of the image."""
+        row = self.workbench.row if self.query(ResourceTable) else None
+        if row is not None and row.container is not None:
+            return row.container
+        users = self.users
+        return users[0] if len(users) == 1 else None
+
+    def action_commit(self) -> None:
+        container, users = self._to_commit(), self.users
+        if container is not None:
+            self.app.push_screen(CommitDialog(container))
+        elif users:
+            entries = [(safe_text(user.name), user.id) for user in users]
+            self.app.push_screen(Menu(" Commit which container? ", entries), self._commit)
+        else:
+            self.seat.store.put_notice("no container is made from this image: there is nothing to commit", "warn")
+
+    def _commit(self, key: str | None) -> None:
+        container = self.seat.store.container(key) if key else None
+        if container is not None:
+            self.app.push_screen(CommitDialog(container))
+
+    # ------------------------------------------------------------------ menus
+
+    def action_copy_menu(self) -> None:
+        if self.image is None:
+            return
+        entries = copy_entries.for_image(self.image)
+        node = self.workbench.pane.current
+        if node is not None and self.query_one(ContentSwitcher).current == "layers":
+            entries = [(f"path  /{node.path[-50:]}", "/" + node.path), *entries]
+        self.app.push_screen(Menu(" Copy ", [(safe_text(words), text) for words, text in entries]), self._copied)
 
     def _copied(self, text: str | None) -> None:
         if text is not None:
-            self.seat.copy(text, "that")
+            self.seat.copy(safe_text(text), "that")
+
+    def on_resource_table_menu_wanted(self, event: ResourceTable.MenuWanted) -> None:
+        """A right click: on a file what can be done to it, else everything about the image."""
+        event.stop()
+        on_file = isinstance(event.table, TreeTable)
+        keys = keymap.TREE_KEYS if on_file else keymap.PLACES[self.PLACE]
+        skipped = ("leave", "pane", "pane_back", "next_change(1)", "next_change(-1)")
+        entries = [
+            (f"{keymap.display(key.keys):>3}  {key.words}", key.action) for key in keys if key.action not in skipped
+        ]
+        if on_file:
+            entries.append(("  y  copy path …", "copy_menu"))
+        pane = self.workbench.pane
+
+        async def chosen(action: str | None) -> None:
+            if action is not None:
+                await (pane if on_file and action != "copy_menu" else self).run_action(action)
+
+        self.app.push_screen(Menu(" What to do ", entries, at=event.at), chosen)
+
+    def on_button_bar_menu_wanted(self, event: ButtonBar.MenuWanted) -> None:
+        event.stop()
+        entries = [(f"{button.key:>3}  {button.words}", button.action) for button in event.buttons]
+        self.app.push_screen(Menu(" What to do ", entries, at=event.at), self._menu_chosen)
+
+    async def _menu_chosen(self, action: str | None) -> None:
+        if action is not None:
+            await self.run_action(action)

@@ -1,4 +1,4 @@
-"""Images: the list, and beside it how the one under the cursor was made."""
+"""Images: a list, or a tree of repositories, and beside it how the one under the cursor was made."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from textual.widget import Widget
 
 from app import short
 from app.console import copy_entries
-from app.console.dialogs.delete import DeleteImages
-from app.console.dialogs.image_files import SaveDialog, TagDialog
+from app.console.dialogs.compare import CompareDialog
+from app.console.dialogs.delete_images import DeleteImages
+from app.console.dialogs.image_files import SaveDialog
+from app.console.dialogs.image_making import TagDialog
 from app.console.dialogs.run import RunDialog
 from app.console.image_facts import history_lines, image_name, summary_lines
+from app.console.image_rows import ImageRow, list_rows, tree_rows, unknown_layers
+from app.console.screens.compare import ComparePlace
 from app.console.screens.image import ImagePlace
 from app.console.screens.list_place import ListPlace
 from app.console.seat import ask
 from app.console.widgets.first_run import FirstRun
 from app.console.widgets.pager import Pager
-from app.console.widgets.resource_table import Column, ResourceTable
+from app.console.widgets.resource_table import Column, Piece, ResourceTable
 from core.model.display import safe_text
 from core.model.ids import short_id
 from core.model.image import HistoryEntry, Image
+
+_ASKED_AT_ONCE = 20
+"""Images whose layers' sizes are asked for in one go; then the list is drawn anew."""
 
 
 class ImagesPlace(ListPlace):
@@ -32,10 +39,19 @@ class ImagesPlace(ListPlace):
     TAB = "images"
     TOPICS = frozenset({"images"})
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._as_tree = False
+        self._with_digests = False
+        self._folded: set[str] = set()
+        self._sizes: dict[str, int] = {}
+        """Of layers, by chain id: what never changes."""
+        self._asking = False
+
     def body(self) -> Iterable[Widget]:
         with Horizontal(classes="body"):
             yield FirstRun()
-            yield ResourceTable(_COLUMNS, lambda image: image.id)
+            yield ResourceTable(_columns(digests=False), lambda row: row.key, above=lambda row: row.above)
             side = Pager()
             side.add_class("side")
             side.can_focus = False
@@ -52,89 +68,236 @@ class ImagesPlace(ListPlace):
             first_run.display, self.table.display = nothing, not nothing
             self.query_one(Pager).display = not nothing
             self.call_after_refresh((first_run if nothing else self.table).focus)
-        self.table.set_items(store.images)
+        if self._as_tree:
+            self.table.set_items(tree_rows(store.images, self._sizes, self._folded))
+        else:
+            self.table.set_items(list_rows(store.images, self._sizes))
+        self._ask_sizes()
+
+    def _ask_sizes(self) -> None:
+        """Learn the sizes of layers that are new here, some images at a time."""
+        missing = unknown_layers(self.seat.store.images, self._sizes)[:_ASKED_AT_ONCE]
+        if not missing or self._asking:
+            return
+        self._asking = True
+        images = self.seat.actions.backend.images
+
+        def look() -> dict[str, int]:
+            return {layer.chain_id: layer.size_bytes for image in missing for layer in images.layers(image.id)}
+
+        def take(sizes: dict[str, int]) -> None:
+            self._asking = False
+            unknown = {chain: 0 for image in missing for chain in image.layers}
+            self._sizes |= unknown | sizes  # what the engine did not tell is not asked for again and again
+            self._changed()
+
+        def failed(_error: object) -> None:
+            self._asking = False  # an image has gone meanwhile: the next list tells
+
+        ask(self, look, take, failed)
 
     def on_resource_table_highlighted(self, event: ResourceTable.Highlighted) -> None:
-        image = self.seat.store.image(event.key) if event.key else None
+        row: ImageRow | None = self.table.current
         pager = self.query_one(Pager)
-        if image is None:
+        if row is None:
             pager.show([])
+            return
+        image = row.image
+        if image is None:
+            pager.show(_repository_lines(row))
             return
         head = summary_lines(image, self.seat.store.containers)
         pager.show(head)
-        key = image.id
 
         def show(entries: Sequence[HistoryEntry]) -> None:
-            current = self.table.current
-            if current is not None and current.id == key:
+            current: ImageRow | None = self.table.current
+            if current is not None and current.image is not None and current.image.id == image.id:
                 pager.show([*head, [], *history_lines(entries)])
 
-        ask(self, lambda: self.seat.actions.backend.images.history(key), show, lambda error: None)
+        ask(self, lambda: self.seat.actions.backend.images.history(image.id), show, lambda error: None)
 
     # ------------------------------------------------------------------ keys
 
+    def _references(self) -> list[tuple[str, Image]]:
+        """What is chosen, as commands call it; a repository stands for all of its tags."""
+        found: dict[str, Image] = {}
+        for row in self.table.chosen():
+            if row.image is not None:
+                found[row.reference] = row.image
+            else:
+                for image in row.images:
+                    of_it = [tag for tag in image.tags if tag.startswith((row.name + ":", row.name + "@"))]
+                    found |= dict.fromkeys(of_it or [image_name(image)], image)
+        return list(found.items())
+
+    def _one(self) -> tuple[str, Image] | None:
+        row: ImageRow | None = self.table.current
+        return (row.reference, row.image) if row is not None and row.image is not None else None
+
     def action_open(self) -> None:
-        if self.table.current is not None:
-            self.app.push_screen(ImagePlace(self.table.current.id))
+        row: ImageRow | None = self.table.current
+        if row is None:
+            return
+        if row.image is None:
+            self._folded ^= {row.name}
+            self.fill()
+            self.table.refresh()
+        else:
+            self.app.push_screen(ImagePlace(row.image.id))
+
+    def action_tree(self) -> None:
+        row: ImageRow | None = self.table.current
+        self._as_tree = not self._as_tree
+        self.fill()
+        self.table.refresh()
+        if row is not None and row.image is not None:
+            self.table.go_to(
+                f"{row.image.id} {row.image.tags[0]}" if self._as_tree and row.image.tags else row.image.id
+            )
+
+    def action_digests(self) -> None:
+        self._with_digests = not self._with_digests
+        self.table.set_columns(_columns(digests=self._with_digests))
 
     def action_run(self) -> None:
-        image = self.table.current
-        self.app.push_screen(RunDialog(image_name(image) if image is not None else ""))
+        one = self._one()
+        self.app.push_screen(RunDialog(one[0] if one else ""))
 
     def action_tag(self) -> None:
-        if self.table.current is not None:
-            self.app.push_screen(TagDialog(image_name(self.table.current)))
+        if (one := self._one()) is not None:
+            self.app.push_screen(TagDialog(one[0]))
 
     def action_save(self) -> None:
-        if chosen := self.table.chosen():
-            self.app.push_screen(SaveDialog([image_name(image) for image in chosen]))
+        if chosen := self._references():
+            self.app.push_screen(SaveDialog([reference for reference, _image in chosen]))
+
+    def action_push(self) -> None:
+        if (one := self._one()) is not None:
+            self.seat.push_dialog(one[0])
 
     def action_delete(self) -> None:
-        if chosen := self.table.chosen():
-            self.app.push_screen(DeleteImages(chosen))
+        chosen = self._references()
+        if not chosen:
+            return
+        images = list({image.id: image for _reference, image in chosen}.values())
+        only = [reference for reference, _image in chosen] if self._as_tree else ()
+        self.app.push_screen(DeleteImages(images, only=only))
 
-    def copy_entries(self, item: Image) -> Sequence[tuple[str, str]]:
-        return copy_entries.for_image(item)
+    def action_undo(self) -> None:
+        self.seat.actions.undo_images()
+
+    def action_compare(self) -> None:
+        """Two that are marked, or the one under the cursor with one to be chosen."""
+        chosen = [reference for reference, _image in self._references()]
+        if len(chosen) == 2:
+            self.app.push_screen(ComparePlace(chosen[0], chosen[1]))
+        elif len(chosen) == 1:
+            self.app.push_screen(CompareDialog(chosen[0]), lambda other: self._compare(chosen[0], other))
+        elif chosen:
+            self.seat.store.put_notice(f"{len(chosen)} images are marked: two can be compared", "warn")
+
+    def _compare(self, first: str, other: str | None) -> None:
+        if other:
+            self.app.push_screen(ComparePlace(first, other))
+
+    def copy_entries(self, item: ImageRow) -> Sequence[tuple[str, str]]:
+        if item.image is None:
+            return [(f"name  {safe_text(item.name)[:60]}", safe_text(item.name))]
+        return copy_entries.for_image(item.image)
 
 
-def _used(image: Image) -> tuple[str, str]:
-    return (str(len(image.used_by)), "ok") if image.used_by else ("–", "faint")
+def _repository_lines(row: ImageRow) -> list[list[tuple[str, str]]]:
+    facts = [
+        ("repository", safe_text(row.name)),
+        ("images", str(len(row.images))),
+        ("size", f"{short.size(row.size_bytes)}, a layer that they share counted once"),
+        ("unique", f"{short.size(row.unique_bytes)} that nothing else has" if row.unique_bytes is not None else ""),
+        ("used by", f"{row.users} container{'' if row.users == 1 else 's'}" if row.users else "nobody"),
+    ]
+    return [[(f"{name:<12}", "muted"), (value, "text")] for name, value in facts if value]
 
 
-_COLUMNS: list[Column[Image]] = [
-    Column(
-        "name",
-        "IMAGE",
-        18,
-        lambda one: (safe_text(image_name(one)), "text" if one.tags else "muted"),
-        image_name,
-        grows=True,
-        text=lambda one: safe_text(" ".join(one.tags) or one.id),
-    ),
-    Column("id", "ID", 12, lambda one: (short_id(one.id), "faint"), lambda one: one.id, text=lambda one: one.id),
-    Column(
-        "age",
-        "AGE",
-        4,
-        lambda one: (short.ago(one.created_ns, time.time_ns()), "muted"),
-        lambda one: -one.created_ns,
-        align=">",
-    ),
-    Column(
-        "size",
-        "SIZE",
-        6,
-        lambda one: (short.size(one.size_bytes), "text"),
-        lambda one: one.size_bytes,
-        align=">",
-    ),
-    Column(
-        "layers",
-        "LAYERS",
-        6,
-        lambda one: (str(len(one.layers)), "muted"),
-        lambda one: len(one.layers),
-        align=">",
-    ),
-    Column("used", "USED", 4, _used, lambda one: len(one.used_by), align=">"),
-]
+def _name(row: ImageRow) -> Piece:
+    if row.image is None:
+        count = f"  ({len(row.images)})"
+        return ("▾ " if row.is_open else "▸ ") + safe_text(row.name) + count, "accent"
+    tone = "text" if row.image.tags else "muted"
+    return ("    " if row.above else "") + safe_text(row.name), tone
+
+
+def _digest(row: ImageRow) -> Piece:
+    digests = row.image.digests if row.image is not None else ()
+    return (safe_text(digests[0].rpartition("@")[2]) if digests else "–", "faint")
+
+
+def _columns(*, digests: bool) -> list[Column[ImageRow]]:
+    identity: Column[ImageRow] = Column(
+        "id",
+        "ID",
+        12,
+        lambda row: (short_id(row.image.id) if row.image else "", "faint"),
+        lambda row: row.image.id if row.image else "",
+        from_width=50,
+        text=lambda row: row.image.id if row.image else "",
+    )
+    digest: Column[ImageRow] = Column(
+        "digest",
+        "DIGEST",
+        24,
+        _digest,
+        lambda row: _digest(row)[0],
+        text=lambda row: " ".join(row.image.digests) if row.image else "",
+    )
+    return [
+        Column(
+            "name",
+            "IMAGE",
+            18,
+            _name,
+            lambda row: row.name,
+            grows=True,
+            text=lambda row: safe_text(" ".join(row.image.tags) or row.image.id if row.image else row.name),
+        ),
+        digest if digests else identity,
+        Column(
+            "age",
+            "AGE",
+            4,
+            lambda row: (short.ago(row.newest_ns, time.time_ns()), "muted"),
+            lambda row: -row.newest_ns,
+            align=">",
+        ),
+        Column(
+            "size",
+            "SIZE",
+            6,
+            lambda row: (short.size(row.size_bytes), "text"),
+            lambda row: row.size_bytes,
+            align=">",
+        ),
+        Column(
+            "unique",
+            "UNIQUE",
+            6,
+            lambda row: (short.size(row.unique_bytes) if row.unique_bytes is not None else "…", "muted"),
+            lambda row: row.unique_bytes or 0,
+            align=">",
+        ),
+        Column(
+            "layers",
+            "LAYERS",
+            6,
+            lambda row: (str(len(row.image.layers)) if row.image else "", "muted"),
+            lambda row: len(row.image.layers) if row.image else 0,
+            align=">",
+            from_width=66,
+        ),
+        Column(
+            "used",
+            "USED",
+            4,
+            lambda row: (str(row.users), "ok") if row.users else ("–", "faint"),
+            lambda row: row.users,
+            align=">",
+        ),
+    ]

@@ -52,9 +52,14 @@ class Bar(Widget):
             self._hits = cells.hits
         return cells.strip()
 
+    @property
+    def actor(self) -> Widget:
+        """Whose actions the parts that can be clicked stand for."""
+        return self.screen
+
     async def on_click(self, event: events.Click) -> None:
         for start, end, action in self._hits:
             if start <= event.x < end:
                 event.stop()
-                await self.screen.run_action(action)
+                await self.actor.run_action(action)
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.reactive import reactive
 
 from app.console.widgets.bar import Bar
-from app.console.widgets.strips import Cells, meter
+from app.console.widgets.strips import Cells, fit, meter
 
 _MOST = 3
 
@@ -41,7 +41,8 @@ class JobLines(Bar):
         job = jobs[line]
         quiet = palette.style("muted", "raised")
         cells.put(" ◐ ", palette.style("accent", "raised", "bold"))
-        cells.put(job.title, palette.style("text", "raised", "bold"), cells=min(34, max(14, cells.width // 4)))
+        title = fit(job.title, min(34, max(14, cells.width // 4)))
+        cells.button(title, palette.style("text", "raised", "bold"), "app.show_job")
         share = job.share()
         bar = max(8, cells.width // 5)
         cells.gap(1)

@@ -79,8 +79,17 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
             self.key = key
             self.at = (x, y)
 
-    def __init__(self, columns: Sequence[Column[Item]], key: Callable[[Item], str], *, id: str | None = None) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column[Item]],
+        key: Callable[[Item], str],
+        *,
+        above: Callable[[Item], str] | None = None,
+        id: str | None = None,
+    ) -> None:
+        """Args: above: the key of the row that another belongs under, empty for none; order and filter keep to it."""
         super().__init__(id=id)
+        self._above = above
         self._columns = list(columns)
         self._key = key
         self._all: list[Item] = []
@@ -128,6 +137,14 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
         column, reverse = self._sort or (self._columns[0].key, False)
         self.sort(column, reverse=not reverse)
 
+    def set_columns(self, columns: Sequence[Column[Item]]) -> None:
+        """Show other columns of the same rows."""
+        self._columns = list(columns)
+        if self._sort is not None and self._sort[0] not in {column.key for column in columns}:
+            self._sort = None
+        self._arrange()
+        self.refresh()
+
     def redraw(self) -> None:
         """Repaint the visible lines whose cells have changed."""
         for y in range(1, self.size.height):
@@ -174,15 +191,32 @@ class ResourceTable(Widget, Generic[Item], can_focus=True):
         self.marked = set() if self.marked else set(self._places)
         self.refresh()
 
-    def _arrange(self) -> None:
+    def _arranged(self) -> list[Item]:
+        """What is to be shown of all, in order."""
         items = self._all
         if self._test is not None:
             named = [column for column in self._columns if column.text is not None]
             test = self._test
             items = [item for item in items if test({column.key: column.text(item) for column in named if column.text})]
         if self._sort is not None:
-            by = {column.key: column.sort_by for column in self._columns}[self._sort[0]]
-            items = sorted(items, key=by, reverse=self._sort[1])
+            items = sorted(items, key=self._sorting(self._sort[0]), reverse=self._sort[1])
+        return items if self._above is None else self._gathered(items)
+
+    def _gathered(self, items: Sequence[Item]) -> list[Item]:
+        """Each row with those under it behind it; one of which something is left stays, too."""
+        assert self._above is not None
+        under: dict[str, list[Item]] = {}
+        for item in items:
+            under.setdefault(self._above(item), []).append(item)
+        tops = {self._key(item): item for item in self._all if not self._above(item)}
+        order = dict.fromkeys([self._above(item) or self._key(item) for item in items])
+        return [row for top in order if top in tops for row in (tops[top], *under.get(top, ()))]
+
+    def _sorting(self, column: str) -> Callable[[Item], Any]:
+        return {one.key: one.sort_by for one in self._columns}[column]
+
+    def _arrange(self) -> None:
+        items = self._arranged()
         place_before = self._places.get(self._cursor, 0) if self._cursor is not None else 0
         self._items = items
         self._places = {self._key(item): place for place, item in enumerate(items)}

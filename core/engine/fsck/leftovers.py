@@ -14,6 +14,7 @@ from core.linux.procfs import read_state
 from core.state.damaged import set_aside
 from core.state.paths import TOP_LEVEL, Roots
 from core.state.trash import discard_elsewhere
+from core.storage.downloads import is_kept
 from core.storage.gc import INGEST
 
 _TEMPORARY = re.compile(r".+\.(\d+)-[0-9a-f]{8}\.tmp")
@@ -54,6 +55,8 @@ def leftover_troubles(survey: Survey) -> Iterator[Trouble]:
         yield _deletable("trash", roots.trash, name, "it was removed, but not all of it is gone")
     if INGEST not in survey.holds:
         for name in sorted(os.listdir(roots.ingest)):
+            if is_kept(str(roots.ingest / name), name):
+                continue  # the next pull goes on with it
             yield _deletable("ingest", roots.ingest, name, "it is half-made, and nobody is at it")
     for directory in _document_directories(roots):
         for name in sorted(os.listdir(directory)):

@@ -17,12 +17,13 @@ from core.model.container import (
     ProcessTable,
     Running,
 )
-from core.model.image import HistoryEntry, Image, ImageConfig
+from core.model.image import HistoryEntry, Image, ImageConfig, ImageLayer
 from core.model.limits import Limits
 from core.model.logs import LogLine
 from core.model.mounts import Mount
 from core.model.network import Endpoint, Network, Subnet
 from core.model.pruning import EVERYTHING
+from core.model.registry import LoginResult, Pulled, Pushed, RemoteLayer, RemoteManifest
 from core.model.volume import Volume
 
 CREATED_NS = 1_795_235_806_274_879_097
@@ -110,6 +111,9 @@ class FakeContainers:
 class FakeImages:
     def __init__(self, calls: list) -> None:
         self.calls = calls
+        self.failure = None
+        self.reports = []
+        self.is_new = True
         config = ImageConfig(env=("A=b",), cmd=("sh",), labels={"a": "b"})
         self.known = [
             Image(
@@ -155,6 +159,28 @@ class FakeImages:
 
     def tag(self, key, reference):
         self.calls.append(("tag", key, reference))
+
+    def layers(self, key):
+        return [
+            ImageLayer(
+                chain_id="l1", diff_id="sha256:ab", blob="sha256:cd", blob_bytes=900_000, media_type="tar", size_bytes=1
+            )
+            for _ in self.inspect(key.removeprefix("sha256:")).layers
+        ]
+
+    def pull(self, reference, keyring, report, cancel, *, platform="", all_tags=False):
+        self.calls.append(("pull", reference, platform, all_tags))
+        if self.failure is not None:
+            raise self.failure
+        for line in self.reports:
+            report(line)
+        return [Pulled(reference=reference, image_id=IMAGE_ID, digest="sha256:" + "d" * 64, is_new=self.is_new)]
+
+    def push(self, reference, keyring, report, cancel, *, all_tags=False):
+        self.calls.append(("push", reference, all_tags))
+        for line in self.reports:
+            report(line)
+        return [Pushed(reference=reference, digest="sha256:" + "d" * 64, size_bytes=527)]
 
 
 class FakeVolumes:
@@ -242,9 +268,74 @@ class FakeNetworks:
         return ["empty"]
 
 
+class FakeRegistries:
+    """One registry: two tags of one image and one tag of another, which share a layer."""
+
+    def __init__(self, calls: list) -> None:
+        self.calls = calls
+        self.failure = None
+        self.results = []
+        self.login_result = LoginResult(status="Login Succeeded")
+        shared, own, other = (
+            RemoteLayer(digest="sha256:" + letter * 64, size_bytes=size, media_type="tar")
+            for letter, size in (("1", 1_000), ("2", 500_000), ("3", 7_000))
+        )
+        self.manifests = {
+            "1": remote_manifest("a", (shared, own)),
+            "latest": remote_manifest("a", (shared, own)),
+            "old": remote_manifest("b", (shared, other)),
+        }
+
+    def login(self, server, credentials):
+        self.calls.append(("login", server, credentials))
+        if self.failure is not None:
+            raise self.failure
+        return self.login_result
+
+    def search(self, term, keyring, *, limit=25):
+        self.calls.append(("search", term, limit))
+        return self.results
+
+    def repositories(self, server, keyring):
+        return ["shop/api", "shop/web"]
+
+    def tags(self, repository, keyring):
+        return list(self.manifests)
+
+    def manifest(self, reference, keyring):
+        tag = reference.rpartition(":")[2]
+        for name, manifest in self.manifests.items():
+            if tag == name or manifest.digest.endswith(tag):
+                return manifest
+        raise NotFound(f"manifest for {reference} not found", kind="manifest", key=reference)
+
+    def delete(self, reference, keyring):
+        self.calls.append(("delete", reference))
+        return reference.rpartition("@")[2]
+
+    def copy(self, source, target, keyring, report, cancel):
+        self.calls.append(("copy", source, target))
+        return Pushed(reference="latest", digest="sha256:" + "d" * 64, size_bytes=527)
+
+
+def remote_manifest(letter, layers, **fields):
+    return RemoteManifest(
+        reference="localhost:5000/shop/api",
+        digest="sha256:" + letter * 64,
+        media_type="application/vnd.oci.image.manifest.v1+json",
+        platform="linux/amd64",
+        size_bytes=sum(layer.size_bytes for layer in layers),
+        created_ns=CREATED_NS,
+        layers=layers,
+        raw=b'{"raw": "\xff"}',
+        **fields,
+    )
+
+
 class FakeBackend:
     def __init__(self) -> None:
         self.calls = []
+        self.registries = FakeRegistries(self.calls)
         self.containers = FakeContainers(self.calls)
         self.images = FakeImages(self.calls)
         self.volumes = FakeVolumes()

@@ -90,10 +90,10 @@ def test_B1_a_wrong_filter_is_refused(shell, words):
         (["foo"], 1, "wharf: unknown command: wharf foo"),
         (["container", "foo"], 1, "wharf: unknown command: wharf container foo"),
         (
-            ["pull", "x"],
+            ["build", "x"],
             1,
-            "wharf: pull is not available yet: registries come in a later version; "
-            "use load, import or starter to get an image",
+            "wharf: build is not available yet: images are built in a later version; "
+            "until then change a container and use commit",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def test_F1_mounts_of_all_kinds():
         (["-a", "foo", "bb"], "valid streams are STDIN, STDOUT and STDERR"),
         (["--hostname", "a b", "bb"], "a host name is made of"),
         (["--stop-signal", "FOO", "bb"], "invalid signal: FOO"),
-        (["--platform", "windows/amd64", "bb"], "this host runs linux/"),
+        (["--platform", "windows/amd64", "bb"], "write linux/ARCHITECTURE"),
         (["--env-file", "/nonexistent", "bb"], "open /nonexistent: no such file"),
     ],
 )
