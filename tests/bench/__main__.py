@@ -10,11 +10,23 @@ import sys
 from collections.abc import Iterator
 
 from core.linux import inside
-from tests.bench import archives, console, crowd, drivers, files, lists, logs, networks, recovery, starts
+from tests.bench import archives, console, crowd, drivers, files, layers, lists, logs, networks, recovery, starts
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
 
-QUESTIONS = ("starts", "crowd", "recovery", "logs", "drivers", "archives", "files", "lists", "networks", "console")
+QUESTIONS = (
+    "starts",
+    "crowd",
+    "recovery",
+    "logs",
+    "drivers",
+    "archives",
+    "layers",
+    "files",
+    "lists",
+    "networks",
+    "console",
+)
 
 
 def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
@@ -32,6 +44,8 @@ def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
             yield from drivers.measure(machines, 1 if quick else 3)
         case "archives":
             yield from archives.measure(machines, 1 if quick else 2)
+        case "layers":
+            yield from layers.measure(machines, 1 if quick else 3)
         case "files":
             yield from files.measure(machines, 1 if quick else 3)
         case "networks":

@@ -27,10 +27,11 @@ def index_difference(layer: Layer, index: Index, directory: Path, cancel: Cancel
         return f"{TAR} has other content"
     with open(directory / TAR, "rb") as tar, open(directory / TREE, "rb") as tree, _unnamed_file() as again:
         index_tar(tar.fileno(), again.fileno(), root=index.root, what=short_id(layer.chain_id), cancel=cancel)
-        while piece := again.read(CHUNK_BYTES):
-            if tree.read(len(piece)) != piece:
-                return f"{TREE} is not what comes of its tar"
-    return ""
+        again.seek(0)
+        while (piece := again.read(CHUNK_BYTES)) == tree.read(CHUNK_BYTES):
+            if not piece:
+                return ""
+    return f"{TREE} is not what comes of its tar"
 
 
 def _unnamed_file() -> BinaryIO:
