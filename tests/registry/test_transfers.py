@@ -222,7 +222,7 @@ _PULL = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from core.model.progress import CancelToken, Progress, silent
+from core.model.progress import CancelToken, silent
 from core.model.registry import NoCredentials
 from tests.stores import open_store
 engine = open_store(Path(sys.argv[2]))
