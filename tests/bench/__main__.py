@@ -10,7 +10,20 @@ import sys
 from collections.abc import Iterator
 
 from core.linux import inside
-from tests.bench import archives, console, crowd, drivers, files, lists, logs, networks, recovery, registries, starts
+from tests.bench import (
+    archives,
+    console,
+    crowd,
+    drivers,
+    files,
+    layers,
+    lists,
+    logs,
+    networks,
+    recovery,
+    registries,
+    starts,
+)
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
 
@@ -21,6 +34,7 @@ QUESTIONS = (
     "logs",
     "drivers",
     "archives",
+    "layers",
     "files",
     "lists",
     "networks",
@@ -44,6 +58,8 @@ def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
             yield from drivers.measure(machines, 1 if quick else 3)
         case "archives":
             yield from archives.measure(machines, 1 if quick else 2)
+        case "layers":
+            yield from layers.measure(machines, 1 if quick else 3)
         case "files":
             yield from files.measure(machines, 1 if quick else 3)
         case "networks":

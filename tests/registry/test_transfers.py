@@ -330,10 +330,15 @@ def test_a_layer_that_is_there_is_not_sent_again_and_one_in_another_repository_i
     import_tar(store, tar([member("f", b"mounted")]), f"{registry.host}/mount/a:1")
     for name in ("mount/a:2", "mount/b:1"):
         store.images.tag(f"{registry.host}/mount/a:1", f"{registry.host}/{name}")
-    told: list[Progress] = []
+    told: list[str] = []
     for name in ("mount/a:1", "mount/a:2", "mount/b:1"):
-        store.images.push(f"{registry.host}/{name}", NoCredentials(), told.append, CancelToken())
-    words = [one.status for one in told if one.part and one.status not in ("Preparing", "Pushing")]
+        store.images.push(
+            f"{registry.host}/{name}",
+            NoCredentials(),
+            lambda one: told.append(one.status if one.part else "Preparing"),
+            CancelToken(),
+        )
+    words = [word for word in told if word not in ("Preparing", "Pushing") and not word.startswith("The push")]
     assert words == ["Pushed", "Layer already exists", "Mounted from mount/a"]
     assert registry.requests("PATCH", "mount/b") == 1  # its config
     store.images.remove(f"{registry.host}/mount/b:1")
