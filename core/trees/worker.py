@@ -18,7 +18,6 @@ import sys
 from typing import Any
 
 from core.linux.erofs import TREE
-from core.linux.files import write_all
 from core.trees import confine, copy, listing, view
 from core.trees.diff import Comparison
 from core.trees.erofs import write_image
@@ -99,7 +98,7 @@ def _index(request: dict[str, Any]) -> dict[str, Any]:
     )
     try:
         tree.read(_standard_input(request))
-        written = write_image(tree.root, os.fstat(0).st_size, lambda data: write_all(output, data))
+        written = write_image(tree.root, os.fstat(0).st_size, output)
     except Inexpressible as reason:
         return {"why": str(reason)}
     os.fsync(output)
