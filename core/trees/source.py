@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 
 BUFFER_BYTES = 1024 * 1024
+HEADERS_BYTES = 8 * 1024
+"""A buffer for who reads headers alone, and would pay for every body that a larger one takes along."""
 _KERNEL_COPY_FROM = 256 * 1024
 
 
@@ -25,8 +27,16 @@ class Source:
         position never moves.
     """
 
-    def __init__(self, read: Callable[[int], bytes] | None, *, descriptor: int = -1, position: int = 0) -> None:
+    def __init__(
+        self,
+        read: Callable[[int], bytes] | None,
+        *,
+        descriptor: int = -1,
+        position: int = 0,
+        buffer_bytes: int = BUFFER_BYTES,
+    ) -> None:
         self._read = read
+        self._buffer_bytes = buffer_bytes
         self._descriptor = descriptor
         self._buffer = b""
         self._taken = 0
@@ -34,9 +44,9 @@ class Source:
         self._start = position
 
     @classmethod
-    def of_file(cls, descriptor: int, position: int = 0) -> Source:
+    def of_file(cls, descriptor: int, position: int = 0, *, buffer_bytes: int = BUFFER_BYTES) -> Source:
         """A regular file, read by offset."""
-        return cls(None, descriptor=descriptor, position=position)
+        return cls(None, descriptor=descriptor, position=position, buffer_bytes=buffer_bytes)
 
     @property
     def position(self) -> int:
@@ -51,7 +61,7 @@ class Source:
     def read_some(self, most: int) -> bytes:
         """Between one and `most` bytes; b"" only at the end."""
         if self._taken == len(self._buffer):
-            self._buffer = self._fetch(BUFFER_BYTES)
+            self._buffer = self._fetch(self._buffer_bytes)
             self._taken = 0
         data = self._buffer[self._taken : self._taken + most]
         self._taken += len(data)
