@@ -27,6 +27,7 @@ run root (this boot)
   owner.json                          the data root's uuid and path
   boot_id
   spawner.lock, spawner.sock
+  images.index                        what the last list of images has read: a cache (core/images/catalogue.py)
   root/                               empty; each container's root is mounted over it, in its own mount namespace
   c/<id16>/{alive.lock, monitor.sock}     16 digits keep sun_path below 108
   c/<id16>/handover.json                  for the monitor that follows a killed one

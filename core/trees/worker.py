@@ -23,7 +23,7 @@ from core.trees.diff import Comparison
 from core.trees.erofs import write_image
 from core.trees.faults import FAILED, TreeFault, from_os_error
 from core.trees.pack import Output, TreePacker
-from core.trees.source import BUFFER_BYTES, HEADERS_BYTES, EndOfInput, Source
+from core.trees.source import BUFFER_BYTES, EndOfInput, Source
 from core.trees.tarread import Limits
 from core.trees.tartree import Attributes, Inexpressible, TarTree
 from core.trees.unpack import Unpacker
@@ -97,7 +97,7 @@ def _index(request: dict[str, Any]) -> dict[str, Any]:
         report=lambda done: _say(answer, {"done": done}),
     )
     try:
-        tree.read(Source.of_file(0, buffer_bytes=HEADERS_BYTES))
+        tree.read(Source.of_file(0))
         written = write_image(tree.root, os.fstat(0).st_size, output)
     except Inexpressible as reason:
         return {"why": str(reason)}
