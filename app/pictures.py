@@ -20,14 +20,16 @@ from textual.pilot import Pilot
 
 from app.console.console import Console
 from app.console.svg import screen_svg
+from app.console.widgets.tree_table import TreeTable
 from app.demo import start_demo
 from core.about import NAME, STARTER_IMAGE
-from core.backend import Backend
+from core.backend import Backend, CommitWish
 from core.engine.engine import open_engine
 from core.model.container import Container, ContainerSpec, Running
 from core.model.mounts import MountSpec
 from core.model.network import EndpointWish, NetworkSpec
 from core.model.ports import PortWish
+from core.model.progress import CancelToken, silent
 
 SIZE = (120, 36)
 SMALL = (80, 24)
@@ -71,15 +73,34 @@ async def _stats(pilot: Pilot[int]) -> None:
 
 
 async def _commit(pilot: Pilot[int]) -> None:
-    await _filter(pilot, "writer")
-    await _press(pilot, "c", settle_s=1.0)
-    await _type(pilot, "shop:2")
+    await _filter(pilot, "shop-api")
+    await _press(pilot, "c", settle_s=1.5)
+    await _type(pilot, "shop/api:9.4")
     await _press(pilot, "tab")
     await _type(pilot, "fix pool size")
+    await _press(pilot, "tab", "tab", "tab", "tab", "end", "space")
 
 
 async def _images(pilot: Pilot[int]) -> None:
-    await _press(pilot, "2", settle_s=1.0)
+    await _press(pilot, "2", "T", settle_s=1.0)
+
+
+async def _workbench(pilot: Pilot[int]) -> None:
+    await _filter(pilot, "shop-api")
+    await _press(pilot, "I", settle_s=1.5)
+    await _press(pilot, "down", settle_s=1.0)
+    await _press(pilot, "tab", "end", settle_s=0.3)
+    app = pilot.app
+    app.screen.query_one(TreeTable).go_to("app/config.yml")
+    await pilot.pause(1.5)
+
+
+async def _compare(pilot: Pilot[int]) -> None:
+    await _press(pilot, "2", settle_s=0.5)
+    await _filter(pilot, "shop/api")
+    await _press(pilot, "end", "space", "home", "space", "C", settle_s=1.5)
+    pilot.app.screen.query_one(TreeTable).go_to("app/config.yml")
+    await pilot.pause(1.5)
 
 
 async def _volume(pilot: Pilot[int]) -> None:
@@ -135,6 +156,8 @@ SCENES: tuple[tuple[str, Scene, tuple[int, int]], ...] = (
     ("limits", _limits, SIZE),
     ("commit", _commit, SIZE),
     ("images", _images, SIZE),
+    ("workbench", _workbench, SIZE),
+    ("compare", _compare, SIZE),
     ("volumes", _volume, SIZE),
     ("network", _network, SIZE),
     ("reach", _reach, SIZE),
@@ -173,7 +196,42 @@ def _prepare(backend: Backend) -> None:
         mounts=(MountSpec(kind="volume", source="shop-data", target="/data"),),
     )
     backend.containers.start(backend.containers.create(spec).id)
+    _make_images(backend)
     _open_shop(backend)
+
+
+def _make_images(backend: Backend) -> None:
+    """Two images of a shop, one on top of the other, and a container that has changed what it was made from."""
+    config = "pool:\\n  size: %s\\n  timeout: 30\\nlog: info\\n"
+    fill = "fill() { dd if=/dev/zero of=$1 bs=1000 count=$2 2>/dev/null; }; "
+    steps = (
+        (
+            "shop/api:9.2",
+            STARTER_IMAGE,
+            "mkdir -p /app/static /root/.cache/pip; echo 'import pool' > /app/main.py;"
+            " fill /root/.cache/pip/wheels 4100; "
+            f"printf '{config}' 8 > /app/config.yml; for n in 1 2 3 4; do fill /app/static/page$n.html 80; done",
+        ),
+        (
+            "shop/api:9.3",
+            "shop/api:9.2",
+            "mkdir -p /usr/lib/python3/pool; fill /usr/lib/python3/pool/core.so 3100;"
+            f" printf '{config}workers: 4\\n' 32 > /app/config.yml; rm -r /root/.cache/pip /app/static/page4.html",
+        ),
+    )
+    for reference, image, script in steps:
+        spec = ContainerSpec(image=image, command=("sh", "-c", fill + script))
+        key = backend.containers.create(spec).id
+        backend.containers.start(key)
+        backend.containers.wait(key)
+        backend.images.commit(key, CommitWish(reference=reference), silent, CancelToken())
+        backend.containers.remove(key)
+    script = (
+        "sed -i 's/32/128/' /app/config.yml; echo 'class Pool: ...' > /app/pool.py; echo token > /app/.env;"
+        " mkdir -p /var/cache/shop; fill /var/cache/shop/pages 900; sleep 100000"
+    )
+    spec = ContainerSpec(image="shop/api:9.3", name="shop-api", command=("sh", "-c", fill + script))
+    backend.containers.start(backend.containers.create(spec).id)
 
 
 def _open_shop(backend: Backend) -> None:

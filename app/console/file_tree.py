@@ -121,19 +121,17 @@ class Outline:
         """Open a directory, or close it."""
         self.opened ^= {path}
 
-    def open_all_below(self, path: str) -> None:
-        """Open a directory and every one below it."""
+    def open_all_below(self, path: str) -> bool:
+        """Open a directory and every one below it; False if all of them were open already."""
         node = self.tree.nodes.get(path)
         waiting = [node] if node is not None else []
+        before = len(self.opened)
         while waiting:
             one = waiting.pop()
             if one.children:
                 self.opened.add(one.path)
                 waiting += one.children.values()
-
-    def close_all(self) -> None:
-        """Nothing is open but the root."""
-        self.opened = {""}
+        return len(self.opened) > before
 
     def find(self, test: Callable[[dict[str, str]], bool] | None, needle: str = "") -> None:
         """Show what passes a test, with its parents; None: all. `needle`: the test is this plain text alone."""

@@ -27,8 +27,6 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     """None: a repository."""
     images: tuple[Image, ...]
     size_bytes: int
-    unique_bytes: int | None = None
-    """Of layers that no other image here has; None while that is not known."""
     is_open: bool = False
 
     @property
@@ -42,9 +40,44 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
         return len({key for image in self.images for key in image.used_by})
 
 
-def list_rows(images: Sequence[Image], sizes: Mapping[str, int]) -> list[ImageRow]:
-    """One row an image. sizes: of layers by chain id, as far as they are known."""
-    there = _owners(images)
+class Shares:
+    """Which layers are whose, and how large those are whose size has been learned."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+        self._owners: Counter[str] = Counter()
+        self._images: Sequence[Image] = ()
+
+    def take(self, images: Sequence[Image]) -> None:
+        """Count anew, if these are other images than before."""
+        if images is not self._images:
+            self._images = images
+            self._owners = Counter(chain for image in images for chain in set(image.layers))
+
+    def learn(self, image: Image, sizes: Mapping[str, int]) -> None:
+        """The sizes of an image's layers by chain id; one that was not told counts as empty."""
+        self._sizes |= dict.fromkeys(image.layers, 0) | dict(sizes)
+
+    def unique_bytes(self, images: Sequence[Image]) -> int | None:
+        """Of layers that nothing but these images has; None while their sizes are not known."""
+        mine = Counter(chain for image in images for chain in set(image.layers))
+        alone = [chain for chain, count in mine.items() if self._owners[chain] == count]
+        if any(chain not in self._sizes for chain in alone):
+            return None
+        return sum(self._sizes[chain] for chain in alone)
+
+    def together_bytes(self, images: Sequence[Image]) -> int | None:
+        """Of all layers of some images, each counted once; None while that is not known."""
+        chains = {chain for image in images for chain in image.layers}
+        return None if chains - self._sizes.keys() else sum(self._sizes[chain] for chain in chains)
+
+    def is_known(self, image: Image) -> bool:
+        """Whether the sizes of all its layers are known."""
+        return all(chain in self._sizes for chain in image.layers)
+
+
+def list_rows(images: Sequence[Image]) -> list[ImageRow]:
+    """One row an image."""
     return [
         ImageRow(
             key=image.id,
@@ -53,18 +86,16 @@ def list_rows(images: Sequence[Image], sizes: Mapping[str, int]) -> list[ImageRo
             image=image,
             images=(image,),
             size_bytes=image.size_bytes,
-            unique_bytes=_unique([image], there, sizes),
         )
         for image in images
     ]
 
 
-def tree_rows(images: Sequence[Image], sizes: Mapping[str, int], closed: Collection[str]) -> list[ImageRow]:
-    """Repositories by name, the tags of each that is not closed below it, newest first.
+def tree_rows(images: Sequence[Image], folded: Collection[str], shares: Shares) -> list[ImageRow]:
+    """Repositories by name, the tags of each that is not folded below it, newest first.
 
-    A repository's size counts a layer that its images share once, as far as the layers' sizes are known.
+    A repository's size counts a layer that its images share once, as soon as the layers' sizes are known.
     """
-    there = _owners(images)
     repositories: dict[str, list[tuple[str, Image]]] = {}
     for image in images:
         for reference in image.tags or (image.id,):
@@ -73,20 +104,18 @@ def tree_rows(images: Sequence[Image], sizes: Mapping[str, int], closed: Collect
     rows: list[ImageRow] = []
     for repository, tagged in sorted(repositories.items(), key=lambda one: (one[0] == NO_NAME, one[0])):
         mine = tuple({image.id: image for _tag, image in tagged}.values())
-        chains = {chain for image in mine for chain in image.layers}
-        known = chains <= sizes.keys()
         key = f"repository {repository}"
+        together = shares.together_bytes(mine)
         rows.append(
             ImageRow(
                 key=key,
                 name=repository,
                 images=mine,
-                size_bytes=sum(sizes[chain] for chain in chains) if known else max(one.size_bytes for one in mine),
-                unique_bytes=_unique(mine, there, sizes),
-                is_open=repository not in closed,
+                size_bytes=together if together is not None else max(one.size_bytes for one in mine),
+                is_open=repository not in folded,
             )
         )
-        for tag, image in tagged if repository not in closed else ():
+        for tag, image in tagged if repository not in folded else ():
             reference = f"{repository}:{tag}" if repository != NO_NAME else image_name(image)
             rows.append(
                 ImageRow(
@@ -97,7 +126,6 @@ def tree_rows(images: Sequence[Image], sizes: Mapping[str, int], closed: Collect
                     image=image,
                     images=(image,),
                     size_bytes=image.size_bytes,
-                    unique_bytes=_unique([image], there, sizes),
                 )
             )
     return rows
@@ -108,26 +136,3 @@ def split_tag(reference: str) -> tuple[str, str]:
     sign = "@" if "@" in reference else ":"
     repository, _, tag = reference.rpartition(sign)
     return (repository, tag) if repository and "/" not in tag else (reference, "")
-
-
-def unknown_layers(images: Sequence[Image], sizes: Mapping[str, int]) -> list[Image]:
-    """The fewest images, more or less, whose layers have to be asked for until all sizes are known."""
-    asked: set[str] = set()
-    found: list[Image] = []
-    for image in sorted(images, key=lambda one: -len(one.layers)):
-        if any(chain not in sizes and chain not in asked for chain in image.layers):
-            found.append(image)
-            asked.update(image.layers)
-    return found
-
-
-def _owners(images: Sequence[Image]) -> Counter[str]:
-    return Counter(chain for image in images for chain in set(image.layers))
-
-
-def _unique(mine: Sequence[Image], there: Counter[str], sizes: Mapping[str, int]) -> int | None:
-    own = Counter(chain for image in mine for chain in set(image.layers))
-    alone = [chain for chain, count in own.items() if there[chain] == count]
-    if not all(chain in sizes for chain in alone):
-        return None
-    return sum(sizes[chain] for chain in alone)

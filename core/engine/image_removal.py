@@ -37,7 +37,7 @@ class ImageRemoval:
         removed: list[Removed] = []
         named = self._named_by(key, image_id)
         if named is not None:
-            if not force and references == [named] and users:
+            if not force and users and _is_single(references):
                 raise Conflict(
                     f'conflict: unable to remove repository reference "{key}" (must force) - '
                     f"container {short_id(users[0].id)} is using its referenced image {short_id(image_id)}",

@@ -181,6 +181,8 @@ class EngineImages:
         name = parse_reference(reference)
         if all_tags and (name.digest or reference.rpartition("/")[2].count(":")):
             raise InvalidInput("tag can't be used with --all-tags/-a", hint="name the repository alone")
+        if name.familiar_name == "scratch":
+            raise InvalidInput("'scratch' is a reserved name", hint="it means no image at all, and can't be pulled")
         with self._leaving_nothing():
             return image_pull.pull(
                 self._roots,

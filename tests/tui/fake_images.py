@@ -104,5 +104,8 @@ PACKAGES = (
     Package(name="requests", version="2.31.0", manager="pip", license="Apache-2.0", path="/usr/lib/python3"),
 )
 
-SHOWN = {"/etc/app.conf": FILES[1, "etc/app.conf"], "/etc/old\u202ename": FILES[0, "etc/old\u202ename"]}
+SHOWN = {
+    "/" + path: FILES[layer, path] for layer, path in ((1, "etc/app.conf"), (1, "app/main.py"), (2, "root/pip.log"))
+}
+SHOWN |= {"/etc/old\u202ename": FILES[0, "etc/old\u202ename"]}
 """What the whole image shows."""

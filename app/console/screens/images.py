@@ -16,7 +16,7 @@ from app.console.dialogs.image_files import SaveDialog
 from app.console.dialogs.image_making import TagDialog
 from app.console.dialogs.run import RunDialog
 from app.console.image_facts import history_lines, image_name, summary_lines
-from app.console.image_rows import ImageRow, list_rows, tree_rows, unknown_layers
+from app.console.image_rows import ImageRow, Shares, list_rows, tree_rows
 from app.console.screens.compare import ComparePlace
 from app.console.screens.image import ImagePlace
 from app.console.screens.list_place import ListPlace
@@ -24,12 +24,13 @@ from app.console.seat import ask
 from app.console.widgets.first_run import FirstRun
 from app.console.widgets.pager import Pager
 from app.console.widgets.resource_table import Column, Piece, ResourceTable
+from core.errors import EngineError
 from core.model.display import safe_text
 from core.model.ids import short_id
 from core.model.image import HistoryEntry, Image
 
-_ASKED_AT_ONCE = 20
-"""Images whose layers' sizes are asked for in one go; then the list is drawn anew."""
+_MOST_ASKED = 40
+"""Images whose layers' sizes are asked for in one go: those of a screen."""
 
 
 class ImagesPlace(ListPlace):
@@ -44,14 +45,15 @@ class ImagesPlace(ListPlace):
         self._as_tree = False
         self._with_digests = False
         self._folded: set[str] = set()
-        self._sizes: dict[str, int] = {}
-        """Of layers, by chain id: what never changes."""
+        self._shares = Shares()
+        self._wanted: dict[str, Image] = {}
+        """Images that are on the screen, whose layers' sizes are not known yet."""
         self._asking = False
 
     def body(self) -> Iterable[Widget]:
         with Horizontal(classes="body"):
             yield FirstRun()
-            yield ResourceTable(_columns(digests=False), lambda row: row.key, above=lambda row: row.above)
+            yield ResourceTable(self._columns(digests=False), lambda row: row.key, above=lambda row: row.above)
             side = Pager()
             side.add_class("side")
             side.can_focus = False
@@ -68,30 +70,40 @@ class ImagesPlace(ListPlace):
             first_run.display, self.table.display = nothing, not nothing
             self.query_one(Pager).display = not nothing
             self.call_after_refresh((first_run if nothing else self.table).focus)
+        self._shares.take(store.images)
         if self._as_tree:
-            self.table.set_items(tree_rows(store.images, self._sizes, self._folded))
+            self.table.set_items(tree_rows(store.images, self._folded, self._shares))
         else:
-            self.table.set_items(list_rows(store.images, self._sizes))
-        self._ask_sizes()
+            self.table.set_items(list_rows(store.images))
+
+    def _unique(self, row: ImageRow) -> Piece:
+        """Bytes that nothing else here has; asked for when a row is drawn, so only for what is looked at."""
+        known = self._shares.unique_bytes(row.images)
+        if known is not None:
+            return short.size(known), "muted"
+        if not self._wanted and not self._asking:
+            self.call_later(self._ask_sizes)
+        self._wanted |= {image.id: image for image in row.images if not self._shares.is_known(image)}
+        return "…", "faint"
 
     def _ask_sizes(self) -> None:
-        """Learn the sizes of layers that are new here, some images at a time."""
-        missing = unknown_layers(self.seat.store.images, self._sizes)[:_ASKED_AT_ONCE]
-        if not missing or self._asking:
+        asked = list(self._wanted.values())[:_MOST_ASKED]
+        self._wanted.clear()
+        if not asked or self._asking:
             return
         self._asking = True
         images = self.seat.actions.backend.images
 
-        def look() -> dict[str, int]:
-            return {layer.chain_id: layer.size_bytes for image in missing for layer in images.layers(image.id)}
+        def look() -> list[tuple[Image, dict[str, int]]]:
+            return [(image, {one.chain_id: one.size_bytes for one in images.layers(image.id)}) for image in asked]
 
-        def take(sizes: dict[str, int]) -> None:
+        def take(answers: list[tuple[Image, dict[str, int]]]) -> None:
             self._asking = False
-            unknown = {chain: 0 for image in missing for chain in image.layers}
-            self._sizes |= unknown | sizes  # what the engine did not tell is not asked for again and again
+            for image, sizes in answers:
+                self._shares.learn(image, sizes)
             self._changed()
 
-        def failed(_error: object) -> None:
+        def failed(_error: EngineError) -> None:
             self._asking = False  # an image has gone meanwhile: the next list tells
 
         ask(self, look, take, failed)
@@ -104,7 +116,7 @@ class ImagesPlace(ListPlace):
             return
         image = row.image
         if image is None:
-            pager.show(_repository_lines(row))
+            pager.show(_repository_lines(row, self._shares.unique_bytes(row.images)))
             return
         head = summary_lines(image, self.seat.store.containers)
         pager.show(head)
@@ -115,6 +127,78 @@ class ImagesPlace(ListPlace):
                 pager.show([*head, [], *history_lines(entries)])
 
         ask(self, lambda: self.seat.actions.backend.images.history(image.id), show, lambda error: None)
+
+    def _columns(self, *, digests: bool) -> list[Column[ImageRow]]:
+        identity: Column[ImageRow] = Column(
+            "id",
+            "ID",
+            12,
+            lambda row: (short_id(row.image.id) if row.image else "", "faint"),
+            lambda row: row.image.id if row.image else "",
+            from_width=72,
+            text=lambda row: row.image.id if row.image else "",
+        )
+        digest: Column[ImageRow] = Column(
+            "digest",
+            "DIGEST",
+            24,
+            _digest,
+            lambda row: _digest(row)[0],
+            text=lambda row: " ".join(row.image.digests) if row.image else "",
+        )
+        return [
+            Column(
+                "name",
+                "IMAGE",
+                18,
+                _name,
+                lambda row: row.name,
+                grows=True,
+                text=lambda row: safe_text(" ".join(row.image.tags) or row.image.id if row.image else row.name),
+            ),
+            digest if digests else identity,
+            Column(
+                "age",
+                "AGE",
+                4,
+                lambda row: (short.ago(row.newest_ns, time.time_ns()), "muted"),
+                lambda row: -row.newest_ns,
+                align=">",
+            ),
+            Column(
+                "size",
+                "SIZE",
+                6,
+                lambda row: (short.size(row.size_bytes), "text"),
+                lambda row: row.size_bytes,
+                align=">",
+            ),
+            Column(
+                "unique",
+                "UNIQUE",
+                6,
+                self._unique,
+                lambda row: self._shares.unique_bytes(row.images) or 0,
+                align=">",
+            ),
+            Column(
+                "layers",
+                "LAYERS",
+                6,
+                lambda row: (str(len(row.image.layers)) if row.image else "", "muted"),
+                lambda row: len(row.image.layers) if row.image else 0,
+                align=">",
+                from_width=66,
+            ),
+            Column(
+                "used",
+                "USED",
+                4,
+                lambda row: (str(row.users), "ok") if row.users else ("–", "faint"),
+                lambda row: row.users,
+                align=">",
+            ),
+        ]
 
     # ------------------------------------------------------------------ keys
 
@@ -157,7 +241,7 @@ class ImagesPlace(ListPlace):
 
     def action_digests(self) -> None:
         self._with_digests = not self._with_digests
-        self.table.set_columns(_columns(digests=self._with_digests))
+        self.table.set_columns(self._columns(digests=self._with_digests))
 
     def action_run(self) -> None:
         one = self._one()
@@ -206,12 +290,12 @@ class ImagesPlace(ListPlace):
         return copy_entries.for_image(item.image)
 
 
-def _repository_lines(row: ImageRow) -> list[list[tuple[str, str]]]:
+def _repository_lines(row: ImageRow, unique_bytes: int | None) -> list[list[tuple[str, str]]]:
     facts = [
         ("repository", safe_text(row.name)),
         ("images", str(len(row.images))),
         ("size", f"{short.size(row.size_bytes)}, a layer that they share counted once"),
-        ("unique", f"{short.size(row.unique_bytes)} that nothing else has" if row.unique_bytes is not None else ""),
+        ("unique", f"{short.size(unique_bytes)} that nothing else has" if unique_bytes is not None else ""),
         ("used by", f"{row.users} container{'' if row.users == 1 else 's'}" if row.users else "nobody"),
     ]
     return [[(f"{name:<12}", "muted"), (value, "text")] for name, value in facts if value]
@@ -228,76 +312,3 @@ def _name(row: ImageRow) -> Piece:
 def _digest(row: ImageRow) -> Piece:
     digests = row.image.digests if row.image is not None else ()
     return (safe_text(digests[0].rpartition("@")[2]) if digests else "–", "faint")
-
-
-def _columns(*, digests: bool) -> list[Column[ImageRow]]:
-    identity: Column[ImageRow] = Column(
-        "id",
-        "ID",
-        12,
-        lambda row: (short_id(row.image.id) if row.image else "", "faint"),
-        lambda row: row.image.id if row.image else "",
-        from_width=50,
-        text=lambda row: row.image.id if row.image else "",
-    )
-    digest: Column[ImageRow] = Column(
-        "digest",
-        "DIGEST",
-        24,
-        _digest,
-        lambda row: _digest(row)[0],
-        text=lambda row: " ".join(row.image.digests) if row.image else "",
-    )
-    return [
-        Column(
-            "name",
-            "IMAGE",
-            18,
-            _name,
-            lambda row: row.name,
-            grows=True,
-            text=lambda row: safe_text(" ".join(row.image.tags) or row.image.id if row.image else row.name),
-        ),
-        digest if digests else identity,
-        Column(
-            "age",
-            "AGE",
-            4,
-            lambda row: (short.ago(row.newest_ns, time.time_ns()), "muted"),
-            lambda row: -row.newest_ns,
-            align=">",
-        ),
-        Column(
-            "size",
-            "SIZE",
-            6,
-            lambda row: (short.size(row.size_bytes), "text"),
-            lambda row: row.size_bytes,
-            align=">",
-        ),
-        Column(
-            "unique",
-            "UNIQUE",
-            6,
-            lambda row: (short.size(row.unique_bytes) if row.unique_bytes is not None else "…", "muted"),
-            lambda row: row.unique_bytes or 0,
-            align=">",
-        ),
-        Column(
-            "layers",
-            "LAYERS",
-            6,
-            lambda row: (str(len(row.image.layers)) if row.image else "", "muted"),
-            lambda row: len(row.image.layers) if row.image else 0,
-            align=">",
-            from_width=66,
-        ),
-        Column(
-            "used",
-            "USED",
-            4,
-            lambda row: (str(row.users), "ok") if row.users else ("–", "faint"),
-            lambda row: row.users,
-            align=">",
-        ),
-    ]

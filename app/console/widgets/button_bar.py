@@ -15,6 +15,8 @@ from textual.widget import Widget
 from app.console.seat import seat
 from app.console.widgets.strips import Cells
 
+_HINT = "a button under the mouse, or chosen by Tab and ← →, shows its command here; y copies it"
+
 
 class BarButton(NamedTuple):
     """One button: its key, its words, the screen's action, and the command that it stands for."""
@@ -96,9 +98,10 @@ class ButtonBar(Widget, can_focus=True):
         if y >= rows:
             chosen = self.chosen
             if chosen is not None and chosen.command:
-                cells.put(" $ ", palette.style("faint", "surface")).put(
-                    chosen.command, palette.style("accent", "surface")
-                )
+                cells.put(" $ ", palette.style("faint", "surface"))
+                cells.put(chosen.command, palette.style("accent", "surface"))
+            else:
+                cells.put(f" {_HINT}", palette.style("faint", "surface"))
             return cells.strip()
         for number, (row, start, end) in enumerate(self._places):
             if row == y:

@@ -30,15 +30,21 @@ class ImageHead(Bar):
             return
         quiet, plain = palette.style("muted", "surface"), palette.style("text", "surface")
         name = safe_text(image_name(image))
+        users = len(image.used_by)
         figures = [(short.size(image.size_bytes), "")]
         if self.unique_bytes is not None:
             figures.append(("unique ", short.size(self.unique_bytes)))
-        figures.append((f"{len(image.layers)}", " layers" if len(image.layers) != 1 else " layer"))
-        users = len(image.used_by)
         figures.append(("used by ", str(users)) if users else ("not used", ""))
+        figures.append((f"{len(image.layers)}", " layers" if len(image.layers) != 1 else " layer"))
         wasted = self._wasted(image)
-        room = cells.width - sum(len(first) + len(second) + 3 for first, second in figures) - len(wasted) - 5
-        cells.put(f" ‹ {name}", palette.style("text", "surface", "bold"), min(max(12, room), len(name) + 3))
+
+        def room() -> int:
+            taken = sum(len(first) + len(second) + 3 for first, second in figures)
+            return cells.width - taken - (len(wasted) + 3 if wasted else 0) - 4
+
+        while room() < len(name) and len(figures) > 2:
+            figures.pop()  # the name is worth more
+        cells.put(f" ‹ {name}", palette.style("text", "surface", "bold"), min(max(12, room() + 3), len(name) + 3))
         cells.hits.append((0, cells.used, "back"))
         for first, second in figures:
             cells.put("   ", quiet)

@@ -7,8 +7,8 @@ from textual.message import Message
 
 from app.console.file_tree import CountedTree, FileNode
 from app.console.ticks import ALL, NONE, Ticks
-from app.console.widgets.resource_table import Piece
-from app.console.widgets.tree_pane import COLUMNS
+from app.console.widgets.resource_table import Column, Piece
+from app.console.widgets.tree_pane import COLUMNS, change_mark
 from app.console.widgets.tree_table import TreeTable
 
 _SIGNS = {ALL: ("✓", "accent"), NONE: ("·", "warn")}
@@ -26,7 +26,8 @@ class TickTree(TreeTable):
         """Something else stays out now."""
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(COLUMNS[1:], mark=self._mark, id=id)
+        kind: Column[FileNode] = Column("kind", "", 1, change_mark, lambda node: node.change)
+        super().__init__([kind, *COLUMNS[1:]], mark=self._mark, id=id)
         self.ticks = Ticks(CountedTree())
 
     def take(self, tree: CountedTree) -> None:

@@ -38,6 +38,7 @@ Versions = tuple[Fetch | None, Fetch | None]
 
 _REST_S = 0.12
 """A cursor that has moved on within this time has nothing fetched for it: reading out of an archive takes long."""
+_TYPING_S = 0.06
 _MARKS = {"A": ("A", "ok"), "M": ("M", "warn"), "C": ("M", "warn"), "D": ("D", "fail")}
 
 
@@ -127,6 +128,7 @@ class TreePane(Widget):
         self._busy = False
         self._wanted: FileNode | None = None
         self._shown_path: str | None = None
+        self._typed: str | None = None
 
     def compose(self) -> ComposeResult:
         yield TreeTitle()
@@ -231,11 +233,19 @@ class TreePane(Widget):
         bar.refresh()
 
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
+        """What is typed shows at once; the tree follows when the keys rest, for it may be large."""
         event.stop()
-        self._filter(event.text)
+        self._typed = event.text
+        self.set_timer(_TYPING_S, lambda: self._filter_typed(event.text))
+
+    def _filter_typed(self, text: str) -> None:
+        if self._typed == text:
+            self._typed = None
+            self._filter(text)
 
     def on_prompt_done(self, event: Prompt.Done) -> None:
         event.stop()
+        self._typed = None
         self._filter(event.text if event.kept else "")
         self.table.focus()
 

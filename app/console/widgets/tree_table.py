@@ -83,14 +83,12 @@ class TreeTable(ResourceTable[FileNode]):
         return True
 
     def open_all(self) -> None:
-        """Open what is under the cursor with all below it, or close it."""
+        """Open what is under the cursor with all below it; close it if all that was open."""
         node = self.current
         if node is None:
             return
-        if node.path in self.outline.opened:
+        if not self.outline.open_all_below(node.path):
             self.outline.toggle(node.path)
-        else:
-            self.outline.open_all_below(node.path)
         self._arrange()
         self.refresh()
 

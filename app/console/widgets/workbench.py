@@ -258,6 +258,8 @@ class Workbench(Widget):
             return None, None
         below = trees.version_below(shown, node.path) if node.change == "M" else None
         before = partial(_of_layer, read, self._key, below, node.path) if below is not None else None
+        if node.size_bytes and node.path not in trees.hidden[shown]:  # it shows: no archive has to be gone through
+            return before, partial(_from, seat(self).actions.backend.images.read_file, self._key, "/" + node.path)
         return before, partial(_of_layer, read, self._key, shown, node.path)
 
     def on_resize(self) -> None:
