@@ -12,5 +12,6 @@ SETTINGS_DIR = f"/etc/{NAME}"
 
 ROOT_VARIABLE = f"{NAME.upper()}_ROOT"
 RUN_ROOT_VARIABLE = f"{NAME.upper()}_RUN_ROOT"
+STORAGE_DRIVER_VARIABLE = f"{NAME.upper()}_STORAGE_DRIVER"
 
 STARTER_IMAGE = f"{NAME}/starter:latest"

@@ -235,8 +235,8 @@ class Images(Protocol):
     def tag(self, key: str, reference: str) -> None:
         """Give it one more name; the name leaves whatever had it."""
 
-    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
-        """Untag, and delete what nothing else needs."""
+    def remove(self, key: str, *, force: bool = False, keep_parents: bool = False) -> Sequence[Removed]:
+        """Untag, and delete what nothing else needs; untagged parents go along unless they are to be kept."""
 
     def pull(
         self,

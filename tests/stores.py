@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.engine.engine import Engine, open_engine
+from core.linux.erofs import is_tree, mount_tree
 from core.model.image import Loaded
 from core.model.progress import CancelToken, silent
+from core.storage.layers import lower_of
 
 
 def open_store(directory: Path) -> Engine:
@@ -18,9 +20,28 @@ def open_store(directory: Path) -> Engine:
 
 
 def import_tar(engine: Engine, data: bytes, reference: str = "made:1") -> Path:
-    """Import a tar; the directory of its only layer."""
+    """Import a tar; the root of its only layer."""
     engine.images.import_tar(io.BytesIO(data), reference, silent, CancelToken())
-    return engine.roots.layer(engine.images.inspect(reference).layers[-1]) / "diff"
+    return layer_files(engine, engine.images.inspect(reference).layers[-1])
+
+
+def layer_files(engine: Engine, chain: str) -> Path:
+    """The root of a layer: its directory, or its tar mounted where nobody but this process sees it."""
+    lower = str(lower_of(engine.roots, chain))
+    if not is_tree(lower):
+        return Path(lower)
+    _mounted.append(mount_tree(lower))
+    return Path(f"/proc/self/fd/{_mounted[-1]}")
+
+
+_mounted: list[int] = []
+"""Kept until let_go(): a mount lasts as long as its descriptor."""
+
+
+def let_go() -> None:
+    """Unmount what layer_files() has mounted."""
+    while _mounted:
+        os.close(_mounted.pop())
 
 
 def load(engine: Engine, data: bytes) -> Sequence[Loaded]:

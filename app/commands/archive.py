@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from app.commands.definition import Command, Invocation
-from app.commands.flags import flag, refused
-from app.commands.images import parse_name
-from app.commands.outfile import input_file, output_file
+from app.commands.flags import flag
+from app.commands.images import PLATFORM, parse_name
+from app.commands.infile import archive_file, fetched_file
+from app.commands.outfile import output_file
 from app.commands.progress import ProgressLine
 from core.about import NAME, STARTER_IMAGE
 from core.backend import CommitWish
 from core.errors import InvalidInput
 
-_PLATFORM = refused("--platform string", "an image has one platform in this version")
 CHANGE = flag("-c, --change list", "Apply Dockerfile instruction to the created image")
 
 
@@ -21,7 +21,7 @@ def _load(invocation: Invocation) -> int:
     if not path and io.stdin_is_tty:
         raise InvalidInput("requested load from stdin, but stdin is a terminal", hint="use -i FILE or < FILE")
     with (
-        input_file(path, invocation) as source,
+        archive_file(path, invocation) as source,
         ProgressLine(io, quiet=flags.truth("quiet")) as progress,
     ):
         loaded = invocation.backend.images.load(source, progress.report, io.cancel)
@@ -46,9 +46,7 @@ def _import(invocation: Invocation) -> int:
     reference = names[0] if names else ""
     if reference:
         parse_name(reference)
-    if path.startswith(("http://", "https://")):
-        raise InvalidInput("importing from a URL is not available yet", hint=f"fetch it: curl -L {path} | … import -")
-    with input_file(path, invocation) as source, ProgressLine(invocation.io) as progress:
+    with fetched_file(path, invocation) as source, ProgressLine(invocation.io) as progress:
         image = invocation.backend.images.import_tar(
             source,
             reference,
@@ -97,10 +95,12 @@ def _check_format(text: str) -> None:
 LOAD = Command(
     run=_load,
     summary="Load an image from a tar archive or STDIN",
+    description="Load an image from a tar archive or STDIN: a docker-archive or an OCI layout, plain or packed by\n"
+    "gzip, bzip2, xz or zstd. With -i it may also be the directory of an OCI layout.",
     flags=(
         flag("-i, --input string", "Read from tar archive file, instead of STDIN"),
         flag("-q, --quiet", "Suppress the load output"),
-        _PLATFORM,
+        PLATFORM,
     ),
 )
 SAVE = Command(
@@ -110,7 +110,7 @@ SAVE = Command(
     flags=(
         flag("--format string", "docker-archive or oci-archive", default="docker-archive", check=_check_format),
         flag("-o, --output string", "Write to a file, instead of STDOUT"),
-        _PLATFORM,
+        PLATFORM,
     ),
     least=1,
     most=None,
@@ -119,8 +119,8 @@ SAVE = Command(
 IMPORT = Command(
     run=_import,
     summary="Import the contents from a tarball to create a filesystem image",
-    usage=("file|- [REPOSITORY[:TAG]]",),
-    flags=(CHANGE, flag("-m, --message string", "Set commit message for imported image"), _PLATFORM),
+    usage=("file|URL|- [REPOSITORY[:TAG]]",),
+    flags=(CHANGE, flag("-m, --message string", "Set commit message for imported image"), PLATFORM),
     least=1,
     most=2,
     completes=("file", "word"),

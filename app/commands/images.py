@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from app.commands.definition import Command, Invocation
 from app.commands.filters import check_filter, read_filters, read_truth
-from app.commands.flags import flag, refused
+from app.commands.flags import flag
 from app.commands.language import explain
 from app.commands.preferences import preferred_format
 from app.commands.ps import ellipsis
@@ -43,7 +43,19 @@ _HISTORY_TITLES = {
 }
 _NONE = "<none>"
 _FILTERS = ("before", "dangling", "label", "reference", "since", "until")
-_PLATFORM = refused("--platform string", "an image has one platform in this version")
+
+
+def _check_platform(text: str) -> None:
+    import os
+
+    from core.model.platform import machine_platform, parse_platform
+
+    machine = os.uname().machine
+    if parse_platform(text, machine) != machine_platform(machine):
+        raise InvalidInput("an image has one platform here, this machine's")
+
+
+PLATFORM = flag("--platform string", "Platform of the image: this machine's", check=_check_platform)
 
 
 def image_row(image: Image, repository: str, tag: str, digest: str, now_ns: int, *, truncate: bool) -> Row:
@@ -217,11 +229,11 @@ def removed_lines(removed: Removed) -> list[str]:
 
 
 def _remove(invocation: Invocation) -> int:
-    force = invocation.flags.truth("force")
+    force, keep_parents = invocation.flags.truth("force"), invocation.flags.truth("no-prune")
     code = 0
     for name in invocation.arguments:
         try:
-            for removed in invocation.backend.images.remove(name, force=force):
+            for removed in invocation.backend.images.remove(name, force=force, keep_parents=keep_parents):
                 for line in removed_lines(removed):
                     invocation.io.line(line)
         except EngineError as error:
@@ -256,7 +268,7 @@ HISTORY = Command(
         flag("-H, --human", "Print sizes and dates in human readable format", default="true"),
         flag("--no-trunc", "Don't truncate output"),
         flag("-q, --quiet", "Only show image IDs"),
-        _PLATFORM,
+        PLATFORM,
     ),
     least=1,
     most=1,
@@ -276,8 +288,8 @@ RMI = Command(
     usage=("IMAGE [IMAGE...]",),
     flags=(
         flag("-f, --force", "Force removal of the image"),
-        refused("--no-prune", "an image has no untagged parents in this store", allowed=("false",)),
-        refused("--platform strings", "an image has one platform in this version"),
+        flag("--no-prune", "Do not delete untagged parents"),
+        PLATFORM,
     ),
     least=1,
     most=None,

@@ -107,20 +107,24 @@ class Io:
         """
         if self.stdin is None or not self.stdin_is_tty:
             raise InvalidInput("nothing can be asked: the input is no terminal")
-        self.out.write(_encoded(prompt))
-        self.out.flush()
         if not hidden:
+            self._prompt(prompt)
             return self._typed_line()
         import termios
 
         was = termios.tcgetattr(self.stdin)
         silent = [*was[:3], was[3] & ~termios.ECHO, *was[4:]]
-        termios.tcsetattr(self.stdin, termios.TCSADRAIN, silent)
+        termios.tcsetattr(self.stdin, termios.TCSADRAIN, silent)  # before the question: somebody may type ahead
         try:
+            self._prompt(prompt)
             return self._typed_line()
         finally:
             termios.tcsetattr(self.stdin, termios.TCSADRAIN, was)
             self.line()
+
+    def _prompt(self, prompt: str) -> None:
+        self.out.write(_encoded(prompt))
+        self.out.flush()
 
     def _typed_line(self) -> str:
         line = self.stdin.readline() if self.stdin is not None else b""

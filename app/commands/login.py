@@ -53,13 +53,13 @@ def _login(invocation: Invocation) -> int:
 def _given_password(invocation: Invocation) -> str:
     """What the command line or the input says, which are for programs; empty: a person is to be asked."""
     io, flags = invocation.io, invocation.flags
-    password = flags.text("password")
+    password, is_piped = flags.text("password"), flags.truth("password-stdin")
+    if password and is_piped:
+        raise InvalidInput("conflicting options: cannot specify both --password and --password-stdin")
     if password:
         io.complain("WARNING! Using --password via the CLI is insecure. Use --password-stdin.")
-    if not flags.truth("password-stdin"):
+    if not is_piped:
         return password
-    if password:
-        raise InvalidInput("conflicting options: cannot specify both --password and --password-stdin")
     if not flags.text("username"):
         raise InvalidInput("the --password-stdin option requires --username to be set")
     data = io.stdin.read(_MOST_STDIN_BYTES) if io.stdin is not None else b""

@@ -21,6 +21,8 @@ _REFUSED = 125
 def _create_pulled(invocation: Invocation, spec: ContainerSpec) -> CreateResult:
     """Create it, its image fetched before or in between as --pull says."""
     wish, create = invocation.flags.text("pull"), invocation.backend.containers.create
+    if wish not in ("always", "missing", "never"):
+        raise InvalidInput(f'invalid pull option: \'{wish}\': must be one of "always", "missing" or "never"')
     if wish == "always":
         _pull(invocation, spec.image)
     elif wish == "missing" and not _is_here(invocation, spec.image):

@@ -45,11 +45,6 @@ def _check_platform(text: str) -> None:
         raise InvalidInput("write linux/ARCHITECTURE[/VARIANT], such as linux/arm64")
 
 
-def _check_pull(text: str) -> None:
-    if text not in ("always", "missing", "never"):
-        raise InvalidInput(f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"')
-
-
 def _check_volume_driver(text: str) -> None:
     if text not in ("", "local"):
         raise InvalidInput(
@@ -96,7 +91,6 @@ _OWN_FLAGS: tuple[Flag, ...] = (
         "--pull string",
         'Pull image before running ("always", "missing", "never")',
         default="missing",
-        check=_check_pull,
     ),
     flag("--volume-driver string", "Volume driver for the container (local)", check=_check_volume_driver),
     flag("--annotation map", "Add an annotation to the container"),

@@ -20,7 +20,7 @@ def summary_lines(manifest: RemoteManifest) -> Lines:
     """What it is."""
     kind = "index of several images" if manifest.images else "image"
     facts = [
-        ("is", f"{kind}  {manifest.media_type}"),
+        ("is", f"{kind}, {'OCI' if '.oci.' in manifest.media_type else 'Docker'} format"),
         ("digest", manifest.digest),
         ("platform", platforms_of(manifest) or "not told"),
         ("size", f"{short.size(manifest.size_bytes)} packed" if manifest.size_bytes else ""),

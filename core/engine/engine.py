@@ -50,8 +50,9 @@ class Engine:
     def doctor(self) -> Sequence[HostFeature]:
         """What the host offers this data root and lacks."""
         from core.host.features import probe_host
+        from core.storage.drivers import layer_feature
 
-        return probe_host(self.roots.data)
+        return [*probe_host(self.roots.data), layer_feature(self.roots)]
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -65,4 +66,5 @@ def open_engine(root: Path | None = None, run_root: Path | None = None) -> Engin
     """
     settings = read_settings()
     roots = open_roots(root, run_root, configured_data=settings.data_root, configured_run=settings.exec_root)
+    roots.storage_driver = settings.storage_driver
     return Engine(roots, log_defaults=settings.log, firewall=settings.firewall, registries=settings.registries)

@@ -23,6 +23,7 @@ from core.model.progress import CancelToken, Progress, Report
 from core.model.volume import FileEntry
 from core.state.paths import Roots
 from core.storage import overlay
+from core.storage.layers import root_of
 from core.storage.usage import tree_bytes
 from core.trees.launch import Worker, limits_argument
 from core.trees.tarread import DEFAULT_LIMITS, Limits
@@ -50,12 +51,11 @@ def layer_tar(roots: Roots, tree: Tree, cancel: CancelToken, left_out: Sequence[
 
     Args: left_out: paths relative to the root that are passed over with all below them.
     """
-    below = overlay.image_lowers(roots, tree.layers)
-    there = os.stat(below[0]) if below else None
+    there = root_of(roots, tree.layers[-1]) if tree.layers else None
     request = {
         "upper": str(tree.directory / "upper"),
         "left_out": list(left_out),
-        "root_attributes": [there.st_mode, there.st_uid, there.st_gid] if there else [stat.S_IFDIR | 0o755, 0, 0],
+        "root_attributes": [there.mode, there.uid, there.gid] if there else [stat.S_IFDIR | 0o755, 0, 0],
     }
     yield from stream("pack-layer", request, (), tree.what, cancel)
 

@@ -72,6 +72,7 @@ class _Listing:
             def told(done: int) -> None:
                 report(Progress(what=f"reading {what}", done_bytes=done, total_bytes=size))
 
+            told(0)
             if not compression_of(os.pread(blob, HEAD_BYTES, 0)):
                 with Worker("contents", self._request("file"), stdin=blob, stdout=self._rows) as worker:
                     worker.finish(what=what, cancel=cancel, report=told)

@@ -40,8 +40,9 @@ from core.model.platform import Platform
 from core.model.progress import CancelToken, Progress, Report
 from core.model.reference import ImageRef
 from core.model.registry import Keyring, Pulled
-from core.registry.client import RegistryClient, Repository, Server, Session
+from core.registry.client import RegistryClient, Repository, Server
 from core.registry.crew import Crew, Task
+from core.registry.endpoint import endpoints_of
 from core.registry.transfer import fetch_blob
 from core.state import journal
 from core.state.leases import Lease
@@ -72,9 +73,9 @@ def pull(
     all_tags: bool,
 ) -> list[Pulled]:
     """Fetch a reference, or all tags of its repository, and name what came."""
-    with client.session(keyring) as session, Crew(report, cancel, session.transport.abort) as crew:
-        session.cancel = crew.stop
-        puller = _Pull(roots, store, session, crew, platform, is_platform_asked)
+    puller = _Pull(roots, store, client, keyring, platform, is_platform_asked)
+    with Crew(report, cancel, puller.wake) as crew:
+        puller.crew = crew
         work = partial(puller.every_tag, reference) if all_tags else lambda: [puller.one(reference)]
         return crew.wait(crew.start(work))[0]
 
@@ -82,22 +83,29 @@ def pull(
 class _Pull:
     """One call's work; its methods run in the crew's threads."""
 
+    crew: Crew
+
     def __init__(
         self,
         roots: Roots,
         store: ImageStore,
-        session: Session,
-        crew: Crew,
+        client: RegistryClient,
+        keyring: Keyring,
         platform: Platform,
         is_platform_asked: bool,
     ) -> None:
         self._roots = roots
         self._store = store
-        self._session = session
-        self._crew = crew
+        self._client = client
+        self._keyring = keyring
+        self._session = client.session(keyring)
         self._platform = platform
         self._is_platform_asked = is_platform_asked
         self._what = ""
+
+    def wake(self) -> None:
+        """Break off what anybody waits for."""
+        self._session.transport.abort()
 
     def every_tag(self, reference: ImageRef) -> list[Pulled]:
         tags = self._from_any(reference, lambda server: server.repository(reference.path).tags())
@@ -113,23 +121,26 @@ class _Pull:
 
     def _from_any(self, reference: ImageRef, ask: Callable[[Server], T]) -> T:
         """What the first server gives that has it; the origin's refusal where none has."""
-        servers = self._session.servers(reference.host)
         refusals: list[str] = []
-        for server in servers[:-1]:
+        for endpoint in endpoints_of(reference.host, self._client.settings):
+            # connections of their own for each: what still waits for a server that has failed is broken off
+            self._session = self._client.session(self._keyring, self.crew.stop)
             try:
-                return ask(server)
-            except _NEXT_SERVER as error:
-                self._crew.stop.check()
-                refusals.append(f"mirror {server}: {error.message}")
-        try:
-            return ask(servers[-1])
-        except EngineError as error:
-            if refusals:
-                error.hint = "; ".join(filter(None, (error.hint, *refusals)))
-            raise
+                with self._session:
+                    self.crew.stop.check()
+                    return ask(self._session.server(endpoint))
+            except EngineError as error:
+                self.crew.stop.check()
+                if not endpoint.is_mirror:
+                    error.hint = "; ".join(filter(None, (error.hint, *refusals))) or None
+                    raise
+                if not isinstance(error, _NEXT_SERVER):
+                    raise
+                refusals.append(f"mirror {endpoint.host}: {error.message}")
+        raise AssertionError("the origin is always asked")
 
     def _tell(self, part: str, status: str, done: int = 0, total: int | None = None) -> None:
-        self._crew.tell(Progress(what=self._what, part=part, status=status, done_bytes=done, total_bytes=total))
+        self.crew.tell(Progress(what=self._what, part=part, status=status, done_bytes=done, total_bytes=total))
 
     # one image
 
@@ -140,6 +151,7 @@ class _Pull:
         self._tell("", f"{label}: Pulling from {reference.path}")
         with Lease(self._roots.leases, INGEST) as lease:
             raw_config = self._config(repository, image, lease)
+            checkpoint("pull:config")
             config = wire.parse_config(raw_config, f"the config of {reference.familiar}")
             self._check_platform(config, reference, was_chosen=image.top.digest != image.manifest.digest)
             diff_ids = (config.rootfs and config.rootfs.diff_ids) or []
@@ -162,6 +174,7 @@ class _Pull:
             self._store.put(record, named)
             checkpoint("pull:named")
         let_go(self._roots, [layer.digest for layer in image.parsed.layers])
+        checkpoint("pull:let-go")
         for layer, descriptor in zip(layers, image.parsed.layers, strict=True):
             if layer.blob != descriptor.digest:
                 continue  # what the registry has under that digest was never looked at
@@ -263,21 +276,22 @@ class _Pull:
             self._tell(short_id(layer.digest), "Already exists" if is_ready else "Pulling fs layer")
         halt = CancelToken()
         missing = [layer for layer, is_ready in zip(descriptors, ready, strict=True) if not is_ready]
-        lanes = self._session.client.settings.downloads
+        lanes = self._client.settings.downloads
         for layer in missing[lanes:]:
             self._tell(short_id(layer.digest), "Waiting")
         works = [partial(self._fetch, repository, layer, lease, halt) for layer in missing]
-        tasks = self._crew.start_in_lanes(works, lanes)
+        tasks = self.crew.start_in_lanes(works, lanes)
         arriving = iter(tasks)
         layers: list[LayerRecord] = []
         try:
             for chain, diff_id, layer, is_ready in zip(chains, diff_ids, descriptors, ready, strict=True):
                 if not is_ready:
-                    self._crew.join(next(arriving))
+                    self.crew.join(next(arriving))
                     self._unpack(layer.digest, diff_id, layers[-1].chain_id if layers else "", lease)
                 layers.append(layer_record(self._roots, read_layer(self._roots, chain)))
         except BaseException:
             halt.cancel()
+            self.wake()
             self._await(tasks)
             raise
         return layers, bool(missing)
@@ -285,7 +299,7 @@ class _Pull:
     def _await(self, tasks: Sequence[Task[None]]) -> None:
         """Until nobody uses the lease any more; the crew's stop wakes whoever waits for a network."""
         for task in tasks:
-            while not task.is_done.wait(0.05) and not self._crew.stop.is_cancelled:
+            while not task.is_done.wait(0.05) and not self.crew.stop.is_cancelled:
                 pass
 
     def _is_here(self, chain: str, lease: Lease) -> bool:
@@ -306,7 +320,7 @@ class _Pull:
             parent=parent,
             diff_id=diff_id,
             report=lambda done: self._tell(part, "Extracting", done),
-            cancel=self._crew.stop,
+            cancel=self.crew.stop,
         )
         checkpoint("pull:unpacked")
         self._tell(part, "Pull complete")
@@ -315,13 +329,13 @@ class _Pull:
         """Have a blob here, whoever fetches it."""
         part = short_id(layer.digest)
         told = partial(self._told, part, layer.size)
-        with self._crew.turn(self._session.client.downloads, lambda: self._tell(part, "Waiting")):
+        with self.crew.turn(self._client.downloads, lambda: self._tell(part, "Waiting")):
             while not has_blob(self._roots, layer.digest):
                 halt.check()
                 download = claim(self._roots, layer.digest)
                 if download is None:  # another pull is at it, in this process or in another one
                     told("Downloading", min(layer.size, arrived_bytes(self._roots, layer.digest)))
-                    if self._crew.stop.wait(_SHARED_POLL_S):
+                    if self.crew.stop.wait(_SHARED_POLL_S):
                         raise Cancelled("cancelled")
                     continue
                 with download:

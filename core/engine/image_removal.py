@@ -29,7 +29,7 @@ class ImageRemoval:
         self._store = store
         self._containers = containers
 
-    def remove(self, key: str, *, force: bool) -> list[Removed]:
+    def remove(self, key: str, *, force: bool, keep_parents: bool) -> list[Removed]:
         """Untag, and delete what nothing else needs."""
         image_id = self._store.resolve(key)
         users = users_by_image(self._containers).get(image_id, [])
@@ -37,7 +37,7 @@ class ImageRemoval:
         removed: list[Removed] = []
         named = self._named_by(key, image_id)
         if named is not None:
-            if not force and references == [named] and users:
+            if not force and users and _is_single(references):
                 raise Conflict(
                     f'conflict: unable to remove repository reference "{key}" (must force) - '
                     f"container {short_id(users[0].id)} is using its referenced image {short_id(image_id)}",
@@ -57,10 +57,10 @@ class ImageRemoval:
         try:
             self._check_conflicts(image_id, users, force=force)
         except Conflict:
-            if named is not None and users:
-                return removed  # its last name went by force; a running container keeps the rest alive
+            if named is not None and (users or self._has_children(image_id)):
+                return removed  # its last name went, as was asked for; who needs the rest keeps it alive
             raise
-        self._delete(image_id, removed)
+        self._delete(image_id, removed, ancestors=not keep_parents)
         return removed
 
     def _named_by(self, key: str, image_id: str) -> str | None:
@@ -83,6 +83,9 @@ class ImageRemoval:
         with suppress(NoSpace):  # removing must work on a full disk: an event is less than that
             journal.append(self._roots.journal, "image", action, image_id, {"name": image_id})
 
+    def _has_children(self, image_id: str) -> bool:
+        return any(record.parent_id == image_id for record in self._store.records())
+
     def _check_conflicts(
         self, image_id: str, users: Sequence[Container], *, force: bool, ignore_references: bool = False
     ) -> None:
@@ -92,7 +95,7 @@ class ImageRemoval:
             how = "cannot be forced" if hard else "must be forced"
             return Conflict(f"conflict: unable to delete {short_id(image_id)} ({how}) - {reason}", hint=hint)
 
-        if any(record.parent_id == image_id for record in self._store.records()):
+        if self._has_children(image_id):
             raise conflict("image has dependent child images", hard=True, hint="remove those first")
         for container in users:
             if isinstance(container.state, Running):

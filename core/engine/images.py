@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from core.backend import CommitWish
 from core.engine.image_users import ContainerView, users_by_image
-from core.errors import EngineError, Integrity, InvalidInput, NotFound, wrapped
+from core.errors import EngineError, InvalidInput, NotFound, wrapped
 from core.images import wire
+from core.images.catalogue import Catalogue, Names
 from core.images.history import ancestry, history_entries, image_layers
 from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.container import Container
@@ -42,13 +43,6 @@ if TYPE_CHECKING:
 _Users = dict[str, list[Container]]
 
 
-class _Names(NamedTuple):
-    """Familiar references by image id."""
-
-    tags: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
-    digests: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
-
-
 class EngineImages:
     """core.backend.Images over one data root."""
 
@@ -61,35 +55,34 @@ class EngineImages:
             with suppress(EngineError):
                 self._removal().sweep()
         self._configs: dict[str, tuple[bytes, wire.ConfigDocument]] = {}
+        self._catalogue = Catalogue(roots, self._store, self._listed)
 
     # looking
 
     def list(self, *, all: bool = False) -> Sequence[Image]:
         """Newest first; without `all`, no untagged image that others were made from."""
-        records = [record for record in self._store.records()]
-        names = self._names()
+        images, names = self._catalogue.read()
         users = users_by_image(self._containers)
-        parents = {record.parent_id for record in records}
-        images = []
-        for record in records:
-            if not all and record.id in parents and record.id not in names.tags:
-                continue
-            try:
-                images.append(self._image(record, names, users))
-            except (Integrity, NotFound):
-                continue  # its config is damaged or gone: `inspect` says so, a list shows the others
-        return sorted(images, key=lambda image: (-image.created_ns, image.id))
+        parents = {image.parent_id for image in images}
+        return sorted(
+            (
+                _told(image, names, users)
+                for image in images
+                if all or image.id not in parents or image.id in names.tags
+            ),
+            key=lambda image: (-image.created_ns, image.id),
+        )
 
     def inspect(self, key: str) -> Image:
         """One image by reference, id or id prefix."""
         record = self._store.get(self._store.resolve(key))
-        image = self._image(record, self._names(), users_by_image(self._containers))
+        image = self._image(record, self._catalogue.names(), users_by_image(self._containers))
         lowers = image_lowers(self._roots, image.layers)
         return msgspec.structs.replace(image, layer_directories=tuple(map(str, lowers)))
 
     def find(self, key: str) -> Image:
         """One image without its names and users, which take a look at every reference and container."""
-        return self._image(self._store.get(self._store.resolve(key)), _Names(), {})
+        return self._image(self._store.get(self._store.resolve(key)), Names(), {})
 
     def resolve(self, key: str) -> str:
         """The full id behind a key. Raises: NotFound, Conflict."""
@@ -98,7 +91,7 @@ class EngineImages:
     def history(self, key: str) -> Sequence[HistoryEntry]:
         """How it was made, newest step first."""
         record = self._store.get(self._store.resolve(key))
-        tags = self._names().tags
+        tags = self._catalogue.names().tags
         line = ancestry(record.id, self._parent_of)
         return history_entries(
             self._config(record.id)[1],
@@ -113,16 +106,20 @@ class EngineImages:
             return ""
         return parent if parent and self._store.has(parent) else ""
 
-    def _image(self, record: ImageRecord, names: _Names, users: _Users) -> Image:
-        raw, document = self._config(record.id)
+    def _image(self, record: ImageRecord, names: Names, users: _Users) -> Image:
+        raw = self._config(record.id)[0]
+        return msgspec.structs.replace(_told(self._listed(record), names, users), raw_config=raw)
+
+    def _listed(self, record: ImageRecord) -> Image:
+        """An image as lists show it, without its names and users."""
+        document = self._config(record.id)[1]
         config = wire.run_config(document)
         comment = document.comment or ""
         if not comment and document.history:
             comment = document.history[-1].comment or ""
         return Image(
             id=record.id,
-            tags=names.tags.get(record.id, ()),
-            digests=names.digests.get(record.id, ()),
+            tags=(),
             created_ns=wire.parse_stamp(document.created),
             size_bytes=sum(layer.size_bytes for layer in record.layers),
             author=document.author or "",
@@ -134,8 +131,6 @@ class EngineImages:
             layers=tuple(layer.chain_id for layer in record.layers),
             diff_ids=tuple(layer.diff_id for layer in record.layers),
             labels=config.labels,
-            used_by=tuple(container.id for container in users.get(record.id, ())),
-            raw_config=raw,
         )
 
     def _config(self, image_id: str) -> tuple[bytes, wire.ConfigDocument]:
@@ -147,15 +142,6 @@ class EngineImages:
             self._configs[image_id] = found
         return found
 
-    def _names(self) -> _Names:
-        """Familiar references by image id: tags, and what registries call it by digest."""
-        tags: dict[str, set[str]] = {}
-        digests: dict[str, set[str]] = {}
-        for canonical, image_id in self._store.references().items():
-            name = parse_reference(canonical)
-            (tags if name.tag else digests).setdefault(image_id, set()).add(name.familiar)
-        return _Names(*({key: tuple(sorted(names)) for key, names in found.items()} for found in (tags, digests)))
-
     # naming and removing
 
     def tag(self, key: str, reference: str) -> None:
@@ -165,9 +151,9 @@ class EngineImages:
         self._store.set_reference(name, image_id)
         journal.append(self._roots.journal, "image", "tag", image_id, {"name": name.familiar})
 
-    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
-        """Untag, and delete what nothing else needs."""
-        return self._removal().remove(key, force=force)
+    def remove(self, key: str, *, force: bool = False, keep_parents: bool = False) -> Sequence[Removed]:
+        """Untag, and delete what nothing else needs; untagged parents go along unless they are to be kept."""
+        return self._removal().remove(key, force=force, keep_parents=keep_parents)
 
     def prune(self, which: PruneFilter = EVERYTHING, *, all: bool = False) -> tuple[Sequence[Removed], int]:
         """Remove dangling (or all unused) images: what went, and the bytes freed."""
@@ -195,6 +181,8 @@ class EngineImages:
         name = parse_reference(reference)
         if all_tags and (name.digest or reference.rpartition("/")[2].count(":")):
             raise InvalidInput("tag can't be used with --all-tags/-a", hint="name the repository alone")
+        if name.familiar_name == "scratch":
+            raise InvalidInput("'scratch' is a reserved name", hint="it means no image at all, and can't be pulled")
         with self._leaving_nothing():
             return image_pull.pull(
                 self._roots,
@@ -406,3 +394,12 @@ class EngineImages:
         with Lease(self._roots.leases, f"image {image_id}"):
             layers = [layer.chain_id for layer in self._store.get(image_id).layers]
             yield from copy_image_out(self._roots, layers, path, f"image {key}", cancel or CancelToken())
+
+
+def _told(image: Image, names: Names, users: _Users) -> Image:
+    """An image with its names and users."""
+    tags, digests = names.tags.get(image.id, ()), names.digests.get(image.id, ())
+    used_by = tuple(container.id for container in users.get(image.id, ()))
+    if not tags and not digests and not used_by:
+        return image
+    return msgspec.structs.replace(image, tags=tags, digests=digests, used_by=used_by)

@@ -6,6 +6,7 @@ import os
 
 from core.cgroups import driver
 from core.engine.records import ContainerRecords
+from core.errors import EngineError
 from core.linux import procfs
 from core.linux.files import is_locked, write_atomic
 from core.model.ids import is_full_id
@@ -23,7 +24,24 @@ def after_boot(roots: Roots, records: ContainerRecords) -> None:
     except FileNotFoundError:
         pass
     sweep(roots, records)
+    _unpack_what_cant_be_mounted(roots)
     write_atomic(mark, boot_id, durable=False)
+
+
+def _unpack_what_cant_be_mounted(roots: Roots) -> None:
+    """Another kernel, or another host, may lack what layers are mounted by: they are unpacked after all."""
+    from core.storage.drivers import can_mount
+    from core.storage.layers import all_layers, layer_or_none
+    from core.storage.unpacking import unpack_again
+
+    mounted = [layer for chain, _ in all_layers(roots) if (layer := layer_or_none(roots, chain)) and layer.index]
+    if not mounted or can_mount(roots, anew=True).works:
+        return
+    for layer in mounted:
+        try:
+            unpack_again(roots, layer)
+        except EngineError:
+            continue  # its archive is gone, or there is no room: fsck names it, and a start says so
 
 
 def sweep(roots: Roots, records: ContainerRecords) -> None:

@@ -52,6 +52,8 @@ class EngineSystem:
         """What this engine is and where it runs."""
         import platform
 
+        from core.storage.drivers import driver_of
+
         states = [container.status for container in self._containers.all()]
         hierarchies = driver.find_hierarchies()
         return EngineInfo(
@@ -65,7 +67,7 @@ class EngineSystem:
             cpu_count=os.cpu_count() or 1,
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             cgroup_version=hierarchies.version,
-            storage_driver="overlay2",
+            storage_driver=driver_of(self._roots),
             containers_running=states.count("running"),
             containers_paused=states.count("paused"),
             containers_stopped=len(states) - states.count("running") - states.count("paused"),
@@ -75,7 +77,7 @@ class EngineSystem:
             logging_driver=self._containers.log_defaults.driver,
             log_drivers=tuple(sorted(OPTIONS)),
             identity=self._roots.identity,
-            storage_status=_storage_status(self._roots.data),
+            storage_status=_storage_status(self._roots),
             limits=driver.limits_of(hierarchies),
             forwards_ipv4=_reads("/proc/sys/net/ipv4/ip_forward") == "1",
             firewall=self._networks.firewall_name,
@@ -166,15 +168,18 @@ def _operating_system() -> str:
         return platform.system()
 
 
-def _storage_status(data_root: Path) -> tuple[tuple[str, str], ...]:
+def _storage_status(roots: Roots) -> tuple[tuple[str, str], ...]:
     from core.host.mount_table import mount_of
+    from core.storage.drivers import can_mount
 
-    fstype = mount_of(data_root).fstype
+    fstype = mount_of(roots.data).fstype
+    tried = can_mount(roots)
     return (
         ("Backing Filesystem", "extfs" if fstype in ("ext2", "ext3", "ext4") else fstype),
         ("Supports d_type", "true"),
         ("Native Overlay Diff", "true"),
         ("userxattr", "false"),
+        ("Mounts Tars", "true" if tried.works else f"false: {tried.why}"),
     )
 
 

@@ -3,6 +3,8 @@
 data-root    where containers, images and volumes lie
 exec-root    where this boot's sockets lie
 firewall-backend  nftables, iptables or none; the best there is where it is not set
+storage-driver  how the layers of images are kept: overlay2 (unpacked) or erofs (tars, mounted as they lie);
+             WHARF_STORAGE_DRIVER in the environment comes first
 log-driver   for containers made without --log-driver; local where it is not set
 log-opts     its options, texts by name
 registry-mirrors          URLs that are asked before Docker Hub, in order
@@ -25,12 +27,13 @@ from core.model.log_drivers import DEFAULT_DRIVER, LogConfig, check_log
 from core.model.registry_settings import Proxies, RegistrySettings, check_insecure, check_mirror
 
 _KEYS = {
-    *("data-root", "exec-root", "firewall-backend", "log-driver", "log-opts"),
+    *("data-root", "exec-root", "firewall-backend", "log-driver", "log-opts", "storage-driver"),
     *("registry-mirrors", "insecure-registries", "proxies"),
     *("max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts"),
 }
 _PROXY_KEYS = {"http-proxy", "https-proxy", "no-proxy"}
 FIREWALLS = ("nftables", "iptables", "none")
+STORAGE_DRIVERS = ("overlay2", "erofs")
 
 
 class Settings(NamedTuple):
@@ -40,6 +43,7 @@ class Settings(NamedTuple):
     exec_root: Path | None = None
     log: LogConfig = LogConfig()
     firewall: str = ""
+    storage_driver: str = ""
     registries: RegistrySettings = RegistrySettings()
 
 
@@ -52,7 +56,7 @@ def read_settings(path: Path | None = None) -> Settings:
     try:
         text = path.read_text()
     except FileNotFoundError:
-        return Settings()
+        return Settings(storage_driver=_storage_driver(path, {}))
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path}: it is not UTF-8 text: byte {error.start}", hint="save it as UTF-8") from None
     except OSError as error:
@@ -77,6 +81,7 @@ def read_settings(path: Path | None = None) -> Settings:
         _directory(path, document, "exec-root"),
         _log(path, document),
         _firewall(path, document),
+        _storage_driver(path, document),
         _registries(path, document),
     )
 
@@ -135,6 +140,17 @@ def _firewall(path: Path, document: dict[str, object]) -> str:
             hint="leave it out for the best that this host has",
         )
     return str(kind)
+
+
+def _storage_driver(path: Path, document: dict[str, object]) -> str:
+    named = os.environ.get(about.STORAGE_DRIVER_VARIABLE)
+    driver, where = (named, about.STORAGE_DRIVER_VARIABLE) if named else (document.get("storage-driver", ""), str(path))
+    if driver and driver not in STORAGE_DRIVERS:
+        raise InvalidInput(
+            f"{where}: storage-driver must be {' or '.join(STORAGE_DRIVERS)}, not {driver!r}",
+            hint="leave it out for what is usual",
+        )
+    return str(driver)
 
 
 def _log(path: Path, document: dict[str, object]) -> LogConfig:

@@ -137,15 +137,17 @@ class ImageStore:
         """Canonical reference to image id, all of them; a damaged one is passed over."""
         found: dict[str, str] = {}
         for entry in os.scandir(self._roots.refs):
-            if not entry.name.endswith(".json"):
-                continue
-            try:
-                record = read_struct(Path(entry.path), "ref", RefRecord)
-            except (FileNotFoundError, EngineError):
-                continue
-            if percent_encoded(record.reference) + ".json" == entry.name:
+            if entry.name.endswith(".json") and (record := self.read_reference(entry.name)) is not None:
                 found[record.reference] = record.image_id
         return found
+
+    def read_reference(self, name: str) -> RefRecord | None:
+        """A reference by its file's name; None if it is gone, or damaged."""
+        try:
+            record = read_struct(self._roots.refs / name, "ref", RefRecord)
+        except (FileNotFoundError, EngineError):
+            return None
+        return record if percent_encoded(record.reference) + ".json" == name else None
 
     def set_reference(self, reference: ImageRef, image_id: str) -> None:
         """Let a reference mean an image; whatever had it before loses it.
@@ -209,7 +211,7 @@ class ImageStore:
                 )
             if matches:
                 return matches[0]
-        raise no_such_image(key)
+        raise no_such_image(key if key != bare else _with_tag(key))
 
     def _resolve_reference(self, key: str) -> str | None:
         try:
@@ -223,6 +225,14 @@ class ImageStore:
 def _is_writer_alive(name: str) -> bool:
     """Whether the process that writes `<document>.<pid>-<random>.tmp` (core.linux.files) is still there."""
     return Path("/proc", name.rsplit(".", 2)[-2].partition("-")[0]).exists()
+
+
+def _with_tag(key: str) -> str:
+    """A name as docker repeats it when there is none: with the tag that it stands for."""
+    try:
+        return parse_reference(key).familiar
+    except InvalidReference:
+        return key
 
 
 def no_such_image(key: str) -> NotFound:

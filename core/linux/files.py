@@ -37,7 +37,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
         sync_directory(directory)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write every byte, however many calls it takes."""
     view = memoryview(data)
     while view:

@@ -37,7 +37,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """An image of the store. `raw_config` is the config document's bytes, exactly as they came."""
+    """An image of the store. `raw_config` is the config document's bytes, exactly as they came; lists leave it out."""
 
     id: str
     """sha256:… of the config document."""

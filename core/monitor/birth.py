@@ -51,7 +51,7 @@ def network_ahead() -> NetworkAhead | None:
     except OSError:
         return None  # then clone() says why, when one is wanted
     try:
-        LoopbackUp().run(Place("", {}))
+        LoopbackUp().run(Place(""))
         return NetworkAhead(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC), home)
     finally:
         inside.setns(home, inside.CLONE_NEWNET)
@@ -196,6 +196,7 @@ def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]
         user = ids.new_namespace()
     inside.unshare(inside.CLONE_NEWNS)
     mounts.mount(None, "/", None, mounts.MS_REC | mounts.MS_SLAVE)
+    place.attach_layers()
     for mount in spec["mounts"]:
         match mount["kind"]:
             case "bind":
@@ -204,10 +205,10 @@ def _prepare_remapped(spec: dict[str, Any], place: Place, joined: dict[str, int]
                 users.map_tree(place.trees[mount["target"]], mount["source"], user)
             case "image":
                 lowers = tuple(mount["lowers"])
-                place.trees[mount["target"]] = ids.mount_image(place.rootfs, lowers, mount["subpath"], user)
-    root = ids.mount_root(place.rootfs, tuple(spec["lowers"]), spec["upper"], spec["work"], user)
-    mounts.umount(place.rootfs)
-    mounts.umount(place.rootfs)
+                place.trees[mount["target"]] = ids.mount_image(place, lowers, mount["subpath"], user)
+    root = ids.mount_root(place, tuple(spec["lowers"]), spec["upper"], spec["work"], user)
+    for _ in range(2 + len(place.layers)):  # the overlay, what it was made with, the layers
+        mounts.umount(place.rootfs)
     place.root = root
     place.is_remapped = True
     return user

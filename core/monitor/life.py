@@ -13,6 +13,7 @@ from core.monitor.added import AddedProcesses
 from core.monitor.confinement import Confinement, confine
 from core.monitor.deposit import Deposit
 from core.monitor.health import HealthChecks
+from core.monitor.layer_mounts import Shelf
 from core.monitor.log import LogWriter, NoLog
 from core.monitor.loop import Loop
 from core.monitor.network import Network
@@ -41,6 +42,8 @@ class Host(NamedTuple):
     spawner_socket: str
     root_place: str
     """An empty directory: what each container's root is mounted over, in its own mount namespace."""
+    shelf: Shelf | None
+    """Where layers that are tars are mounted; None where this host allows no such place."""
 
 
 class Process(NamedTuple):

@@ -29,6 +29,7 @@ from core.monitor import adopting, birth, proto, records
 from core.monitor import main as monitor
 from core.monitor.children import Children
 from core.monitor.keeper import Keeper
+from core.monitor.layer_mounts import Shelf, make_shelf
 from core.monitor.loop import READ, Loop
 from core.monitor.pipes import channel_pair
 from core.monitor.sampled import Sampled
@@ -105,12 +106,14 @@ class Spawner:
         self._deferred: dict[str, list[_Deferred]] = {}
         self._traffic = TrafficCounters()
         self._idle_since = time.monotonic()
+        self._layers_dir = ""
 
-    def run(self, containers_dir: str, run_root: str) -> None:
+    def run(self, data_root: str, run_root: str) -> None:
         """Serve until idle."""
+        self._layers_dir = f"{data_root}/layers"
         self._loop.add(self._listener.fileno(), READ, self._accept)
         self._loop.after(_SAMPLE_EVERY_S, self._tick)
-        self._look_on_disk(containers_dir, run_root)
+        self._look_on_disk(f"{data_root}/containers", run_root)
         self._look_for_orphans()
         gc.collect()
         gc.freeze()
@@ -152,6 +155,8 @@ class Spawner:
         self._look_for_orphans()
         for container_id in list(self._deferred):
             self._retry_deferred(container_id)
+        if self._host.shelf:
+            self._host.shelf.clear(self._layers_dir)
         if self._vault.kept:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > _IDLE_S:
@@ -467,6 +472,13 @@ def _compiled_filters() -> Any:
     return cache
 
 
+def _shelf() -> Shelf | None:
+    try:
+        return make_shelf()
+    except OSError:
+        return None  # then no layer was mounted here before, and a start that wants one says so
+
+
 def _settle(tag: str, hierarchies: driver.Hierarchies) -> None:
     """Leave the caller's session and its cgroup: a log-out or its memory limit must not end us."""
     try:
@@ -519,6 +531,7 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
             filters=_compiled_filters(),
             spawner_socket=f"{run_root}/spawner.sock",
             root_place=f"{run_root}/root",
+            shelf=_shelf(),
         )
         listener = proto.listen(host.spawner_socket)
         gc.collect()
@@ -528,7 +541,7 @@ def main(run_root: str, data_root: str, tag: str, log: str, ready: int, sealed: 
             try:
                 _name_process("spawner")
                 check(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
-                Spawner(listener, lock, host, log, vault, keeper).run(f"{data_root}/containers", run_root)
+                Spawner(listener, lock, host, log, vault, keeper).run(data_root, run_root)
                 os.unlink(host.spawner_socket)
             except Exception:
                 # the boundary of this process: nobody above could read it

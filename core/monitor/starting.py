@@ -15,6 +15,7 @@ from core.linux import procfs
 from core.linux.checkpoints import checkpoint
 from core.monitor import birth, ending, outcome, plan, proto, records
 from core.monitor.added import AddedProcesses
+from core.monitor.layer_mounts import take_all, trees_of
 from core.monitor.life import FIRST, Life, Process
 from core.monitor.log_driver import open_log
 from core.monitor.network import NetworkFailed
@@ -50,12 +51,15 @@ def start(life: Life, window: tuple[int, int]) -> None:
         steps = plan.build(spec, controllers)
         ours, theirs = channel_pair()
         pipes = None if spec["tty"] else Pipes(spec["open_stdin"], spec["user_map"])
-        trees = _mount_volumes(life)
-        checkpoint("start:volumes")
+        place = Place(life.host.root_place)
         try:
-            attempt.bear(life, steps, (ours, theirs), pipes, window, Place(life.host.root_place, trees))
+            place.trees |= _mount_volumes(life)
+            checkpoint("start:volumes")
+            place.layers |= _take_layers(life)
+            checkpoint("start:layers")
+            attempt.bear(life, steps, (ours, theirs), pipes, window, place)
         finally:
-            for tree in trees.values():
+            for tree in (*place.trees.values(), *place.layers.values()):
                 os.close(tree)
         checkpoint("start:cloned")
         theirs.close()
@@ -94,6 +98,14 @@ def _mount_volumes(life: Life) -> dict[str, int]:
         return life.volumes.open()
     except OSError as error:
         raise StartFailed(outcome.failure("volumes", error.strerror or str(error))) from error
+
+
+def _take_layers(life: Life) -> dict[str, int]:
+    try:
+        return take_all(life.host.shelf, trees_of(life.spec))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StartFailed(outcome.failure("layers", f"mount layer {error.filename}: {reason}")) from error
 
 
 def _report(error: OSError) -> dict[str, Any]:

@@ -24,8 +24,9 @@ _IFF_UP = 0x1
 class Place:
     """What the steps share while they build the container's view of the world."""
 
-    def __init__(self, rootfs: str, trees: dict[str, int]) -> None:
+    def __init__(self, rootfs: str) -> None:
         self.rootfs = rootfs
+        """An empty directory: what the root is mounted over."""
         self.root = -1
         """The container's root, once it is mounted."""
         self.devices = -1
@@ -36,14 +37,29 @@ class Place:
         """An empty read-only tmpfs, cloned over masked directories."""
         self.terminal_master = -1
         self.terminal_slave = -1
-        self.trees = dict(trees)
+        self.trees: dict[str, int] = {}
         """Detached mounts that are ready, by their place inside: volumes with options, binds of a user namespace
         taken with the rights of the host, and its devices by their path."""
+        self.layers: dict[str, int] = {}
+        """Detached mounts of layers that are tars, by the paths that stand for them among the lowers."""
         self.is_slave = False
         """Whether what the host mounts reaches the mounts of its that we copy."""
 
         self.is_remapped = False
         """Whether the root was made before, with rights of the host's that a user namespace has not."""
+
+    def attach_layers(self) -> None:
+        """Put the layers' mounts where an overlay can take them from, out of sight: under what is mounted next."""
+        for mount in self.layers.values():
+            target = os.open(self.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            mounts.move_mount(mount, target)
+            os.close(target)
+
+    def open_lower(self, path: str) -> int:
+        """A layer's top directory, to be closed: overlay takes it if it is mounted in our own mount namespace."""
+        if path in self.layers:
+            return os.dup(self.layers[path])
+        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def take_tree(self, target: str, path: str, *, subpath: str = "", recursive: bool = False) -> int:
         """What is to be seen at a place inside: ready already, or a detached copy of a mount of the host's."""
@@ -131,10 +147,12 @@ class MountRoot(NamedTuple):
             mounts.move_mount(place.root, somewhere)
             os.close(somewhere)
             return
-        lowers = [os.open(path, flags) for path in self.lowers]
+        place.attach_layers()
+        lowers = [place.open_lower(path) for path in self.lowers]
         upper, work = os.open(self.upper, flags), os.open(self.work, flags)
         try:
-            mounts.mount("overlay", place.rootfs, "overlay", 0, mounts.overlay_data(lowers, upper, work))
+            data = mounts.overlay_data(lowers, upper, work)
+            mounts.mount("overlay", place.rootfs, "overlay", 0, data)
         finally:
             for descriptor in (*lowers, upper, work):
                 os.close(descriptor)
@@ -322,10 +340,8 @@ class MountImage(NamedTuple):
     def run(self, place: Place) -> None:
         """See Step."""
         tree = place.trees.get(self.target, -1)
-        if tree < 0 and len(self.lowers) == 1:
-            tree = place.take_tree(self.target, self.lowers[0], subpath=self.subpath)
-        elif tree < 0:
-            tree = self._overlay(place)
+        if tree < 0:
+            tree = self._only_layer(place) if len(self.lowers) == 1 else self._overlay(place)
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = inroot.make_mount_point(place.root, self.target, directory=is_directory)
         _refuse_procfs(target, self.target)
@@ -334,10 +350,18 @@ class MountImage(NamedTuple):
         os.close(target)
         os.close(tree)
 
+    def _only_layer(self, place: Place) -> int:
+        top = place.open_lower(self.lowers[0])
+        try:
+            return tree_below(top, self.subpath)
+        finally:
+            os.close(top)
+
     def _overlay(self, place: Place) -> int:
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        lowers = [os.open(path, flags) for path in self.lowers]
-        mounts.mount("overlay", place.rootfs, "overlay", 0, mounts.overlay_data(lowers, None, None))
+        lowers = [place.open_lower(path) for path in self.lowers]
+        data = mounts.overlay_data(lowers, None, None)
+        mounts.mount("overlay", place.rootfs, "overlay", 0, data)
         top = os.open(place.rootfs, flags)
         try:
             return tree_below(top, self.subpath)

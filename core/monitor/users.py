@@ -13,6 +13,7 @@ from typing import Any
 
 from core.linux import caps, inside, mounts
 from core.monitor.detached import set_propagation, tree_below
+from core.monitor.steps import Place
 
 
 class IdMap:
@@ -60,47 +61,60 @@ class IdMap:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
-    def mount_root(self, rootfs: str, lowers: tuple[str, ...], upper: str, work: str, namespace: int) -> int:
+    def mount_root(self, place: Place, lowers: tuple[str, ...], upper: str, work: str, namespace: int) -> int:
         """A detached overlay whose layers are seen through the map; in a mount namespace of the caller's own.
 
         Raises: OSError: naming the directory whose file system can't be idmapped.
         """
-        scratch = _scratch(rootfs)
-        layers = os.path.commonpath([os.path.dirname(path) for path in lowers])
+        scratch = _scratch(place.rootfs)
         own = os.path.dirname(upper)
-        below = _shown(scratch, "layers", layers, namespace)
         above = _shown(scratch, "own", own, namespace)
+        opened = _opened_lowers(scratch, place, lowers, namespace)
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        opened = [os.open(os.path.relpath(path, layers), flags, dir_fd=below) for path in lowers]
         opened += [os.open(os.path.relpath(path, own), flags, dir_fd=above) for path in (upper, work)]
         data = mounts.overlay_data(opened[:-2], opened[-2], opened[-1])
         with caps.acting_as(self.uid, self.gid):  # the overlay keeps its own directories as whoever mounts it
-            mounts.mount("overlay", rootfs, "overlay", 0, data)
-        for descriptor in (*opened, below, above, scratch):
+            mounts.mount("overlay", place.rootfs, "overlay", 0, data)
+        for descriptor in (*opened, above, scratch):
             os.close(descriptor)
-        return mounts.open_tree(rootfs)
+        return mounts.open_tree(place.rootfs)
 
-    def mount_image(self, rootfs: str, lowers: tuple[str, ...], subpath: str, namespace: int) -> int:
+    def mount_image(self, place: Place, lowers: tuple[str, ...], subpath: str, namespace: int) -> int:
         """A detached, read-only tree of an image's layers, seen through the map; in a mount namespace of our own."""
-        if len(lowers) == 1:
-            top = os.open(lowers[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            tree = tree_below(top, subpath)
-            os.close(top)
-            map_tree(tree, lowers[0], namespace)
-            return tree
-        scratch = _scratch(rootfs)
-        layers = os.path.commonpath([os.path.dirname(path) for path in lowers])
-        below = _shown(scratch, "layers", layers, namespace)
-        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        opened = [os.open(os.path.relpath(path, layers), flags, dir_fd=below) for path in lowers]
-        mounts.mount("overlay", rootfs, "overlay", 0, mounts.overlay_data(opened, None, None))
-        top = os.open(rootfs, flags)
-        tree = tree_below(top, subpath)
-        for descriptor in (*opened, below, scratch, top):
+        scratch = _scratch(place.rootfs)
+        opened = _opened_lowers(scratch, place, lowers, namespace)
+        if len(opened) > 1:
+            mounts.mount("overlay", place.rootfs, "overlay", 0, mounts.overlay_data(opened, None, None))
+            opened.append(os.open(place.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        tree = tree_below(opened[-1], subpath)
+        for descriptor in (*opened, scratch):
             os.close(descriptor)
-        mounts.umount(rootfs)
-        mounts.umount(rootfs)
+        for _ in range(2 if len(lowers) > 1 else 1):
+            mounts.umount(place.rootfs)
         return tree
+
+
+def _opened_lowers(scratch: int, place: Place, lowers: tuple[str, ...], namespace: int) -> list[int]:
+    """Layers' top directories, seen through the map, put where this mount namespace can find them.
+
+    Unpacked ones are seen through one copy of the mount that they all lie on; a tar is a mount of its own, and may
+    be wanted twice.
+    """
+    unpacked = [path for path in lowers if path not in place.layers]
+    layers = os.path.commonpath([os.path.dirname(path) for path in unpacked]) if unpacked else ""
+    below = _shown(scratch, "layers", layers, namespace) if unpacked else -1
+    opened = []
+    for number, path in enumerate(lowers):
+        if path in place.layers:
+            tree = mounts.open_tree("", at=place.layers[path])
+            map_tree(tree, path, namespace)
+            opened.append(_put(scratch, f"layer{number}", tree))
+        else:
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            opened.append(os.open(os.path.relpath(path, layers), flags, dir_fd=below))
+    if below >= 0:
+        os.close(below)
+    return opened
 
 
 def _scratch(rootfs: str) -> int:
@@ -114,7 +128,11 @@ def _scratch(rootfs: str) -> int:
 
 def _shown(scratch: int, name: str, path: str, namespace: int) -> int:
     """An idmapped copy of a directory's mount, put where this mount namespace can find it."""
-    tree = mapped_tree(path, namespace)
+    return _put(scratch, name, mapped_tree(path, namespace))
+
+
+def _put(scratch: int, name: str, tree: int) -> int:
+    """Attach a detached mount, which is closed, in the scratch; its place, open."""
     os.mkdir(name, 0o700, dir_fd=scratch)
     target = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=scratch)
     mounts.move_mount(tree, target)

@@ -29,6 +29,7 @@ from core.registry.endpoint import Endpoint
 from core.registry.transport import Answer, Transport
 
 LARGEST_TOKEN_BYTES = 1024 * 1024
+_DENIED = "denied: requested access to the resource is denied"
 _SHORTEST_LIFE_S = 60.0
 """What a token without a lifetime has (distribution: token authentication), and every one at least."""
 
@@ -124,6 +125,9 @@ class Authorizer:
             raise Unauthorized(f"{_quoted(answer.asked)}: no basic auth credentials", status=401, hint=LOG_IN)
         if sent.startswith("Bearer "):
             self._tokens.forget(self._key(chosen, scopes))
+        if sent in self._fetched and chosen.parameters.get("error") == "insufficient_scope":
+            # the realm knows who asks, and gives them less than this takes: docker does not look at the body then
+            raise Unauthorized(f"{_quoted(answer.asked)}: {_DENIED}", status=401, hint=self._hint())
         if sent.startswith("Basic ") or sent in self._fetched:
             error = refusal(401, body, asked=answer.asked, what=_quoted(answer.asked))
             raise Unauthorized(f"{_quoted(answer.asked)}: {error.message}", status=401, hint=self._hint())

@@ -35,7 +35,7 @@ from core.model.registry_settings import RegistrySettings
 from core.registry import tls
 from core.registry.answers import LARGEST_REFUSAL_BYTES, LOG_IN, Interrupted, refusal, shown
 from core.registry.auth import Authorizer, TokenCache
-from core.registry.endpoint import Endpoint, endpoints_of, origin_of
+from core.registry.endpoint import Endpoint, origin_of
 from core.registry.transport import Answer, Timeouts, Transport
 
 LARGEST_MANIFEST_BYTES = 4 * 1024 * 1024
@@ -119,15 +119,12 @@ class Session:
             self.transport.abort()
         self.transport.close()
 
-    def servers(self, host: str) -> list[Server]:
-        """Whom to ask for what lies at a host: mirrors first, the origin last."""
-        return [self._server(endpoint) for endpoint in endpoints_of(host, self.client.settings)]
-
     def origin(self, host: str) -> Server:
-        """The host's own server."""
-        return self._server(origin_of(host, self.client.settings))
+        """The host's own server, whatever mirrors it has."""
+        return self.server(origin_of(host, self.client.settings))
 
-    def _server(self, endpoint: Endpoint) -> Server:
+    def server(self, endpoint: Endpoint) -> Server:
+        """One endpoint, as this operation speaks to it."""
         with self._lock:
             if endpoint not in self._servers:
                 # a mirror is told who we are to it, not who we are to Docker Hub

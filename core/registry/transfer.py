@@ -53,7 +53,8 @@ def fetch_blob(
             # whoever makes headway has not failed
             failures = 1 if sink.size - before >= _HEADWAY_BYTES else failures + 1
             pause_s = _pause(error, failures, repository)
-            if pause_s is None or failures >= client.settings.attempts or stop.is_cancelled:
+            is_over = stop.is_cancelled or repository.server.session.transport.is_aborted
+            if pause_s is None or failures >= client.settings.attempts or is_over:
                 raise
             told(f"Retrying in {max(1, round(pause_s))} second{'s' if round(pause_s) > 1 else ''}", sink.size)
             if stop.wait(pause_s):

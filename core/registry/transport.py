@@ -139,7 +139,8 @@ class Transport:
         self.timeouts = timeouts or Timeouts()
         self._proxies = configured_proxies(settings.proxies, os.environ)
         self._certificates = certificates
-        self._lock = threading.Lock()
+        # taken again by the same thread when the collector closes a connection that nobody uses any more
+        self._lock = threading.RLock()
         self._managers: dict[object, urllib3.PoolManager] = {}
         self._sockets: set[socket.socket] = set()
         self._stage = threading.local()
@@ -201,7 +202,8 @@ class Transport:
         import urllib3
 
         asked = f"{method} {_without_query(url)}"
-        is_own = urlsplit(url).netloc == endpoint.address
+        # another port of the same host is believed as much as the host: token services lie there
+        is_own = urlsplit(url).hostname == urlsplit(f"//{endpoint.address}").hostname
         if self.is_aborted:
             raise Interrupted(f"{asked}: broken off")
         times = self.timeouts
@@ -333,7 +335,7 @@ class Transport:
         """Break everything off; whoever waits for an answer is told so at once."""
         self.is_aborted = True
         with self._lock:
-            for sock in self._sockets:
+            for sock in tuple(self._sockets):
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from core.errors import wrapped
+from core.errors import EngineError, wrapped
 from core.linux.files import is_locked
 
 
@@ -55,6 +55,8 @@ class Lease:
             self._write()
 
     def _write(self) -> None:
+        if self._descriptor < 0:
+            raise EngineError("the operation is over")
         data = "".join(f"{hold}\n" for hold in self._holds).encode()
         os.pwrite(self._descriptor, data, 0)
         os.ftruncate(self._descriptor, len(data))
@@ -62,8 +64,10 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        with self._lock:  # a thread that comes late must not write to what has this number next
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def survey_leases(directory: Path) -> tuple[set[str], list[Path]]:

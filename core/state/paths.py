@@ -7,7 +7,7 @@ data root (durable)
   ingest/<uuid>/                      half-made blobs and layers, under a lease
   ingest/download-<hex>               what has come of a blob that is pulled; flock held by who pulls it. It outlives
                                       them for a day: the next pull goes on there. Whole, a second name of the blob
-  layers/<chain hex>/{layer.json, INCOMPLETE?, diff/, init/}
+  layers/<chain hex>/{layer.json, INCOMPLETE?, init/, diff/ | tree.erofs + layer.tar}
   origins/<diff hex>.json             in which registries a layer was met, packed as which blob; a hint, never needed
   images/<id hex>.json                refs/<percent-encoded reference>.json
   containers/<id>/{lock, config.json, settings.json, state.json, upper/, work/,
@@ -27,11 +27,13 @@ run root (this boot)
   owner.json                          the data root's uuid and path
   boot_id
   spawner.lock, spawner.sock
+  images.index                        what the last list of images has read: a cache (core/images/catalogue.py)
   root/                               empty; each container's root is mounted over it, in its own mount namespace
   c/<id16>/{alive.lock, monitor.sock}     16 digits keep sun_path below 108
   c/<id16>/handover.json                  for the monitor that follows a killed one
   c/<id16>/ended-<pid>                    wait status of a process whose monitor was killed
   volumes/<name>/{lock, <id16>.json}      who holds a volume that lies in memory
+  storage.json                            whether this host mounts tars, as it was found out first
 """
 
 from __future__ import annotations
@@ -73,6 +75,8 @@ class Roots:
         self.data = data
         self.run = run
         self.identity = identity
+        self.storage_driver = ""
+        """How new layers are kept, as the person wants it: overlay2, erofs, or empty for what is usual here."""
         self.store_lock = data / "store.lock"
         self.blobs = data / "blobs" / "sha256"
         self.ingest = data / "ingest"

@@ -24,7 +24,7 @@ from core.state.locks import Rank, locked
 from core.state.paths import Roots
 from core.storage.blobs import all_blobs
 from core.storage.downloads import is_kept
-from core.storage.layers import INCOMPLETE, all_layers, layer_size, remove_directory
+from core.storage.layers import INCOMPLETE, all_layers, disk_bytes, remove_directory
 
 INGEST = "ingest"
 """What the lease of everybody who makes something in ingest/ holds."""
@@ -70,7 +70,7 @@ def sweep(roots: Roots, reachable: Callable[[set[str]], Reachable | None]) -> Sw
                 continue
             if chain == _NO_LAYERS:
                 continue
-            freed += layer_size(roots, chain)
+            freed += disk_bytes(roots, chain)
             doomed.append(_to_trash(roots, path))
             layers.append(chain)
         for digest, path in all_blobs(roots):

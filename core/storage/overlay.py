@@ -2,7 +2,7 @@
 
     upper/  work/                      containers/<id>: the container's own
     layers/<top chain>/init/           mount points the image lacks, shared by all its containers
-    layers/<chain>/diff/ …             the image, top first
+    layers/<chain>/diff/ …             the image, top first; or tree.erofs, which stands for a tar to be mounted
 
 The init layer is why diff and commit never show /etc/hosts and its like: they lie below the upper
 directory. Nothing is mounted here; a process in a mount namespace of its own does that.
@@ -13,13 +13,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from core.errors import wrapped
 from core.state.leases import Lease
 from core.state.paths import Roots
 from core.storage.gc import INGEST
-from core.storage.layers import copy_directory_attributes, remove_directory
+from core.storage.layer_tree import LayerTree, Place, open_layer_tree
+from core.storage.layers import copy_attributes, lower_of, remove_directory, root_of
 
 _MOUNT_POINTS = (
     ("dev/pts", "dir"),
@@ -45,8 +47,8 @@ def overlay_lowers(roots: Roots, layers: Sequence[str]) -> list[Path]:
 
 
 def image_lowers(roots: Roots, layers: Sequence[str]) -> list[Path]:
-    """The image's own directories, top first."""
-    return [roots.layer(chain) / "diff" for chain in reversed(layers)]
+    """The image's own layers, top first."""
+    return [lower_of(roots, chain) for chain in reversed(layers)]
 
 
 def _init_directory(roots: Roots, layers: Sequence[str]) -> Path:
@@ -66,7 +68,8 @@ def ensure_init_layer(roots: Roots, layers: Sequence[str]) -> Path:
         try:
             target.parent.mkdir(mode=0o700, exist_ok=True)
             building.mkdir(mode=0o755)
-            _fill(building, image_lowers(roots, layers))
+            with ExitStack() as held:
+                _fill(building, [held.enter_context(open_layer_tree(path)) for path in image_lowers(roots, layers)])
             try:
                 os.rename(building, target)
             except OSError:
@@ -95,76 +98,62 @@ def prepare_upper(
         upper = directory / "upper"
         upper.mkdir(mode=0o755)
         if layers:
-            copy_directory_attributes(roots.layer(layers[-1]) / "diff", upper)
+            copy_attributes(root_of(roots, layers[-1]), upper)
         else:
             os.chmod(upper, 0o755)
     except OSError as error:
         raise wrapped(error, "write", directory) from error
 
 
-class _Merged:
-    """A directory as overlay would show it: the layers that take part, top first."""
+def _find(layers: Sequence[LayerTree], path: str) -> tuple[Place | None, Sequence[LayerTree]]:
+    """What a path shows as overlay would, no link followed; of a directory also the layers that take part, top first.
 
-    def __init__(self, directories: list[Path]) -> None:
-        self.directories = directories
-
-    def find(self, name: str) -> tuple[os.stat_result | None, _Merged]:
-        """What a name shows (not following it), and the merged directory if it is one."""
-        top: os.stat_result | None = None
-        parts: list[Path] = []
-        for directory in self.directories:
-            try:
-                there = os.stat(directory / name, follow_symlinks=False)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            if not stat.S_ISDIR(there.st_mode):
-                if top is None and not _is_whiteout(there):
-                    top = there
-                break
-            top = top or there
-            parts.append(directory / name)
-            if _is_opaque(directory / name):
-                break
-        return top, _Merged(parts)
+    Args: layers: those that take part in the directory it lies in.
+    """
+    top: Place | None = None
+    parts: list[LayerTree] = []
+    for layer in layers:
+        there = layer.find(path)
+        if there is None:
+            continue
+        if not stat.S_ISDIR(there.mode):
+            return (top if top or there.is_whiteout else there), parts
+        top = top or there
+        parts.append(layer)
+        if there.is_opaque:
+            break
+    return top, parts
 
 
-def _is_whiteout(there: os.stat_result) -> bool:
-    return stat.S_ISCHR(there.st_mode) and there.st_rdev == 0
-
-
-def _is_opaque(directory: Path) -> bool:
-    try:
-        return os.getxattr(directory, "trusted.overlay.opaque", follow_symlinks=False) == b"y"
-    except OSError:
-        return False
-
-
-def _fill(building: Path, lowers: list[Path]) -> None:
+def _fill(building: Path, layers: Sequence[LayerTree]) -> None:
     """Make what the image lacks. Only names of our own are looked up, one at a time, following nothing."""
-    if lowers:
-        copy_directory_attributes(lowers[0], building)
+    root, _ = _find(layers, "")
+    if layers and root is None:
+        raise FileNotFoundError(2, "its layers have no files any more")
+    if root:
+        copy_attributes(root, building)
     times: list[tuple[Path, int]] = []
     for path, kind in _MOUNT_POINTS:
-        *parents, name = path.split("/")
-        merged, there = _Merged(lowers), building
-        for parent in parents:
-            _, merged = merged.find(parent)
-            there = there / parent
+        parents = path.split("/")[:-1]
+        parts, there = layers, building
+        for depth in range(len(parents)):
+            found, parts = _find(parts, "/".join(parents[: depth + 1]))
+            there = there / parents[depth]
             if not there.is_dir():
                 # a link or a file of the image in this place is covered by a directory, as docker does
                 there.mkdir(mode=0o755)
-                if merged.directories:
-                    copy_directory_attributes(merged.directories[0], there)
-                    times.append((there, there.stat().st_mtime_ns))
-        found, _ = merged.find(name)
-        if kind == "dir" and not (found and stat.S_ISDIR(found.st_mode)):
-            (there / name).mkdir(mode=0o755)
-        elif kind == "file" and not (found and stat.S_ISREG(found.st_mode)):
-            (there / name).touch(mode=0o755)
-        elif kind == "link" and not (found and stat.S_ISLNK(found.st_mode)):
-            os.symlink(_MTAB, there / name)
+                if found and parts:
+                    copy_attributes(found, there)
+                    times.append((there, found.mtime_ns))
+        found, _ = _find(parts, path)
+        name = building / path
+        if kind == "dir" and not (found and stat.S_ISDIR(found.mode)):
+            name.mkdir(mode=0o755)
+        elif kind == "file" and not (found and stat.S_ISREG(found.mode)):
+            name.touch(mode=0o755)
+        elif kind == "link" and not (found and stat.S_ISLNK(found.mode)):
+            os.symlink(_MTAB, name)
     for directory, mtime_ns in reversed(times):
         os.utime(directory, ns=(mtime_ns, mtime_ns))
-    if lowers:
-        mtime_ns = lowers[0].stat().st_mtime_ns
-        os.utime(building, ns=(mtime_ns, mtime_ns))
+    if root:
+        os.utime(building, ns=(root.mtime_ns, root.mtime_ns))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 BUFFER_BYTES = 1024 * 1024
 _KERNEL_COPY_FROM = 256 * 1024
+_AFTER_SKIP_BYTES = 4 * 1024
 
 
 class EndOfInput(Exception):
@@ -32,6 +33,8 @@ class Source:
         self._taken = 0
         self._fetched = position
         self._start = position
+        self._step = BUFFER_BYTES
+        self._end = os.fstat(descriptor).st_size if read is None else 0
 
     @classmethod
     def of_file(cls, descriptor: int, position: int = 0) -> Source:
@@ -51,8 +54,9 @@ class Source:
     def read_some(self, most: int) -> bytes:
         """Between one and `most` bytes; b"" only at the end."""
         if self._taken == len(self._buffer):
-            self._buffer = self._fetch(BUFFER_BYTES)
+            self._buffer = self._fetch(self._step)
             self._taken = 0
+            self._step = min(self._step * 4, BUFFER_BYTES)
         data = self._buffer[self._taken : self._taken + most]
         self._taken += len(data)
         return data
@@ -82,9 +86,10 @@ class Source:
         size -= available
         self._taken = len(self._buffer)
         if self._read is None:
-            if os.fstat(self._descriptor).st_size < self._fetched + size:
+            if self._end < self._fetched + size:
                 raise EndOfInput
             self._fetched += size
+            self._step = _AFTER_SKIP_BYTES  # whoever passes over one body may well pass over the next one
             return
         while size:
             piece = self.read_some(size)

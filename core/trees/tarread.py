@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from core.trees.faults import corrupt, over_limit, shown, unsafe
 from core.trees.source import EndOfInput, Source
@@ -116,6 +117,10 @@ def _number(raw: bytes) -> int:
     if text.strip(b"01234567"):
         raise ValueError(raw)
     return int(text, 8)
+
+
+_repeated_number = lru_cache(1024)(_number)
+"""The same for fields that have few values: modes, owners, times."""
 
 
 def _until_nul(raw: bytes) -> bytes:
@@ -240,8 +245,8 @@ class TarReader:
         if fields[9] == b"ustar\0" and (prefix := _until_nul(fields[15])):
             name = prefix + b"/" + name
         name, link = long_name or name, long_link or link
-        mtime_ns = _number(fields[5]) * 1_000_000_000
-        uid, gid = _number(fields[2]), _number(fields[3])
+        mtime_ns = _repeated_number(fields[5]) * 1_000_000_000
+        uid, gid = _repeated_number(fields[2]), _repeated_number(fields[3])
         xattrs: dict[bytes, bytes] = {}
         if pax:
             name, link = pax.get(b"path", name), pax.get(b"linkpath", link)
@@ -265,7 +270,7 @@ class TarReader:
         entry = Entry(
             name=name,
             kind=kind or "",
-            mode=_number(fields[1]) & 0o7777,
+            mode=_repeated_number(fields[1]) & 0o7777,
             uid=uid,
             gid=gid,
             size=stored,

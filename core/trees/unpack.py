@@ -24,9 +24,9 @@ from core.trees.tarread import Entry, Limits, TarReader
 
 WHITEOUT = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
-_AUFS_OWN = b".wh..wh."
+AUFS_OWN = b".wh..wh."
 OPAQUE_XATTR = "trusted.overlay.opaque"
-_DEFAULT_ACL = b"system.posix_acl_default"
+DEFAULT_ACL = b"system.posix_acl_default"
 _REPORT_EVERY_BYTES = 16 * 1024 * 1024
 _REPORT_EVERY_ENTRIES = 500
 _O_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,7 +37,7 @@ def is_kept_xattr(name: bytes) -> bool:
     """Whether an extended attribute travels in layers: file capabilities, ACLs, and users' own."""
     if name.startswith(b"user."):
         return not name.startswith(b"user.overlay.")
-    return name in (b"security.capability", b"system.posix_acl_access", _DEFAULT_ACL)
+    return name in (b"security.capability", b"system.posix_acl_access", DEFAULT_ACL)
 
 
 def clean_name(raw: bytes) -> bytes:
@@ -155,7 +155,7 @@ class Unpacker:
     def _apply_whiteout(self, entry: Entry, directory: bytes, name: bytes) -> bool:
         """Handle marks; True if the entry was one. Marks as parents are refused."""
         if any(part.startswith(WHITEOUT) for part in directory.split(b"/")):
-            if directory.partition(b"/")[0].startswith(_AUFS_OWN):
+            if directory.partition(b"/")[0].startswith(AUFS_OWN):
                 return True  # aufs' own hard link store, meant for nobody else
             raise unsafe(entry.name, "a whiteout used as a directory")
         if not name.startswith(WHITEOUT):
@@ -164,7 +164,7 @@ class Unpacker:
             parent = self._open_parent(entry, directory)
             self._mark_opaque(parent, b".")
             return True
-        if name.startswith(_AUFS_OWN):
+        if name.startswith(AUFS_OWN):
             return True
         hidden = name[len(WHITEOUT) :]
         if hidden in (b"", b".", b".."):
@@ -244,7 +244,7 @@ class Unpacker:
             os.fchown(descriptor, entry.uid, entry.gid)
         os.fchmod(descriptor, entry.mode)
         for key, value in entry.xattrs.items():
-            if key == _DEFAULT_ACL:
+            if key == DEFAULT_ACL:
                 self._directory_acls.append((path, value))  # set at the end: children would inherit it now
             elif is_kept_xattr(key):
                 _set_xattr(descriptor, key, value)
@@ -362,7 +362,7 @@ class Unpacker:
         os.fchdir(self._root)
         for path, value in self._directory_acls:
             if (descriptor := self._open_if_directory(path)) is not None:
-                _set_xattr(descriptor, _DEFAULT_ACL, value)
+                _set_xattr(descriptor, DEFAULT_ACL, value)
                 os.close(descriptor)
         at, data = 0, self._directory_times
         while at < len(data):

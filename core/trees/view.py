@@ -12,6 +12,7 @@ import stat
 from typing import Any
 
 from core.linux import inside, mounts
+from core.linux.erofs import is_tree, mount_tree
 from core.linux.inroot import make_mount_point, open_beneath, open_in_root
 from core.linux.mount_words import read_mount_words
 from core.trees import confine
@@ -33,7 +34,8 @@ def enter(view: dict[str, Any], capabilities: tuple[int, ...]) -> int:
     {"device": {"source": text, "fstype": text, "words": [text], "place": path}, "read_only": bool};
     {"lowers": [path, top first], "upper": path, "work": path, "read_only": bool, "binds":
     [{"target": path, "subpath": path, "read_only": bool, and "source": fd, "device": as above, or "lowers": [path]}]}.
-    Layers come as paths, because overlay takes only what was opened in its own mount namespace (CVE-2021-3732).
+    Layers come as paths, because overlay takes only what was opened in its own mount namespace (CVE-2021-3732):
+    of a directory, or of the `tree.erofs` of a tar that is mounted for this worker alone.
     """
     if "namespace" in view:
         confine.stop_imports()
@@ -86,13 +88,25 @@ def _mounted(bind: dict[str, Any]) -> int:
     """A volume's file system, or an image, mounted here."""
     if "device" in bind:
         return _below(_mount_device(bind["device"]), bind["subpath"])
-    lowers = [os.open(path, _O_DIRECTORY) for path in bind["lowers"]]
+    lowers = [_opened_lower(path) for path in bind["lowers"]]
     if len(lowers) == 1:
         return _below(lowers[0], bind["subpath"])
-    mounts.mount("overlay", _SECOND_PLACE, "overlay", _FLAGS, mounts.overlay_data(lowers, None, None))
+    data = mounts.overlay_data(lowers, None, None)
+    mounts.mount("overlay", _SECOND_PLACE, "overlay", _FLAGS, data)
     tree = _below(os.open(_SECOND_PLACE, _O_DIRECTORY), bind["subpath"])
     mounts.umount(_SECOND_PLACE)
     return tree
+
+
+def _opened_lower(path: str) -> int:
+    """A layer's top directory; a tar is mounted first, out of sight under what comes to the same place."""
+    if not is_tree(path):
+        return os.open(path, _O_DIRECTORY)
+    mount = mount_tree(path)
+    place = os.open(_SECOND_PLACE, _O_DIRECTORY)
+    mounts.move_mount(mount, place)
+    os.close(place)
+    return mount
 
 
 def _below(directory: int, subpath: str) -> int:
@@ -107,7 +121,7 @@ def _below(directory: int, subpath: str) -> int:
 
 def _attach_layers(view: dict[str, Any]) -> int:
     """The overlay, or the one directory that needs none, at _PLACE."""
-    lowers = [os.open(path, _O_DIRECTORY) for path in view["lowers"]]
+    lowers = [_opened_lower(path) for path in view["lowers"]]
     upper: int | None = None
     work: int | None = None
     if "upper" in view:

@@ -17,12 +17,16 @@ import resource
 import sys
 from typing import Any
 
+from core.linux.erofs import TREE
+from core.linux.files import write_all
 from core.trees import confine, copy, listing, view
 from core.trees.diff import Comparison
+from core.trees.erofs import write_image
 from core.trees.faults import FAILED, TreeFault, from_os_error
 from core.trees.pack import Output, TreePacker
 from core.trees.source import BUFFER_BYTES, EndOfInput, Source
 from core.trees.tarread import Limits
+from core.trees.tartree import Attributes, Inexpressible, TarTree
 from core.trees.unpack import Unpacker
 
 _PARSER_BYTES, _PARSER_S = 2 * 1024**3, 120
@@ -83,6 +87,31 @@ def _unpack(request: dict[str, Any]) -> dict[str, Any]:
     return {"entries": unpacker.entries, "size": unpacker.size}
 
 
+def _index(request: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a tar (stdin, a file) into an open file, to be mounted with it; or why it can't be."""
+    output, answer = request["output"], request["answer"]
+    _see_nothing(output, answer)
+    tree = TarTree(
+        Attributes(*request["root"]),
+        limits=Limits(**request["limits"]),
+        strict_end=request["strict_end"],
+        report=lambda done: _say(answer, {"done": done}),
+    )
+    try:
+        tree.read(_standard_input(request))
+        written = write_image(tree.root, os.fstat(0).st_size, lambda data: write_all(output, data))
+    except Inexpressible as reason:
+        return {"why": str(reason)}
+    os.fsync(output)
+    return {"entries": tree.entries, "size_bytes": tree.size, "tree_bytes": written}
+
+
+def _try_mounted(request: dict[str, Any]) -> str:
+    """Whether a small layer's tar can be mounted as containers' are, from a directory: what its file `probe` says."""
+    root = view.enter({"lowers": [f"{request['directory']}/{TREE}", request["below"]]}, confine.READ_CAPABILITIES)
+    return copy.read_file(root, b"/probe", 0, 64).decode()
+
+
 def _standard_input(request: dict[str, Any]) -> Source:
     if request["input"] == "file":
         return Source.of_file(0)
@@ -119,9 +148,9 @@ def _member(request: dict[str, Any]) -> dict[str, str]:
     return {"data": binascii.b2a_base64(part, newline=False).decode()}
 
 
-def _see_nothing(answer: int) -> None:
+def _see_nothing(*open_ones: int) -> None:
     """For what only reads bytes: nothing open but the streams, an empty root, no network, no capability."""
-    confine.close_others({0, 1, 2, answer})
+    confine.close_others({0, 1, 2, *open_ones})
     confine.private_mounts()
     confine.no_network()
     confine.enter_root(confine.empty_directory())
@@ -229,6 +258,8 @@ def _remove(request: dict[str, Any]) -> None:
 
 _OPERATIONS = {
     "unpack": _unpack,
+    "index": _index,
+    "try-mounted": _try_mounted,
     "contents": _contents,
     "member": _member,
     "changes": _changes,

@@ -10,11 +10,37 @@ import sys
 from collections.abc import Iterator
 
 from core.linux import inside
-from tests.bench import archives, console, crowd, drivers, files, lists, logs, networks, recovery, starts
+from tests.bench import (
+    archives,
+    console,
+    crowd,
+    drivers,
+    files,
+    layers,
+    lists,
+    logs,
+    networks,
+    recovery,
+    registries,
+    starts,
+)
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
 
-QUESTIONS = ("starts", "crowd", "recovery", "logs", "drivers", "archives", "files", "lists", "networks", "console")
+QUESTIONS = (
+    "starts",
+    "crowd",
+    "recovery",
+    "logs",
+    "drivers",
+    "archives",
+    "layers",
+    "files",
+    "lists",
+    "networks",
+    "registries",
+    "console",
+)
 
 
 def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
@@ -32,10 +58,14 @@ def _ask(question: str, machines: Machines, quick: bool) -> Iterator[Row]:
             yield from drivers.measure(machines, 1 if quick else 3)
         case "archives":
             yield from archives.measure(machines, 1 if quick else 2)
+        case "layers":
+            yield from layers.measure(machines, 1 if quick else 3)
         case "files":
             yield from files.measure(machines, 1 if quick else 3)
         case "networks":
             yield from networks.measure(machines, 3 if quick else 15, crowd=10 if quick else 100)
+        case "registries":
+            yield from registries.measure(machines, 1 if quick else 2)
         case "lists":
             yield from lists.measure(200 if quick else 2000, 5 if quick else 20)
         case _:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.compat.targets import PROJECT
 
-BESIDE = ("beside.py", "lists.py", "networks.py", "firewall.py")
+BESIDE = ("beside.py", "lists.py", "archives.py", "removals.py", "networks.py", "firewall.py")
 
 
 def main(names: list[str]) -> int:

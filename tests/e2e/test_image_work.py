@@ -21,7 +21,7 @@ from core.errors import EngineError, InvalidInput
 from core.model.progress import CancelToken, silent
 from tests.archives import directory, docker_archive, hardlink, member, symlink, tar
 from tests.conftest import STARTER, Runner
-from tests.stores import contents, load, open_store
+from tests.stores import contents, load, open_store, save
 
 NOTE = "SCHILY.xattr.user.note"
 SCRIPT = """
@@ -308,3 +308,78 @@ def test_links_of_an_image_lead_to_files_of_that_image_alone(store: Engine) -> N
     )
     load(store, docker_archive([layer], ["linked:1"]))
     assert [one.name for one in store.images.packages("linked:1", silent, CancelToken())] == ["linked"]
+
+
+# rows of the table of what must work
+
+
+def test_C6_a_second_image_adds_what_it_changes_and_no_more(engine: Engine, run: Runner) -> None:
+    def stored() -> int:
+        roots = engine.roots
+        return sum(
+            path.lstat().st_size
+            for top in (roots.blobs, roots.layers)
+            for path in top.rglob("*")
+            if path.is_file() and not path.is_symlink()
+        )
+
+    run.sh("head -c 300000 /dev/urandom > /delta", name="maker")
+    before = stored()
+    engine.images.commit("maker", CommitWish(reference="delta:1"), silent, CancelToken())
+    engine.images.tag("delta:1", "delta:2")
+    grown = stored() - before
+    try:
+        assert 300_000 <= grown < 2 * 300_000 + 20_000  # its tar, its files unless the tar is mounted, documents
+        assert engine.images.inspect("delta:1").layers[:-1] == engine.images.inspect(STARTER).layers
+    finally:
+        engine.containers.remove("maker")
+        engine.images.remove("delta:1")
+        engine.images.remove("delta:2")
+    assert stored() == before
+
+
+def test_C7_every_step_of_an_images_making_is_a_row_of_its_history(engine: Engine, run: Runner) -> None:
+    """What a Dockerfile of FROM, ADD, VOLUME and CMD would make, by one commit a step."""
+    steps = [
+        ("echo added > /added", (), 6),
+        ("true", ("VOLUME /data",), 0),
+        ("true", ('CMD ["cat", "/added"]',), 0),
+    ]
+    image = STARTER
+    try:
+        for number, (script, changes, _) in enumerate(steps):
+            run.sh(script, image=image, name=f"step{number}")
+            image = f"steps:{number}"
+            wish = CommitWish(reference=image, changes=changes, message=f"step {number}")
+            engine.images.commit(f"step{number}", wish, silent, CancelToken())
+        rows = engine.images.history(image)
+        assert [(row.comment, row.size_bytes) for row in rows[:-1]] == [
+            (f"step {number}", size) for number, (_, _, size) in reversed(list(enumerate(steps)))
+        ]
+        assert len(rows) == 4
+        config = engine.images.inspect(image).config
+        assert (config.volumes, config.cmd) == (("/data",), ("cat", "/added"))
+        assert run(image=image).out == "added\n"
+    finally:
+        for container in engine.containers.list(all=True):
+            engine.containers.remove(container.id, volumes=True)
+        for number in reversed(range(len(steps))):
+            engine.images.remove(f"steps:{number}")
+
+
+def test_I12_what_was_committed_and_saved_is_the_same_tree_in_another_root(
+    engine: Engine, run: Runner, tmp_path: Path
+) -> None:
+    run.sh(SCRIPT, name="maker")
+    engine.images.commit("maker", CommitWish(reference="moving:1", message="修改了默认首页"), silent, CancelToken())
+    elsewhere = open_store(tmp_path)
+    try:
+        for how in ("docker-archive", "oci-archive"):
+            load(elsewhere, save(engine, "moving:1", format=how))
+            assert tree_of(elsewhere, "moving:1") == tree_of(engine, "moving:1")
+            assert elsewhere.images.resolve("moving:1") == engine.images.resolve("moving:1")
+            assert elsewhere.images.history("moving:1")[0].comment == "修改了默认首页"
+            elsewhere.images.remove("moving:1")
+    finally:
+        engine.containers.remove("maker")
+        engine.images.remove("moving:1")

@@ -33,7 +33,7 @@ from tests.faults.test_kills import REPOSITORY, log_text, monitor_of, roles
 
 MONITOR = [
     *("start:locked", "start:grouped", "start:cloned", "start:executed", "start:kept", "start:written"),
-    *("start:volumes", "start:answered", "init:begun", "spawner:handed"),
+    *("start:volumes", "start:layers", "start:answered", "init:begun", "spawner:handed"),
     *("exec:entered", "exec:kept", "exec:ended"),
     *("end:drained", "end:written", "end:noted", "end:removed", "end:cleared", "end:told"),
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 import subprocess
 import sys
+import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -196,6 +198,44 @@ def test_processes_that_load_and_remove_the_same_image_end_with_a_clean_store(tm
     except EngineError as error:
         assert isinstance(error, NotFound)  # noqa: PT017
     engine.images.prune()
+    assert contents(engine) == set()
+
+
+@pytest.mark.parametrize("how", ["export", "contents", "compare", "squash", "save"])
+def test_what_is_looked_into_or_written_out_stays_until_that_is_done(tmp_path: Path, how: str) -> None:
+    """Another engine removes the image, and sweeps, at the first word of progress; all of it comes all the same."""
+    engine, other = open_store(tmp_path), open_store(tmp_path)
+    big = tar([member(f"big{at}", _random.randbytes(200_000)) for at in range(10)])
+    load(engine, docker_archive([big, *LAYERS], ["victim:1"]))
+    removed: list[str] = []
+
+    def remove(_progress: object) -> None:
+        if not removed:
+            removed.append("victim:1")
+            other.images.remove("victim:1", force=True)
+            other.images.prune(all=True)
+
+    def names_of(pieces: Iterable[bytes]) -> set[str]:
+        with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as archive:
+            return set(archive.getnames())
+
+    images, cancel = engine.images, CancelToken()
+    match how:
+        case "export":
+            assert {"big9", "f0", "f2"} <= names_of(images.export("victim:1", remove, cancel))
+        case "contents":
+            assert [len(one.entries) for one in images.contents("victim:1", remove, cancel)] == [10, 1, 1, 1]
+        case "compare":
+            assert images.compare("victim:1", "victim:1", remove, cancel) == []
+        case "squash":
+            made = images.squash("victim:1", "", remove, cancel)
+            assert images.read_file(made, "/f2", 0, 4)
+        case _:
+            sink = io.BytesIO()
+            images.save(["victim:1"], sink, remove, cancel)
+            assert len(names_of([sink.getvalue()])) >= 8
+    assert removed
+    images.prune(all=True)
     assert contents(engine) == set()
 
 

@@ -398,13 +398,14 @@ def test_words_of_a_registry_are_safe_to_show(store: Engine, fake: FakeRegistry)
 
 def test_progress_names_what_is_done_in_dockers_words(tmp_path: Path, fake: FakeRegistry) -> None:
     store = reach(open_store(tmp_path))
-    fake.put_image("x", "1", [LAYER])
+    digest = fake.put_image("x", "1", [LAYER])
     told: list[Progress] = []
     pull(store, f"{fake.host}/x:1", report=told.append)
     words = [(one.part, one.status) for one in told if one.status != "Downloading"]
     part = sha256(LAYER)[7:19]
     assert words == [
-        ("1", "Pulling from x"),
+        ("", "1: Pulling from x"),
         *((part, word) for word in ("Pulling fs layer", "Verifying Checksum", "Download complete", "Extracting")),
         (part, "Pull complete"),
+        ("", f"Digest: {digest}"),
     ]

@@ -19,17 +19,20 @@ import pytest
 from core.engine.engine import Engine
 from core.errors import EngineError, Integrity, LimitExceeded, UnsafeArchive
 from core.model.progress import CancelToken, silent
+from core.storage.drivers import DRIVERS
 from tests.archives import directory, docker_archive, hardlink, member, raw_header, symlink, tar
-from tests.stores import contents, import_tar, load, open_store
+from tests.stores import contents, import_tar, let_go, load, open_store
 
 OVERLAY = "trusted.overlay.opaque"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Engine]:
-    """An engine of its own; whatever the test does, no half-made thing may stay."""
+@pytest.fixture(params=DRIVERS)
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine of its own, that unpacks or indexes; whatever the test does, no half-made thing may stay."""
     engine = open_store(tmp_path)
+    engine.roots.storage_driver = request.param
     yield engine
+    let_go()
     assert not [name for name in contents(engine) if name.partition("/")[0] in ("ingest", "leases", "trash")]
 
 

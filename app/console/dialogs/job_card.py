@@ -61,7 +61,8 @@ class JobCard(Overlay[None]):
         lines = [self._line(layer, width) for layer in job.layers.each()]
         words = job.outcome or job.step()
         tone = "text" if job.outcome else "muted"
-        lines += [[], [(line, tone)] if (line := safe_text(words)) else [], [(job.figures(), "muted")]]
+        lines += [[], [(safe_text(words), tone)]] if words else [[]]
+        lines.append([(job.figures(), "muted")])
         lines.append([(f"$ {job.command}", "accent")])
         pager.styles.height = min(len(lines), max(4, int(self.size.height * 0.9) - 2))
         pager.show(lines, keep_place=True)
@@ -73,11 +74,12 @@ class JobCard(Overlay[None]):
     def _line(layer: LayerProgress, width: int) -> Line:
         figures, share = layer.figures(), layer.share()
         part, status = safe_text(layer.part)[:14], safe_text(layer.status)
-        room = width - 14 - 1 - _STATUS_CELLS - 1 - len(figures) - 2
+        room = width - 2 - 14 - 1 - _STATUS_CELLS - 1 - len(figures) - 2
         cells = max(_LEAST_BAR, min(_MOST_BAR, room))
         bar = "·" * cells if share is None else meter(share, cells)
-        tone = "ok" if layer.is_over else "accent"
+        sign, tone = ("✓", "ok") if layer.is_over else ("◐" if share else "·", "accent")
         return [
+            (f"{sign} ", tone),
             (f"{part:<14} ", "muted"),
             (f"{status[:_STATUS_CELLS]:<{_STATUS_CELLS}} ", "text"),
             (bar, tone),

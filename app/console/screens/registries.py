@@ -13,9 +13,10 @@ from app.console.registry_work import RegistryWork
 from app.console.screens.list_place import ListPlace
 from app.console.screens.repositories import RepositoriesPlace
 from app.console.seat import ask
+from app.console.widgets.path_bar import PathBar
 from app.console.widgets.resource_table import Column, ResourceTable
 from app.registry_facts import KnownServer
-from core.errors import EngineError, RemoteError, Unreachable, Unsupported
+from core.errors import EngineError, RemoteError, Unauthorized, Unreachable, Unsupported
 from core.model.display import safe_text
 from core.model.registry import DOCKER_HUB
 
@@ -33,6 +34,7 @@ class RegistriesPlace(ListPlace):
         """Host → what it has answered, and the colour of that."""
 
     def body(self) -> Iterable[Widget]:
+        yield PathBar("Registries")
         yield ResourceTable(self._columns(), lambda server: server.host)
         yield self.filter_prompt()
 
@@ -72,6 +74,8 @@ class RegistriesPlace(ListPlace):
         def failed(error: EngineError) -> None:
             if isinstance(error, Unsupported):
                 self._answer(host, "answers, shows no list", "ok")
+            elif isinstance(error, Unauthorized):
+                self._answer(host, "✖ wants a login: i", "warn")
             elif isinstance(error, RemoteError) and not isinstance(error, Unreachable):
                 self._answer(host, f"✖ {safe_text(error.message)}", "warn")
             else:
@@ -95,8 +99,8 @@ class RegistriesPlace(ListPlace):
 
         return [
             Column("host", "REGISTRY", 24, name, lambda one: one.host, text=lambda one: one.host),
-            Column("known", "KNOWN FROM", 24, known, lambda one: one.because, text=lambda one: known(one)[0]),
-            Column("answer", "ANSWER", 20, answer, lambda one: answer(one)[0], grows=True),
+            Column("known", "KNOWN FROM", 20, known, lambda one: one.because, text=lambda one: known(one)[0]),
+            Column("answer", "ANSWER", 26, answer, lambda one: answer(one)[0], grows=True),
         ]
 
     # ------------------------------------------------------------------ keys

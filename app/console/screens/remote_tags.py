@@ -21,6 +21,7 @@ from app.console.screens.list_place import ListPlace
 from app.console.screens.remote_manifest import RemoteManifestPlace
 from app.console.seat import ask
 from app.console.widgets.pager import Pager
+from app.console.widgets.path_bar import PathBar
 from app.console.widgets.resource_table import Column, ResourceTable
 from app.registry_facts import TagFacts, platforms_of, speakable, tag_facts
 from core.errors import EngineError
@@ -40,6 +41,8 @@ class RemoteTagsPlace(ListPlace):
         self._tags: dict[str, TagFacts] = {}
 
     def body(self) -> Iterable[Widget]:
+        host, _, path = self._repository.partition("/")
+        yield PathBar("Registries", host, path)
         with Horizontal(classes="body"):
             yield ResourceTable(_COLUMNS, lambda facts: facts.tag)
             side = Pager()

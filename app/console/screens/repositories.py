@@ -13,6 +13,7 @@ from app.console.registry_work import RegistryWork
 from app.console.screens.list_place import ListPlace
 from app.console.screens.remote_tags import RemoteTagsPlace
 from app.console.seat import ask
+from app.console.widgets.path_bar import PathBar
 from app.console.widgets.resource_table import Column, ResourceTable
 from app.registry_facts import speakable
 from core.errors import EngineError, Unauthorized, Unsupported
@@ -33,6 +34,7 @@ class RepositoriesPlace(ListPlace):
         self._names: list[str] = []
 
     def body(self) -> Iterable[Widget]:
+        yield PathBar("Registries", self._host)
         yield ResourceTable(_COLUMNS, lambda name: name)
         yield self.filter_prompt()
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import msgspec
 
+from core.engine.fsck.mounted_layers import digest_of_file, index_difference, put_blob_back
 from core.engine.fsck.survey import Survey
 from core.engine.fsck.trouble import Trouble, damage, leftover, loss
 from core.engine.image_making import layer_record
-from core.errors import EngineError, Integrity, NotFound, wrapped
+from core.errors import EngineError, Integrity, NotFound
 from core.images import wire
 from core.images.store import ImageRecord, LayerRecord
+from core.linux.erofs import TAR, TREE
 from core.model.ids import is_full_id, short_id
 from core.model.progress import CancelToken
 from core.model.reference import parse_reference
@@ -25,9 +27,21 @@ from core.state.damaged import set_aside
 from core.state.documents import read_struct, write_struct
 from core.state.leases import Lease
 from core.state.locks import Rank, locked
-from core.storage.blobs import CHUNK_BYTES, all_blobs, read_blob
+from core.storage.blobs import all_blobs, read_blob
+from core.storage.drivers import can_mount
 from core.storage.gc import INGEST, Reachable, sweep
-from core.storage.layers import INCOMPLETE, Layer, chain_ids, read_layer
+from core.storage.layers import (
+    INCOMPLETE,
+    MOUNTED,
+    UNPACKED,
+    Index,
+    Layer,
+    chain_ids,
+    index_of,
+    layer_or_none,
+    read_layer,
+    what_is_missing,
+)
 from core.storage.unpacking import unpack_blob
 
 _NO_LAYERS = "0" * 64
@@ -94,7 +108,7 @@ class ContentCheck:
         if size is not None and there.st_size != size:
             return f"it has {there.st_size} bytes, not {size}"
         if self._deep:
-            found = _digest_of(path, self._cancel)
+            found = digest_of_file(path, self._cancel)
             if found != digest:
                 return f"it hashes to {found}"
         return ""
@@ -169,7 +183,18 @@ class ContentCheck:
                 lambda: write_struct(path, "image", without),
             )
         for layer in record.layers:
-            if not self._is_content_there(layer.blob) and self._is_layer_whole(layer.chain_id):
+            if self._is_content_there(layer.blob) or not self._is_layer_whole(layer.chain_id):
+                continue
+            tar = self._roots.layer(layer.chain_id) / TAR
+            if layer.blob == layer.diff_id and tar.exists():
+                yield damage(
+                    "image",
+                    short_id(image_id),
+                    f"the archive of its layer {short_id(layer.chain_id)} is missing among the blobs",
+                    "put the tar that the layer is mounted from there again, if it is whole",
+                    partial(put_blob_back, self._roots, layer.blob, tar, self._cancel),
+                )
+            else:
                 yield loss(
                     "image",
                     short_id(image_id),
@@ -223,7 +248,8 @@ class ContentCheck:
 
     def _is_layer_whole(self, chain: str) -> bool:
         directory = self._roots.layer(chain)
-        return (directory / "layer.json").exists() and (directory / "diff").is_dir()
+        layer = layer_or_none(self._roots, chain)
+        return layer is not None and not what_is_missing(directory, layer)
 
     def _layer(self, need: _Need) -> Iterator[Trouble]:
         directory = self._roots.layer(need.chain)
@@ -232,8 +258,7 @@ class ContentCheck:
         if layer is None and why.startswith("newer:"):
             yield loss("layer", key, why.removeprefix("newer:"), "use the newer version")
             return
-        if why and (directory / "diff").is_dir() and need.record is not None and not (directory / INCOMPLETE).exists():
-            rewritten = _layer_of(need.record, need.parent)
+        if layer is None and need.record is not None and (rewritten := self._rewritten(need, directory)):
             yield damage(
                 "layer",
                 key,
@@ -267,7 +292,26 @@ class ContentCheck:
                     "image", short_id(image_id), self._roots.image(image_id), f"its layer {key} is lost: {why}"
                 )
 
+    def _rewritten(self, need: _Need, directory: Path) -> Layer | None:
+        """What layer.json should say, if its files are there."""
+        assert need.record is not None
+        try:
+            index = index_of(directory) if (directory / TREE).exists() else None
+        except (OSError, EngineError):
+            return None
+        layer = _layer_of(need.record, need.parent, index)
+        is_whole = not (directory / INCOMPLETE).exists() and not what_is_missing(directory, layer)
+        return layer if is_whole else None
+
+    def _is_out_of_place(self, layer: Layer) -> str:
+        """A store may come from another host, or this one may have another kernel now."""
+        if layer.index is None or (tried := can_mount(self._roots)).works:
+            return ""
+        return f"its tar can't be mounted on this host: {tried.why}"
+
     def _compared(self, layer: Layer, directory: Path) -> str:
+        if layer.index is not None:
+            return index_difference(layer, layer.index, directory, self._cancel)
         if not self._is_content_there(layer.blob):
             return ""
         from core.engine.fsck.layer_files import first_difference
@@ -290,8 +334,8 @@ class ContentCheck:
             return None, f"newer:{error.message}"
         if layer.chain_id != need.chain or layer.parent != need.parent:
             return None, "layer.json describes another layer"
-        if not (directory / "diff").is_dir():
-            return layer, "its files are missing"
+        if why := what_is_missing(directory, layer) or self._is_out_of_place(layer):
+            return layer, why
         # the same files may have come in another archive as well: either is good, if it is there
         is_gone = not self._roots.blob(layer.blob).exists()
         if is_gone and need.record is not None and self._is_content_there(need.record.blob):
@@ -361,28 +405,16 @@ def _diff_ids(raw: bytes, image_id: str) -> Sequence[str]:
     return (document.rootfs and document.rootfs.diff_ids) or ()
 
 
-def _layer_of(record: LayerRecord, parent: str) -> Layer:
+def _layer_of(record: LayerRecord, parent: str, index: Index | None) -> Layer:
     return Layer(
         diff_id=record.diff_id,
         chain_id=record.chain_id,
         parent=parent,
         blob=record.blob,
         size_bytes=record.size_bytes,
+        driver=MOUNTED if index else UNPACKED,
+        index=index,
     )
-
-
-def _digest_of(path: Path, cancel: CancelToken) -> str:
-    import hashlib
-
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while piece := file.read(CHUNK_BYTES):
-                cancel.check()
-                digest.update(piece)
-    except OSError as error:
-        raise wrapped(error, "read", path) from error
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _familiar(canonical: str) -> str:

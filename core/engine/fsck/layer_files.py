@@ -41,6 +41,8 @@ class _Promise(msgspec.Struct):
 
     format: int
     mode: int = 0
+    is_mode_bent: bool = False
+    """An access list's mask stands where the group's permissions are."""
     uid: int = 0
     gid: int = 0
     link: bytes = b""
@@ -89,7 +91,8 @@ def _promises(roots: Roots, blob: str, cancel: CancelToken) -> dict[bytes, _Prom
             path = os.path.normpath(b"/" + entry.name).lstrip(b"/")
             if any(part.startswith(_WHITEOUT) for part in path.split(b"/")):
                 continue
-            promise = _Promise(_FORMATS.get(entry.kind, 0), entry.mode & 0o7777, entry.uid, entry.gid)
+            promise = _Promise(_FORMATS.get(entry.kind, 0), entry.mode & 0o7777, uid=entry.uid, gid=entry.gid)
+            promise.is_mode_bent = b"system.posix_acl_access" in entry.xattrs
             if entry.kind is tarread.SYMLINK:
                 promise.link = entry.link
             elif entry.kind is tarread.FILE:
@@ -147,7 +150,7 @@ def _difference(path: bytes, there: os.stat_result, promise: _Promise | None, ca
         return f"belongs to {there.st_uid}:{there.st_gid}, not {promise.uid}:{promise.gid}"
     if form == stat.S_IFLNK:
         return "" if os.readlink(path) == promise.link else "leads elsewhere"
-    if stat.S_IMODE(there.st_mode) != promise.mode:
+    if stat.S_IMODE(there.st_mode) != promise.mode and not promise.is_mode_bent:
         return f"has mode {stat.S_IMODE(there.st_mode):o}, not {promise.mode:o}"
     if form == stat.S_IFREG:
         if there.st_size != promise.size:

@@ -221,7 +221,7 @@ def test_A1_pull_always_asks_though_it_is_here(shell):
     assert shell("create", "--pull=always", "bb") == 0
     assert "Unable to find" not in shell.err
     assert shell.err == "Status: Image is up to date for bb:latest\n"
-    assert shell("create", "--pull=sometimes", "bb") == 125
+    assert shell("create", "--pull=sometimes", "bb") == 1
     assert 'must be one of "always", "missing" or "never"' in shell.err
 
 

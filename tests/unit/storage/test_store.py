@@ -32,7 +32,7 @@ def store(roots: Roots, data: bytes) -> str:
 def publish_layer(roots: Roots, name: str, parent: str = "") -> str:
     with Lease(roots.leases, gc.INGEST) as lease:
         new = NewLayer(roots, parent)
-        (new.diff / name).write_text(name)
+        (new.make_diff() / name).write_text(name)
         return new.publish(lease, diff_id=sha256(name.encode()), blob=sha256(b"x"), size_bytes=5, entries=1).chain_id
 
 
