@@ -464,7 +464,7 @@ class FakeImages:
     def tag(self, key: str, reference: str) -> None:
         self._b.note("tag", key, reference)
 
-    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
+    def remove(self, key: str, *, force: bool = False, keep_parents: bool = False) -> Sequence[Removed]:
         self._b.note("rmi", key, force)
         self._b.all_images = [one for one in self._b.all_images if key not in one.tags]
         return [Removed(untagged=key)]
