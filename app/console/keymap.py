@@ -147,7 +147,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
     ),
     "registries": (
         Key("open", "enter", "open", "open", True),
-        Key("pull", "P", "app.pull_dialog", "pull, search", True),
+        Key("pull", "P", "pull", "pull, search", True),
         Key("other", "n", "other", "another one", True),
         Key("login", "i", "login", "log in", True),
         Key("logout", "u", "logout", "log out", True),

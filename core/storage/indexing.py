@@ -50,7 +50,6 @@ def index_tar(
         "root": root,
         "limits": limits_argument(limits),
         "strict_end": strict_end,
-        "input": "file",
     }
     with Worker("index", request, descriptors=(output,), stdin=tar) as worker:
         found: dict[str, Any] = worker.finish(what=what, cancel=cancel, report=report)

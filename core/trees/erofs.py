@@ -3,8 +3,8 @@
     0      nothing
     1024   superblock, 128 bytes
     1152   device slot: the tar, so many blocks of 512 bytes
-    1536   inodes, 64 bytes each, with their extended attributes, chunk indexes and short link targets behind them
-    …      directories and long link targets, in blocks
+    1536   inodes, 64 bytes each, with their extended attributes, chunk indexes, short directories and link targets
+    …      longer directories and link targets, in blocks
 
 The same tree gives the same bytes. Source of the format: fs/erofs/erofs_fs.h, Documentation/filesystems/erofs.rst.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Callable
 
 from core.trees.tartree import Inexpressible, Node
 
@@ -59,20 +58,21 @@ _DIRENT_TYPES = {
     stat.S_IFLNK: 7,
 }
 _CHECKSUM_SEED = 0x5045B54A
+_WRITE_BYTES = 1024 * 1024
 
 
-def write_image(root: Node, tar_bytes: int, write: Callable[[memoryview], object]) -> int:
-    """Write the metadata of a tree whose files' data lie in a tar of so many bytes; the size written.
+def write_image(root: Node, tar_bytes: int, output: int) -> int:
+    """Write the metadata of a tree whose files' data lie in a tar of so many bytes into an open file; its size.
 
-    Raises: Inexpressible: something is too large for the format.
+    Raises: Inexpressible: something is too large for the format. OSError.
     """
     if tar_bytes > _MOST_BLOCKS * BLOCK:
         raise Inexpressible(f"its tar has {tar_bytes} bytes")
-    return _Image(root, -(-tar_bytes // BLOCK)).write(write)
+    return _Image(root, -(-tar_bytes // BLOCK)).write(output)
 
 
 class _Image:
-    """One layout: inodes in the order in which directories list them, then directories' blocks."""
+    """One layout: inodes level by level, in the order in which directories list them; then what is long."""
 
     def __init__(self, root: Node, tar_blocks: int) -> None:
         self._root = root
@@ -81,40 +81,48 @@ class _Image:
         """How many names a node has; of a directory, names and children that are directories."""
         self._nodes: list[Node] = []
         """In the order of their inodes."""
-        self._directories: list[tuple[Node, Node]] = []
-        """With their parents."""
+        self._parents: dict[Node, Node] = {}
+        """Of directories."""
 
-    def write(self, write: Callable[[memoryview], object]) -> int:
+    def write(self, output: int) -> int:
         self._walk()
-        inode_bytes = self._place_inodes()
-        area = -(-inode_bytes // BLOCK) * BLOCK
-        inodes, blocks = bytearray(area), bytearray()
-        parents = dict(self._directories)
+        area = -(-self._place_inodes() // BLOCK) * BLOCK
+        inodes, blocks, at = bytearray(area), bytearray(), area
         for node in self._nodes:
-            data = _directory_blocks(node, parents[node]) if node.children is not None else b""
-            at = (area + len(blocks)) // BLOCK
-            if node.children is None and node.link and not _is_inline(node):
-                data = node.link
-            self._put_inode(inodes, node, at, len(data))
-            blocks += data
-            blocks += bytes(-len(blocks) % BLOCK)
-        total = area + len(blocks)
-        inodes[SUPER_OFFSET : SUPER_OFFSET + BLOCK] = self._superblock(total // BLOCK)
-        write(memoryview(inodes))
-        write(memoryview(blocks))
-        return total
+            data = self._data(node)
+            is_inline = bool(data) and _is_inline(node, len(data))
+            self._put_inode(inodes, node, data if is_inline else b"", at // BLOCK, len(data))
+            if not is_inline:
+                blocks += data
+                blocks += bytes(-len(data) % BLOCK)
+                at += -(-len(data) // BLOCK) * BLOCK
+            if len(blocks) >= _WRITE_BYTES:
+                _put(output, blocks, at - len(blocks))
+                blocks.clear()
+        _put(output, blocks, at - len(blocks))
+        inodes[SUPER_OFFSET : SUPER_OFFSET + BLOCK] = self._superblock(at // BLOCK)
+        _put(output, inodes, 0)
+        return at
+
+    def _data(self, node: Node) -> bytes:
+        """A directory's names, or a link's target."""
+        if node.children is None:
+            return node.link
+        return _directory_blocks(node, self._parents[node])
 
     def _walk(self) -> None:
         self._links[self._root] = 2
         self._nodes.append(self._root)
-        self._directories.append((self._root, self._root))
-        for directory, _ in self._directories:  # which grows meanwhile: level by level
+        self._parents[self._root] = self._root
+        directories = [self._root]
+        for directory in directories:  # which grows meanwhile: level by level
             assert directory.children is not None
             for node in directory.children.values():
                 if node.children is not None:
                     self._links[node] = 2
                     self._links[directory] += 1
-                    self._directories.append((node, directory))
+                    self._parents[node] = directory
+                    directories.append(node)
                 elif (links := self._links.get(node)) is not None:
                     self._links[node] = links + 1
                     continue
@@ -125,10 +133,9 @@ class _Image:
     def _place_inodes(self) -> int:
         at = _FIRST_INODE
         for node in self._nodes:
-            whole = INODE.size + _xattrs_size(node)
-            if node.link and _is_inline(node):
-                whole += len(node.link)
-                fixed = whole  # the target may not be cut either
+            whole = fixed = INODE.size + _xattrs_size(node)
+            if (tail := _data_size(node)) and _is_inline(node, tail):
+                whole = fixed = whole + tail  # which may not be cut either
             else:
                 fixed = INODE.size
             if at % BLOCK + fixed > BLOCK:
@@ -140,13 +147,12 @@ class _Image:
             at = -(-at // 32) * 32
         return at
 
-    def _put_inode(self, inodes: bytearray, node: Node, block: int, data_bytes: int) -> None:
+    def _put_inode(self, inodes: bytearray, node: Node, tail: bytes, block: int, data_bytes: int) -> None:
+        """Args: tail: data that lie right behind it. block: where they lie else."""
         at = node.nid << _NID_BITS
-        layout, value, size, tail = FLAT_PLAIN, 0, data_bytes, b""
-        if data_bytes:
-            value = block
-        elif node.link:
-            layout, size, tail = FLAT_INLINE, len(node.link), node.link
+        layout, value, size = FLAT_PLAIN, block if data_bytes else 0, data_bytes
+        if tail:
+            layout, value = FLAT_INLINE, 0
         elif stat.S_ISREG(node.mode) and node.size:
             bits, indexes = _chunks(node)
             layout, size, value = CHUNK_BASED, node.size, _CHUNK_INDEXES | bits
@@ -236,8 +242,26 @@ def _device_number(device: int) -> int:
     return minor & 0xFF | major << 8 | (minor & ~0xFF) << 12
 
 
-def _is_inline(node: Node) -> bool:
-    return INODE.size + _xattrs_size(node) + len(node.link) <= BLOCK
+def _put(output: int, data: bytearray, at: int) -> None:
+    view = memoryview(data)
+    try:
+        while view:
+            written = os.pwrite(output, view, at)
+            view, at = view[written:], at + written
+    finally:
+        view.release()
+
+
+def _data_size(node: Node) -> int:
+    """Bytes of a link's target, or of a directory's names: of a large one, some number that no block holds."""
+    if node.children is None:
+        return len(node.link)
+    return 2 * DIRENT.size + len("...") + sum(map(len, node.children)) + DIRENT.size * len(node.children)
+
+
+def _is_inline(node: Node, data_bytes: int) -> bool:
+    """Whether its data lie in the same block as its inode."""
+    return INODE.size + _xattrs_size(node) + data_bytes <= BLOCK
 
 
 def _xattrs_size(node: Node) -> int:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from core.trees.erofs import (
     BLOCK,
-    CHUNK_BASED,
     DIRENT,
+    FLAT_INLINE,
     INODE,
     MAGIC,
     SUPER,
@@ -26,8 +26,6 @@ from core.trees.erofs import (
     superblock_checksum,
 )
 from core.trees.tartree import OPAQUE
-
-_MOST_XATTR_BYTES = 65536
 
 
 class Found(NamedTuple):
@@ -40,8 +38,8 @@ class Found(NamedTuple):
     size: int
     device: int
     """The kernel's number; of a whiteout 0."""
-    block: int
-    """Of a directory: where its names begin."""
+    data: int
+    """Of a directory: where its names begin, in bytes."""
     at: int
     """Where its extended attributes begin."""
     xattr_bytes: int
@@ -116,6 +114,7 @@ class TreeFile:
         layout, xattr_count, mode, _, size, value, _, uid, gid, seconds, nanoseconds, _ = fields
         if seconds >= 1 << 63:
             seconds -= 1 << 64
+        xattr_bytes = XATTR_HEADER.size + (xattr_count - 1) * 4 if xattr_count else 0
         is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
         return Found(
             mode=mode,
@@ -124,9 +123,9 @@ class TreeFile:
             mtime_ns=seconds * 1_000_000_000 + nanoseconds,
             size=size,
             device=value if is_device else 0,
-            block=value if layout >> 1 != CHUNK_BASED else 0,
+            data=at + INODE.size + xattr_bytes if layout >> 1 == FLAT_INLINE else value * BLOCK,
             at=at + INODE.size,
-            xattr_bytes=XATTR_HEADER.size + (xattr_count - 1) * 4 if xattr_count else 0,
+            xattr_bytes=xattr_bytes,
         )
 
     def _look_up(self, directory: Found, name: bytes) -> int | None:
@@ -144,7 +143,7 @@ class TreeFile:
 
     def _names(self, directory: Found, index: int) -> list[tuple[bytes, int]]:
         size = min(BLOCK, directory.size - index * BLOCK)
-        data = self._read((directory.block + index) * BLOCK, size)
+        data = self._read(directory.data + index * BLOCK, size)
         count = DIRENT.unpack_from(data)[1] // DIRENT.size if size >= DIRENT.size else 0
         if not count or count * DIRENT.size > size:
             raise ValueError("a directory of it is damaged")

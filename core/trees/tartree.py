@@ -23,11 +23,12 @@ from core.trees.unpack import AUFS_OWN, DEFAULT_ACL, OPAQUE_MARK, OPAQUE_XATTR, 
 ACCESS_ACL = b"system.posix_acl_access"
 CAPABILITY = b"security.capability"
 OPAQUE = OPAQUE_XATTR.encode()
-MOST_ENTRIES = 400_000
-"""Each takes some 400 bytes while the tree is made; larger layers are unpacked."""
+MOST_NODES = 400_000
+"""Files and directories, those included that only paths name; each takes some 500 bytes while the tree is made."""
+MOST_BYTES = 64 * 1024**2
+"""Of names, targets of links and extended attributes together. Larger layers are unpacked."""
 _MOST_XATTR_BYTES = 3072
 """Of one file: what ext4 takes as well."""
-_MOST_XATTRS_BYTES = 64 * 1024**2
 _LONGEST_NAME = 255
 _LONGEST_LINK = 4095
 _REPORT_EVERY_ENTRIES = 500
@@ -110,7 +111,8 @@ class TarTree:
         self._report = report
         self._parent_path = b""
         self._parent = self.root
-        self._xattrs_bytes = 0
+        self._nodes = 0
+        self._bytes = 0
         self.entries = 0
         self.size = 0
         """Bytes of all regular files and of the targets of links, as docker counts."""
@@ -123,8 +125,6 @@ class TarTree:
             self.entries += 1
             if self.entries % _REPORT_EVERY_ENTRIES == 0:
                 self._report(source.position)
-                if self.entries > MOST_ENTRIES:
-                    raise Inexpressible(f"it has more than {MOST_ENTRIES} entries")
 
     def _apply(self, entry: Entry, position: int) -> None:
         path = clean_name(entry.name)
@@ -139,6 +139,7 @@ class TarTree:
         if len(name) > _LONGEST_NAME:
             raise unsafe(entry.name, "a name longer than 255 bytes")
         names = self._names_of(entry, directory)
+        self._count(len(name) + len(entry.link))
         match entry.kind:
             case tarread.FILE:
                 names[name] = self._file(entry, position)
@@ -252,6 +253,13 @@ class TarTree:
         self._set_xattrs(node, entry)
         return node
 
+    def _count(self, more_bytes: int) -> None:
+        """One more node. Raises: Inexpressible: the tree would take too much memory."""
+        self._nodes += 1
+        self._bytes += more_bytes
+        if self._nodes > MOST_NODES or self._bytes > MOST_BYTES:
+            raise Inexpressible(f"it has more than {MOST_NODES} files, or {MOST_BYTES} bytes of names and attributes")
+
     # ── places and attributes ──────────────────────────────────────────────────────────────────
 
     def _names_of(self, entry: Entry, directory: bytes) -> dict[bytes, Node]:
@@ -273,6 +281,7 @@ class TarTree:
             if len(name) > _LONGEST_NAME:
                 raise unsafe(entry.name, "a name longer than 255 bytes")
             there = node.children[name] = new_directory(Attributes(mtime_ns=entry.mtime_ns))
+            self._count(len(name))
         elif there.children is None:
             if stat.S_ISLNK(there.mode):
                 raise Inexpressible(f"{shown(entry.name)} is reached through a link")
@@ -288,8 +297,8 @@ class TarTree:
             return
         node.xattrs = {**(node.xattrs or {}), **kept}
         size = sum(len(key) + len(value) for key, value in node.xattrs.items())
-        self._xattrs_bytes += size
-        if size > _MOST_XATTR_BYTES or self._xattrs_bytes > _MOST_XATTRS_BYTES:
+        self._bytes += size
+        if size > _MOST_XATTR_BYTES:
             raise Inexpressible(f"{shown(entry.name)} has extended attributes of {size} bytes")
 
 

@@ -18,7 +18,6 @@ import sys
 from typing import Any
 
 from core.linux.erofs import TREE
-from core.linux.files import write_all
 from core.trees import confine, copy, listing, view
 from core.trees.diff import Comparison
 from core.trees.erofs import write_image
@@ -98,8 +97,8 @@ def _index(request: dict[str, Any]) -> dict[str, Any]:
         report=lambda done: _say(answer, {"done": done}),
     )
     try:
-        tree.read(_standard_input(request))
-        written = write_image(tree.root, os.fstat(0).st_size, lambda data: write_all(output, data))
+        tree.read(Source.of_file(0))
+        written = write_image(tree.root, os.fstat(0).st_size, output)
     except Inexpressible as reason:
         return {"why": str(reason)}
     os.fsync(output)
