@@ -34,6 +34,7 @@ class EngineOnDemand:
         self._root = root
         self._run_root = run_root
         self._backend: Backend | None = None
+        self._registries: Registries | None = None
 
     def open(self) -> Backend:
         """The engine itself. Raises: EngineError: the root can't be used, or we are not root."""
@@ -60,7 +61,14 @@ class EngineOnDemand:
 
     @property
     def registries(self) -> Registries:
-        return self.open().registries
+        """Asked of the network, and nothing of this host: anybody may, and no engine needs to be opened for it."""
+        if self._registries is None:
+            app.quick.prepare()
+            from core.engine.registries import EngineRegistries
+            from core.host.settings import read_settings
+
+            self._registries = EngineRegistries(read_settings().registries)
+        return self._registries
 
     @property
     def volumes(self) -> Volumes:

@@ -86,8 +86,8 @@ def names_of(image: Image, *, digests: bool = False) -> list[tuple[str, str, str
         reference = parse_reference(text, default_tag=_NONE)
         tags.setdefault(reference.familiar_name, []).append(reference.tag)
     for text in image.digests:
-        reference = parse_reference(text)
-        known.setdefault(reference.familiar_name, []).append(reference.digest)
+        repository, _, digest = text.partition("@")
+        known.setdefault(repository, []).append(digest)
     found = []
     for repository in [*tags, *(name for name in known if name not in tags)]:
         shown = known.get(repository) if digests else None

@@ -14,7 +14,7 @@ from core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from core.backend import Attachment
-    from core.model.progress import CancelToken
+    from core.model.progress import CancelToken, Report
 
 
 class Terminal(Protocol):
@@ -44,6 +44,7 @@ class Io:
         cancel: CancelToken | None = None,
         owns_process: bool = False,
         terminal: Terminal | None = None,
+        report: Report | None = None,
     ) -> None:
         self.out = out
         self.err = err
@@ -57,6 +58,8 @@ class Io:
         """Whether signals and the terminal's mode are ours to handle: true in a shell only."""
         self.terminal = terminal
         """Where a process with a terminal is shown, if not on the streams."""
+        self.report = report
+        """Who else hears how far long work has come."""
 
     @property
     def cancel(self) -> CancelToken:

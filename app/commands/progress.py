@@ -22,6 +22,8 @@ class ProgressLine:
 
     def report(self, progress: Progress) -> None:
         """Take one report; most are too soon after the last one to be drawn."""
+        if self._io.report is not None:
+            self._io.report(progress)
         now = time.monotonic()
         if not self._shows or now - self._last < _EVERY_S:
             return

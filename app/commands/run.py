@@ -30,7 +30,8 @@ def _create_pulled(invocation: Invocation, spec: ContainerSpec) -> CreateResult:
     try:
         return create(spec)
     except NotFound as error:
-        if error.kind != "image" or error.key != spec.image or wish != "missing":
+        is_its_own = error.key in (spec.image, parse_reference(spec.image).familiar)  # not one that it mounts
+        if error.kind != "image" or not is_its_own or wish != "missing":
             raise
     _pull_missing(invocation, spec.image)
     return create(spec)

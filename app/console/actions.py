@@ -12,17 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.console import image_work
 from app.console.command_text import command_text
 from app.console.feed import Feed
+from app.console.image_actions import ImageActions
+from app.console.image_work import perform
 from app.console.jobs import Job
 from app.console.relay import Relay
 from app.console.store import Store
-from core.backend import Backend, CommitWish
+from core.backend import Backend
 from core.errors import Cancelled, EngineError, wrapped
 from core.model.container import Container, ContainerSpec
 from core.model.display import safe_text
-from core.model.ids import short_id
 from core.model.network import EndpointWish, Network, NetworkSpec
 
 _WORKERS = 12
@@ -45,14 +45,13 @@ class Actions:
         self._feed = feed
         self._hand = relay
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="action")
-        self._deleted_images: list[image_work.DeletedImages] = []
+        self.images = ImageActions(self, store)
 
     def close(self) -> None:
         """Cancel what is running; never waits for it."""
         for job in self._store.jobs:
             job.cancel.cancel()
-        for deleted in self._deleted_images:
-            deleted.close()
+        self.images.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     # ------------------------------------------------------------------ the ways to call
@@ -140,7 +139,7 @@ class Actions:
 
         def work() -> None:
             for words in commands:
-                image_work.perform(self.backend, words)
+                perform(self.backend, words)
 
         self.do(work, done, *kinds)
 
@@ -209,114 +208,6 @@ class Actions:
                     raise
 
         self.do(work, f"{_names(containers)} {done}", "containers", "volumes")
-
-    # ------------------------------------------------------------------ images
-
-    def commit(self, container: Container, wish: CommitWish, command: str) -> None:
-        """Make an image of what a container has become."""
-        self.long(
-            f"commit {safe_text(container.name)}",
-            command,
-            lambda job: self.backend.images.commit(container.id, wish, job.report, job.cancel),
-            lambda made: f"committed as {safe_text(wish.reference) or short_id(made)}",
-            "images",
-        )
-
-    def save(self, keys: Sequence[str], path: Path, command: str, *, format: str = "docker-archive") -> None:
-        """Write images to a file."""
-        self.long(
-            f"save {safe_text(' '.join(keys))}",
-            command,
-            lambda job: image_work.save_images(self.backend, keys, path, job, format=format),
-            lambda _none: f"saved to {safe_text(str(path))}",
-        )
-
-    def load(self, path: Path) -> None:
-        """Read images from a file or an OCI layout's directory."""
-        self.long(
-            f"load {safe_text(path.name)}",
-            command_text("load", "-i", str(path)),
-            lambda job: image_work.load_images(self.backend, path, job),
-            lambda loaded: "loaded " + ", ".join(safe_text(one.reference or short_id(one.image_id)) for one in loaded),
-            "images",
-        )
-
-    def squash(self, key: str, reference: str, command: str, *, base: str = "") -> None:
-        """Make an image of one layer of it."""
-        self.long(
-            f"squash {safe_text(key)}",
-            command,
-            lambda job: self.backend.images.squash(key, reference, job.report, job.cancel, base=base),
-            lambda made: f"squashed as {safe_text(reference) or short_id(made)}",
-            "images",
-        )
-
-    def unpack(self, words: Sequence[str], title: str, done: str) -> None:
-        """Run a command that takes long and says nothing."""
-        self.long(
-            title,
-            command_text(*words),
-            lambda job: image_work.perform(self.backend, words, job.cancel),
-            lambda _none: done,
-        )
-
-    def write_output(self, words: Sequence[str], path: Path, title: str, command: str) -> None:
-        """Run a command with its output in a file."""
-        self.long(
-            title,
-            command,
-            lambda job: image_work.write_output(self.backend, words, path, job.cancel),
-            lambda _none: f"written to {safe_text(str(path))}",
-        )
-
-    def starter(self, reference: str, then: Callable[[str], None] | None = None) -> None:
-        """Make the starter image of this host's own tools."""
-        self.long(
-            f"make {reference}",
-            command_text("starter"),
-            lambda job: self.backend.images.starter(reference, job.report, job.cancel),
-            lambda _id: f"{reference} is ready",
-            "images",
-            then=then,
-        )
-
-    def tag(self, key: str, reference: str) -> None:
-        """Give an image one more name."""
-        self.do(lambda: self.backend.images.tag(key, reference), f"tagged {safe_text(reference)}", "images")
-
-    def remove_images(self, keys: Sequence[str], command: str, *, force: bool, keep: bool) -> None:
-        """Untag, and delete what nothing else needs; keep: for `undo_images`."""
-
-        def done(kept: image_work.DeletedImages | None) -> str:
-            if kept is not None:
-                self._deleted_images.append(kept)
-            return f"removed {safe_text(', '.join(keys))}" + (": U brings it back" if kept is not None else "")
-
-        self.long(
-            f"delete {safe_text(keys[0])}" + (f" and {len(keys) - 1} more" if len(keys) > 1 else ""),
-            command,
-            lambda job: image_work.delete_images(self.backend, keys, job, force=force, keep=keep),
-            done,
-            "images",
-        )
-
-    def undo_images(self) -> None:
-        """Bring back the images that were deleted last."""
-        if not self._deleted_images:
-            self._store.put_notice("no image was deleted here that could come back", "warn")
-            return
-        deleted = self._deleted_images.pop()
-
-        def work(job: Job) -> None:
-            try:
-                deleted.restore(self.backend, job.report, job.cancel)
-            except EngineError:
-                self._deleted_images.append(deleted)
-                raise
-            deleted.close()
-
-        names = safe_text(", ".join(deleted.names))
-        self.long(f"bring back {names}", "", work, lambda _none: f"{names} is back", "images")
 
     # ------------------------------------------------------------------ volumes
 

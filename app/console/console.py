@@ -240,7 +240,7 @@ class Console(OrderedKeys[int], inherit_bindings=False):
     def action_make_starter(self) -> None:
         if any(job.title.endswith(STARTER_IMAGE) for job in self.store.jobs):
             return
-        self.actions.starter(STARTER_IMAGE, lambda _id: self.action_run_dialog(STARTER_IMAGE))
+        self.actions.images.starter(STARTER_IMAGE, lambda _id: self.action_run_dialog(STARTER_IMAGE))
 
     def action_keys(self) -> None:
         place = self.screen.PLACE if isinstance(self.screen, Place) else ""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from app import short
+from app.console.ascii_glyphs import in_ascii, wants_ascii
 from app.console.container_columns import EDGE_CELLS, SHAPES, share_width
 from app.console.places import TABS, tab_gap
 from app.console.theme_glance import ANSI_NAMES, glance_colours
@@ -36,6 +37,8 @@ def paint(look: Callable[[int], Glance | None], fileno: int) -> None:
         if seen is None:
             return
         frame = compose(seen, columns, rows, Paint(glance_colours()))
+        if wants_ascii():
+            frame = in_ascii(frame)
         data = f"\x1b[?1049h\x1b[?25l\x1b[?7l{frame}\x1b[?7h".encode()
         while data:
             data = data[os.write(fileno, data) :]

@@ -25,6 +25,7 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
+from app.console.ascii_glyphs import in_ascii, wants_ascii
 from app.console.terminal_facts import erases_in_colour
 
 OFF_SWITCH = "WHARF_CONSOLE_DIFF"
@@ -70,6 +71,7 @@ class FrameDiffer:
 
     def __init__(self, console: RichConsole, *, erases: bool = False) -> None:
         self._colour_system = console._color_system
+        self._ascii = wants_ascii()
         self._erases = erases
         """Whether erasing paints the background: then long blanks are erased, not sent."""
         self.ground: Style | None = None
@@ -188,6 +190,8 @@ class FrameDiffer:
                 out.append(_change_pen(pen, wanted))
                 pen = wanted
             text = "".join([one[0] for one in cells[start:end] if one is not None])
+            if self._ascii:
+                text = in_ascii(text)
             if self._erases and not wanted.attributes and len(text) >= _LONG_BLANK:
                 text = _BLANKS.sub(_erased, text)
             out.append(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -115,35 +114,36 @@ def delete_images(backend: Backend, keys: Sequence[str], job: Job, *, force: boo
     return DeletedImages(keys, spool)
 
 
-def perform(backend: Backend, words: Sequence[str], cancel: CancelToken | None = None) -> None:
+def perform(backend: Backend, words: Sequence[str], job: Job | None = None) -> None:
     """Run a line of the command language for what it does; what it complains about is the error.
 
+    Args: job: of long work: is told how far it has come, and may cancel it.
     Raises: EngineError: in the command's own words.
     """
-    from app.commands.io import Io
-    from app.commands.language import execute
-
-    said = io.BytesIO()
-    if execute(words, backend, Io(said, said, cancel=cancel or CancelToken())):
-        lines = said.getvalue().decode("utf-8", "replace").split("\n\n")[0].splitlines()
-        raise EngineError(": ".join(lines).removeprefix(f"{NAME}: ") or "it failed without a word")
+    _execute(backend, words, None, job)
 
 
-def write_output(backend: Backend, words: Sequence[str], path: Path, cancel: CancelToken) -> None:
+def write_output(backend: Backend, words: Sequence[str], path: Path, job: Job) -> None:
     """Run a line of the command language with its output in a file, which appears whole or not at all."""
-    from app.commands.io import Io
-    from app.commands.language import execute
-
     part = path.with_name(path.name + ".part")
-    said = io.BytesIO()
     try:
         with part.open("wb") as file:
-            code = execute(words, backend, Io(file, said, cancel=cancel))
-        if code:
-            lines = said.getvalue().decode("utf-8", "replace").splitlines()
-            raise EngineError((lines[-1] if lines else "it failed without a word").removeprefix(f"{NAME}: "))
-        os.replace(part, path)
+            _execute(backend, words, file, job)
+        part.replace(path)
     except OSError as error:
         raise wrapped(error, "write", path) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _execute(backend: Backend, words: Sequence[str], out: BinaryIO | None, job: Job | None) -> None:
+    from app.commands.io import Io
+    from app.commands.language import execute
+
+    said = io.BytesIO()
+    streams = Io(out or said, said, cancel=job.cancel if job else None, report=job.report if job else None)
+    if execute(words, backend, streams):
+        if job is not None:
+            job.cancel.check()
+        lines = said.getvalue().decode("utf-8", "replace").split("\n\n")[0].splitlines()
+        raise EngineError(": ".join(lines).removeprefix(f"{NAME}: ") or "it failed without a word")

@@ -117,7 +117,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
         *_LIST,
     ),
     "image": (
-        Key("pane", "tab", "pane", "next pane"),
+        Key("pane", "tab", "pane", "next pane", True),
         Key("pane_back", "shift+tab", "pane_back", "last pane"),
         Key("layers", "l", "show('layers')", "layers", True),
         Key("files", "f", "show('files')", "files", True),
@@ -137,7 +137,8 @@ PLACES: dict[str, tuple[Key, ...]] = {
         Key("sbom", "b", "sbom", "list of packages as a file"),
         Key("unpack", "u", "unpack", "unpack into a directory"),
         Key("delete", "d,delete", "delete", "delete"),
-        Key("copy", "y", "copy_menu", "copy name, id, path or command", True),
+        Key("again", "ctrl+r", "again", "look again at uncommitted changes"),
+        Key("copy", "y", "copy_menu", "copy name, id, path or command"),
     ),
     "compare": (
         Key("swap", "s", "swap", "swap sides", True),
@@ -146,7 +147,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
     ),
     "registries": (
         Key("open", "enter", "open", "open", True),
-        Key("pull", "P", "app.pull_dialog", "pull, search", True),
+        Key("pull", "P", "pull", "pull, search", True),
         Key("other", "n", "other", "another one", True),
         Key("login", "i", "login", "log in", True),
         Key("logout", "u", "logout", "log out", True),

@@ -73,8 +73,16 @@ class RegistryWork:
 
     # ------------------------------------------------------------------ on the UI thread
 
-    def pull(self, reference: ImageRef, *, platform: str, all_tags: bool, command: str) -> Job:
-        """Fetch an image in the background."""
+    def pull(
+        self,
+        reference: ImageRef,
+        *,
+        platform: str = "",
+        all_tags: bool = False,
+        command: str,
+        then: Callable[[bool], None] | None = None,
+    ) -> Job:
+        """Fetch an image in the background; `then` is told whether it is a newer one."""
         shown = safe_text(reference.familiar_name if all_tags else reference.familiar)
         asked = f"{reference.host}/{reference.path}" if all_tags else reference.canonical
 
@@ -90,6 +98,7 @@ class RegistryWork:
             work,
             lambda is_new: f"pulled {shown}" if is_new else f"{shown} is up to date",
             "images",
+            then=then,
             cancelled=_KEPT,
         )
 

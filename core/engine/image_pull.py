@@ -350,7 +350,7 @@ class _Pull:
         self, download: Download, repository: Repository, layer: wire.Descriptor, lease: Lease, halt: CancelToken
     ) -> None:
         part = short_id(layer.digest)
-        if download.size > layer.size:
+        if download.size > layer.size or (download.is_shared and download.size != layer.size):
             download.restart()
         while True:
             began_at = download.size

@@ -8,7 +8,7 @@ from contextlib import suppress
 from core.engine.image_users import ContainerView, users_by_image
 from core.errors import Conflict, NoSpace, NotFound
 from core.images.origins import forget_origins
-from core.images.store import ImageStore
+from core.images.store import ImageRecord, ImageStore
 from core.model.container import Container, Running
 from core.model.ids import short_id
 from core.model.image import Removed
@@ -60,7 +60,7 @@ class ImageRemoval:
             if named is not None and (users or self._has_children(image_id)):
                 return removed  # its last name went, as was asked for; who needs the rest keeps it alive
             raise
-        self._delete(image_id, removed, ancestors=not keep_parents)
+        self._sweep_after(self._delete(image_id, removed, ancestors=not keep_parents), removed)
         return removed
 
     def _named_by(self, key: str, image_id: str) -> str | None:
@@ -115,32 +115,39 @@ class ImageRemoval:
                 hint="remove the container first, or force it",
             )
 
-    def _delete(self, image_id: str, removed: list[Removed], *, ancestors: bool = True) -> int:
-        """Take away names, record and what nothing else needs; bytes freed."""
+    def _delete(self, image_id: str, removed: list[Removed], *, ancestors: bool = True) -> list[ImageRecord]:
+        """Take away names and record, and those of untagged parents; the records that went. A sweep is due then."""
         try:
             record = self._store.get(image_id)
         except NotFound:
-            return 0
+            return []
         for canonical in self._references_of(image_id):
             self._untag(canonical, image_id, removed)
         if not self._store.forget_unnamed(image_id):
-            return 0  # somebody has named it again meanwhile
+            return []  # somebody has named it again meanwhile
         self._note("delete", image_id)
         removed.append(Removed(deleted=image_id))
-        swept = self.sweep()
-        removed.extend(
-            Removed(deleted=layer.chain_id) for layer in reversed(record.layers) if layer.chain_id in swept.layers
-        )
-        freed = swept.freed_bytes
+        gone = [record]
         if ancestors and record.parent_id and self._store.has(record.parent_id):
             users = users_by_image(self._containers).get(record.parent_id, [])
             try:
                 if not self._references_of(record.parent_id):
                     self._check_conflicts(record.parent_id, users, force=False)
-                    freed += self._delete(record.parent_id, removed)
+                    gone += self._delete(record.parent_id, removed)
             except Conflict:
                 pass  # the parent is still needed
-        return freed
+        return gone
+
+    def _sweep_after(self, gone: Sequence[ImageRecord], removed: list[Removed]) -> int:
+        """Sweep, and tell each layer that went behind the last image that had it, as docker does; bytes freed."""
+        swept = self.sweep()
+        left = set(swept.layers)
+        for record in reversed(gone):
+            layers = [layer.chain_id for layer in reversed(record.layers) if layer.chain_id in left]
+            left.difference_update(layers)
+            at = removed.index(Removed(deleted=record.id)) + 1
+            removed[at:at] = [Removed(deleted=chain) for chain in layers]
+        return swept.freed_bytes
 
     def sweep(self) -> gc.Swept:
         """Delete content and layers that neither an image, nor a container, nor a living operation needs."""
@@ -176,7 +183,7 @@ class ImageRemoval:
         Args: among: only these ids.
         """
         removed: list[Removed] = []
-        freed = 0
+        gone: list[ImageRecord] = []
         users = users_by_image(self._containers)
         for image_id in self._store.ids():
             named = bool(self._references_of(image_id))
@@ -186,8 +193,8 @@ class ImageRemoval:
                 self._check_conflicts(image_id, (), force=True)
             except Conflict:
                 continue  # images were made from it
-            freed += self._delete(image_id, removed)
-        freed += self.sweep().freed_bytes
+            gone += self._delete(image_id, removed)
+        freed = self._sweep_after(gone, removed)
         if among is None:
             freed += forget_downloads(self._roots)
             forget_origins(self._roots, {layer.diff_id for one in self._store.records() for layer in one.layers})

@@ -9,7 +9,6 @@ read lies in the run root as well, for the next one to begin with:
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -24,16 +23,11 @@ from core.model.health import HealthCheck
 from core.model.image import Image, ImageConfig
 from core.model.reference import parse_reference
 from core.state.paths import Roots
+from core.state.stamps import Stamp, is_steady, stamp_of
 
-_STEADY_NS = 1_000_000_000
-"""Files that were written longer ago than this are known by their stamp; two writes within one tick of the
-kernel's clock can't be told apart."""
 _WORTH_WRITING = 32
 """That many things read anew, and the index is written again."""
 _LARGEST_BYTES = 64 * 1024 * 1024
-
-Stamp = tuple[int, int, int]
-"""mtime in nanoseconds, inode, size."""
 
 
 class Names(NamedTuple):
@@ -119,7 +113,7 @@ class Catalogue:
             except EngineError:
                 continue
             listed.append(image)
-            if _is_steady(stamp):
+            if is_steady(stamp):
                 known[name] = _Known(stamp, image)
                 anew += 1
         for name in known.keys() - there:
@@ -135,12 +129,12 @@ class Catalogue:
             there.add(name)
             found = known.get(name)
             if found is None or found.stamp != stamp:
-                record = self._store.read_reference(name)
+                record = self._store.read_reference(name, stamp)
                 if record is None:
                     continue
                 reference = parse_reference(record.reference)
                 found = _Named(stamp, reference.familiar, bool(reference.tag), record.image_id)
-                if _is_steady(stamp):
+                if is_steady(stamp):
                     known[name] = found
                     anew += 1
             (tags if found.is_tag else digests).setdefault(found.image_id, []).append(found.familiar)
@@ -170,12 +164,8 @@ def _stamps(directory: Path, length: int = 0) -> list[tuple[str, Stamp]]:
                     there = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                found.append((entry.name, (there.st_mtime_ns, there.st_ino, there.st_size)))
+                found.append((entry.name, stamp_of(there)))
     return found
-
-
-def _is_steady(stamp: Stamp) -> bool:
-    return time.time_ns() - stamp[0] > _STEADY_NS
 
 
 def _read_index(path: Path) -> _Index:

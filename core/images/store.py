@@ -23,6 +23,7 @@ from core.model.reference import ImageRef, parse_reference
 from core.state.documents import read_struct, write_struct
 from core.state.locks import Rank, locked
 from core.state.paths import Roots, percent_encoded
+from core.state.stamps import Remembered, Stamp, stamp_of
 
 _NAMING = "naming-"
 
@@ -64,6 +65,9 @@ class ImageStore:
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
+        self._directory = str(roots.images)  # paths made by pathlib cost more than what is done with them
+        self._records: Remembered[ImageRecord] = Remembered()
+        self._references: Remembered[RefRecord] = Remembered()
 
     def put(self, record: ImageRecord, references: Sequence[ImageRef]) -> None:
         """Keep an image and let the references mean it; the same image again is fine.
@@ -102,10 +106,19 @@ class ImageStore:
 
     def get(self, image_id: str) -> ImageRecord:
         """One image by its full id. Raises: NotFound, CorruptDocument."""
+        path = f"{self._directory}/{image_id.removeprefix('sha256:')}.json"
         try:
-            return read_struct(self._roots.image(image_id), "image", ImageRecord)
-        except FileNotFoundError:
+            stamp = stamp_of(os.stat(path, follow_symlinks=False))
+            record = self._records.get(image_id, stamp)
+            if record is None:
+                record = read_struct(Path(path), "image", ImageRecord)
+                self._records.keep(image_id, stamp, record)
+            return record
+        except (FileNotFoundError, NotADirectoryError):
+            self._records.forget(image_id)
             raise no_such_image(image_id) from None
+        except OSError as error:
+            raise wrapped(error, "read", path) from error
 
     def has(self, image_id: str) -> bool:
         """Whether an image is there."""
@@ -136,18 +149,31 @@ class ImageStore:
     def references(self) -> dict[str, str]:
         """Canonical reference to image id, all of them; a damaged one is passed over."""
         found: dict[str, str] = {}
-        for entry in os.scandir(self._roots.refs):
-            if entry.name.endswith(".json") and (record := self.read_reference(entry.name)) is not None:
-                found[record.reference] = record.image_id
+        with os.scandir(self._roots.refs) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json"):
+                    try:
+                        stamp = stamp_of(entry.stat(follow_symlinks=False))
+                    except FileNotFoundError:
+                        continue
+                    if (record := self.read_reference(entry.name, stamp)) is not None:
+                        found[record.reference] = record.image_id
         return found
 
-    def read_reference(self, name: str) -> RefRecord | None:
-        """A reference by its file's name; None if it is gone, or damaged."""
+    def read_reference(self, name: str, stamp: Stamp) -> RefRecord | None:
+        """A reference by its file's name and stamp; None if it is gone, or damaged."""
+        record = self._references.get(name, stamp)
+        if record is not None:
+            return record
         try:
             record = read_struct(self._roots.refs / name, "ref", RefRecord)
         except (FileNotFoundError, EngineError):
+            self._references.forget(name)
             return None
-        return record if percent_encoded(record.reference) + ".json" == name else None
+        if percent_encoded(record.reference) + ".json" != name:
+            return None
+        self._references.keep(name, stamp, record)
+        return record
 
     def set_reference(self, reference: ImageRef, image_id: str) -> None:
         """Let a reference mean an image; whatever had it before loses it.

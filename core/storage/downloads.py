@@ -41,7 +41,7 @@ class Download:
         self._digest = digest
         self._descriptor = descriptor
         self._path = path_of(roots, digest)
-        self.resumed_from = self._size = os.fstat(descriptor).st_size
+        self._size = os.fstat(descriptor).st_size
         self._hash = _sha256()
         self._hashed = 0
         self._flushed = self._size
@@ -85,12 +85,24 @@ class Download:
             self._hashed += len(piece)
         os.lseek(self._descriptor, self._size, os.SEEK_SET)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it has other names (a blob, a layer that is mounted from it): its bytes are not ours to change."""
+        return os.fstat(self._descriptor).st_nlink > 1
+
     def restart(self) -> None:
-        """Throw away what is there. Never called of one that is published: who claims one looks for the blob first."""
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        """Throw away what is there. Raises: NoSpace."""
+        try:
+            if self.is_shared:
+                descriptor = _replaced(self._path)
+                os.close(self._descriptor)
+                self._descriptor = descriptor
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        except OSError as error:
+            raise wrapped(error, "write", self._path) from error
         self._hash = _sha256()
-        self.resumed_from = self._size = self._hashed = self._flushed = 0
+        self._size = self._hashed = self._flushed = 0
 
     def publish(self, lease: Lease, size: int) -> Blob:
         """Make it visible under its digest, held by the lease.
@@ -158,6 +170,15 @@ def claim(roots: Roots, digest: str) -> Download | None:
         if _is_at(descriptor, path):
             return Download(roots, digest, descriptor)
         os.close(descriptor)  # thrown away between the two: look again
+
+
+def _replaced(path: Path) -> int:
+    """An empty file in the place of another one, locked before anybody can find it."""
+    new = path.with_name(os.urandom(16).hex())
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.rename(new, path)
+    return descriptor
 
 
 def arrived_bytes(roots: Roots, digest: str) -> int:

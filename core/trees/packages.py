@@ -64,21 +64,30 @@ def _read(path: str, reader: Callable[[str, bytes], Iterator[Package]]) -> list[
         raise corrupt(f"{shown(path)} can't be read: {type(error).__name__}: {error}"[:300]) from None
 
 
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EACCES)
+"""No file, or (EACCES) a device, which can't be opened where we are."""
+
+
 def _content(path: str) -> bytes | None:
     """A regular file whole; None if there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG):
+        if error.errno in _NOT_THERE:
             return None
         raise
-    with open(descriptor, "rb") as file:
+    try:
         there = os.fstat(descriptor)
         if not stat.S_ISREG(there.st_mode):
             return None
         if there.st_size > _MOST_BYTES:
             raise TreeFault(LIMIT, f"{shown(path)} has {there.st_size} bytes, at most {_MOST_BYTES} are read")
-        return file.read()
+        data = b""
+        while len(data) < there.st_size and (piece := os.read(descriptor, there.st_size - len(data))):
+            data += piece
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _files_in(directory: str) -> list[str]:

@@ -18,6 +18,8 @@ _INDEX = struct.Struct(">IIII")
 _WAL_MAGICS = (0x377F0682, 0x377F0683)
 _FRAME_HEADER = struct.Struct(">II8s8s")
 _MOST_TAGS = 65_536
+_STEP, _MOST_STEPS = 100_000, 100
+"""SQLite's own steps between two looks, and looks: a database can hold a question that has no end."""
 _INT32, _STRING, _I18N_STRING = 4, 6, 9
 _NAME, _VERSION, _RELEASE, _EPOCH, _LICENSE, _ARCH, _SOURCE = 1000, 1001, 1002, 1003, 1014, 1022, 1044
 _WANTED = (_NAME, _VERSION, _RELEASE, _EPOCH, _LICENSE, _ARCH, _SOURCE)
@@ -36,6 +38,8 @@ def installed(database: bytes, log: bytes) -> Iterator[dict[str, str]]:
     try:
         connection.deserialize(bytes(data))
         connection.execute("PRAGMA trusted_schema=OFF")
+        patience = iter(range(_MOST_STEPS))
+        connection.set_progress_handler(lambda: next(patience, None) is None, _STEP)
         for (blob,) in connection.execute("SELECT blob FROM Packages"):
             if isinstance(blob, bytes) and (package := _package(_tags(blob))):
                 yield package

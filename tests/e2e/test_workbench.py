@@ -107,7 +107,7 @@ def test_C4_save_delete_undo_load_compare_and_the_rest_by_key(
     screen.press("d")
     screen.shows("Delete 1 image", "1 goes, 2 layers that other images share stay")
     screen.press("enter")
-    screen.shows("U brings it back")
+    screen.shows("removed shop/api:2: U brings it back")
     with pytest.raises(NotFound):
         engine.images.inspect("shop/api:2")
     screen.press("U")

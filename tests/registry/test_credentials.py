@@ -106,14 +106,19 @@ def test_ST8_a_redirect_within_the_host_keeps_them(store: Engine, fake: FakeRegi
     pull(store, f"{fake.host}/x:1", keys(fake.host))
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
 def test_ST8_another_host_that_asks_who_we_are_is_not_told(
-    store: Engine, fake: FakeRegistry, other: FakeRegistry
+    store: Engine, fake: FakeRegistry, other: FakeRegistry, scheme: str
 ) -> None:
     fake.put_image("x", "1", [LAYER])
     fake.tricks.append(redirects(is_layer, f"{other.url}/elsewhere"))
-    other.tricks.append(wants_basic)
-    with pytest.raises(Unauthorized, match=other.host):
+    if scheme == "Basic":
+        other.tricks.append(wants_basic)
+    else:
+        TokenService(other, other)
+    with pytest.raises(Unauthorized, match=f"{other.host}, which asks who we are"):
         pull(store, f"{fake.host}/x:1", keys(fake.host, other.host))
+    assert other.paths() == ["/elsewhere"]
     assert other.authorizations() == []
 
 

@@ -16,9 +16,12 @@ from core.engine.engine import Engine
 from core.errors import Cancelled, EngineError, NotFound, RateLimited, TimedOut
 from core.model.progress import CancelToken, Progress, silent
 from core.model.registry import NoCredentials
+from core.model.registry_settings import RegistrySettings
+from core.registry.client import RegistryClient
+from core.registry.transport import Timeouts
 from tests.archives import directory, member, sha256, tar
 from tests.registries import RunningRegistry
-from tests.registry.conftest import pull, reach
+from tests.registry.conftest import NO_PAUSE, pull, reach
 from tests.registry.server import Asked, BreakingLine, FakeRegistry, Handler
 from tests.stores import contents, import_tar, open_store
 
@@ -175,7 +178,9 @@ def test_a_slow_drip_is_no_answer_and_the_stage_is_named(store: Engine, fake: Fa
 @pytest.mark.parametrize("stage", ["manifest", "layer", "busy"])
 def test_cancel_takes_at_most_a_second_and_keeps_what_came(store: Engine, fake: FakeRegistry, stage: str) -> None:
     fake.put_image("x", "1", [LAYER])
-    is_there = threading.Event()
+    patient = Timeouts(connect_s=2.0, answer_s=30.0, quiet_s=30.0)
+    store.registries.client = RegistryClient(RegistrySettings(), timeouts=patient, pace=NO_PAUSE)
+    is_there, is_over = threading.Event(), threading.Event()
 
     def trick(handler: Handler, asked: Asked) -> bool:
         if asked.path == "/v2/" or (stage != "manifest") != is_layer(asked):
@@ -188,7 +193,7 @@ def test_cancel_takes_at_most_a_second_and_keeps_what_came(store: Engine, fake: 
             handler.head(200, len(LAYER), {})
             handler.send(sha256(LAYER), LAYER[:1_000_000])
         is_there.set()
-        time.sleep(1.5)
+        is_over.wait(10)
         handler.hang_up()
         return True
 
@@ -209,6 +214,11 @@ def test_cancel_takes_at_most_a_second_and_keeps_what_came(store: Engine, fake: 
     cancel.cancel()
     thread.join()
     assert ended[0] - began <= 1.0
+    workers = [one for one in threading.enumerate() if one.name == "transfer"]
+    for worker in workers:
+        worker.join(1)
+    assert not any(worker.is_alive() for worker in workers)  # nobody has answered: they were woken, not left behind
+    is_over.set()
     left = {name for name in contents(store) if not name.startswith("ingest/download-")}
     assert left == set()
     if stage == "layer":
@@ -224,6 +234,9 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from core.model.progress import CancelToken, silent
 from core.model.registry import NoCredentials
+from core.model.registry_settings import RegistrySettings
+from core.registry.client import RegistryClient
+from core.registry.transport import Timeouts
 from tests.stores import open_store
 engine = open_store(Path(sys.argv[2]))
 print("ready", flush=True)

@@ -176,8 +176,6 @@ class FakeBackend:
             "/readme.txt": b"first line\nsecond\x1b[2J line\n",
             "/blob.bin": bytes(range(256)) * 3,
             "/sub/deep.txt": b"deep\n",
-            "/app/pool.py": b"class Pool: ...\n",
-            "/etc/app.conf": b"name = shop\nsize = 64\nfast = yes\n",
         }
         self.fail_with: EngineError | None = None
         """The next action raises this."""
@@ -332,6 +330,8 @@ class FakeContainers:
         return self._b.volumes.list_dir(key, path)
 
     def read_file(self, key: str, path: str, offset: int = 0, length: int = 65536) -> bytes:
+        if path in fake_images.CHANGED:
+            return fake_images.CHANGED[path]
         return self._b.volumes.read_file(key, path, offset, length)
 
     def find_files(self, key: str, path: str, text: str) -> Sequence[FileEntry]:

@@ -109,3 +109,6 @@ SHOWN = {
 }
 SHOWN |= {"/etc/old\u202ename": FILES[0, "etc/old\u202ename"]}
 """What the whole image shows."""
+
+CHANGED = {"/app/pool.py": b"class Pool: ...\n", "/etc/app.conf": b"name = shop\nsize = 64\nfast = yes\n"}
+"""What a container shows instead."""

@@ -108,6 +108,16 @@ async def test_G2_what_pull_can_not_do_is_said_in_the_dialog(console: Open, copi
         assert not [call for call in screen.backend.calls if call[0] == "pull"]
 
 
+async def test_A1_a_run_of_an_image_that_is_not_here_pulls_it_first(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        await screen.press("n")
+        screen.app.screen.query_one("#image", Input).value = "nginx:1.27"
+        await screen.shows("wharf run -d -it nginx:1.27")
+        await screen.press("enter")
+        await screen.called("pull", "docker.io/library/nginx:1.27", "", False)
+        await screen.called("create")
+
+
 # ---------------------------------------------------------------------- push
 
 

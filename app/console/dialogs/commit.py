@@ -118,5 +118,5 @@ class CommitDialog(Dialog[str]):
 
     def act(self) -> None:
         wish = self.wish()
-        self.seat.actions.commit(self._container, wish, self.command())
+        self.seat.actions.images.commit(self._container, wish, self.command())
         self.dismiss(wish.reference)

@@ -73,5 +73,5 @@ class DeleteImages(DeleteDialog):
         return safe_text(command_text("rmi", *(["-f"] if self._is("force") else []), *self._keys))
 
     def act(self) -> None:
-        self.seat.actions.remove_images(self._keys, self.command(), force=self._is("force"), keep=self._is("keep"))
+        self.seat.actions.images.remove(self._keys, self.command(), force=self._is("force"), keep=self._is("keep"))
         self.dismiss(True)

@@ -90,7 +90,7 @@ class SaveDialog(Dialog[str]):
         if path.exists() and not self.ticked("replace"):
             raise AlreadyExists(f"{path} is there already", hint="choose another name or tick replace")
         archive = "oci-archive" if self.ticked("oci") else "docker-archive"
-        self.seat.actions.save(self._keys, path, self.command(), format=archive)
+        self.seat.actions.images.save(self._keys, path, self.command(), format=archive)
         self.dismiss(str(path))
 
 
@@ -178,5 +178,5 @@ class LoadDialog(Dialog[str]):
         path = Path(self.value("path")).expanduser()
         if not path.is_file() and not (path / "oci-layout").is_file():
             raise InvalidInput(f"{path} is not a file", hint="choose an archive that save wrote, or an OCI layout")
-        self.seat.actions.load(path)
+        self.seat.actions.images.load(path)
         self.dismiss(str(path))

@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from app import short
 from app.console.command_text import command_text
+from app.console.dialogs.delete import counted
 from app.console.dialogs.dialog import Dialog, Field
 from app.console.dialogs.tick import Tick
 from app.console.image_facts import image_name
@@ -51,7 +52,7 @@ class TagDialog(Dialog[str]):
         if not self.value("name"):
             raise InvalidInput("name: which one?")
         parse_reference(self.value("name"))
-        self.seat.actions.tag(self._key, self.value("name"))
+        self.seat.actions.images.tag(self._key, self.value("name"))
         self.dismiss(self.value("name"))
 
 
@@ -69,7 +70,8 @@ class SquashDialog(Dialog[str]):
         return f" Squash {safe_text(self._key)} "
 
     def fields(self) -> Iterable[Widget]:
-        words = f"{len(self._image.layers)} layers, {short.size(self._image.size_bytes)}, become one; what upper layers"
+        many = counted(len(self._image.layers), "layer")
+        words = f"{many}, {short.size(self._image.size_bytes)}, to be one; what upper layers"
         yield Label(f"{words} hide goes. The image itself stays as it is.", markup=False, classes="quiet")
         yield Field("Name", "name", value=_squashed(self._key))
         bases = [safe_text(tag) for one in self.seat.store.images if self._begins_with(one) for tag in one.tags]
@@ -89,7 +91,7 @@ class SquashDialog(Dialog[str]):
         if not name:
             raise InvalidInput("name: of the new image?")
         parse_reference(name)
-        self.seat.actions.squash(self._key, name, self.command(), base=self.value("base"))
+        self.seat.actions.images.squash(self._key, name, self.command(), base=self.value("base"))
         self.dismiss(name)
 
 
@@ -149,7 +151,9 @@ class SbomDialog(Dialog[str]):
 
     def act(self) -> None:
         path = _new_file(self.value("path"), replace=self.ticked("replace"))
-        self.seat.actions.write_output(self._words(), path, f"packages of {safe_text(self._key)}", self.command())
+        self.seat.actions.images.write_output(
+            self._words(), path, f"packages of {safe_text(self._key)}", self.command()
+        )
         self.dismiss(str(path))
 
 
@@ -200,5 +204,7 @@ class UnpackDialog(Dialog[str]):
         if path.exists() and (not path.is_dir() or any(os.scandir(path))):
             raise AlreadyExists(f"{path} is there already", hint="choose an empty directory, or a new name")
         words = ["image", "unpack", self._key, str(path)]
-        self.seat.actions.unpack(words, f"unpack {safe_text(self._key)}", f"unpacked into {safe_text(str(path))}")
+        self.seat.actions.images.perform(
+            words, f"unpack {safe_text(self._key)}", f"unpacked into {safe_text(str(path))}"
+        )
         self.dismiss(str(path))

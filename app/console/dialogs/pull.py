@@ -70,7 +70,7 @@ class PullDialog(Dialog[Job]):
 
     def on_mount(self) -> None:
         super().on_mount()
-        if self._reference:
+        if self._reference and not self._reference.endswith("/"):
             self.query_one("#tag", Input).focus()
 
     # ------------------------------------------------------------------ searching

@@ -13,6 +13,7 @@ from textual.widget import Widget
 from app.console.command_text import command_text
 from app.console.dialogs.dialog import Dialog, Field
 from app.console.dialogs.tick import Tick
+from app.console.registry_work import RegistryWork
 from core.errors import InvalidSpec
 from core.model.container import ContainerSpec
 from core.model.display import safe_text
@@ -92,9 +93,25 @@ class RunDialog(Dialog[str]):
         return command_text(*words, self.value("image") or "IMAGE", *_words(self.value("argv")))
 
     def act(self) -> None:
-        spec = self.spec()
-        self.seat.actions.run(spec, lambda _key: None)
+        spec, actions = self.spec(), self.seat.actions
+        if self._is_here(spec.image):
+            actions.run(spec, lambda _key: None)
+        else:
+            RegistryWork(actions).pull(
+                parse_reference(spec.image),
+                command=self.command(),
+                then=lambda _is_new: actions.run(spec, lambda _key: None),
+            )
         self.dismiss(spec.name or spec.image)
+
+    def _is_here(self, image: str) -> bool:
+        """Whether an image need not be fetched first, as far as is known."""
+        store = self.seat.store
+        if "images" not in store.loaded or any(
+            one.id.removeprefix("sha256:").startswith(image) for one in store.images
+        ):
+            return True
+        return store.image_named(parse_reference(image).familiar) is not None
 
     def spec(self) -> ContainerSpec:
         """The wish as the fields say it.

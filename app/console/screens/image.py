@@ -110,7 +110,7 @@ class ImagePlace(Place):
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
-        self._tell()
+        self.call_after_refresh(self._changed)  # the image may have gone while a dialog lay over it
 
     def _tell(self) -> None:
         """Head and buttons as they are to be just now."""
@@ -179,6 +179,9 @@ class ImagePlace(Place):
                 pager.show(lines)
 
             ask(self, lambda: images.packages(self._key, silent, self._cancel), show_packages, failed)
+
+    def action_again(self) -> None:
+        self.workbench.again()
 
     def action_pane(self) -> None:
         self._pane(1)

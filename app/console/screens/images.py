@@ -268,7 +268,7 @@ class ImagesPlace(ListPlace):
         self.app.push_screen(DeleteImages(images, only=only))
 
     def action_undo(self) -> None:
-        self.seat.actions.undo_images()
+        self.seat.actions.images.undo()
 
     def action_compare(self) -> None:
         """Two that are marked, or the one under the cursor with one to be chosen."""

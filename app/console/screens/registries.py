@@ -110,6 +110,10 @@ class RegistriesPlace(ListPlace):
         if server is not None:
             self.app.push_screen(RepositoriesPlace(server.host))
 
+    def action_pull(self) -> None:
+        server = self.table.current
+        self.seat.pull_dialog("" if server is None or server.host == DOCKER_HUB else f"{server.host}/")
+
     def action_other(self) -> None:
         def open_it(host: str | None) -> None:
             if host is not None:

@@ -105,7 +105,7 @@ class FirstRun(Widget, can_focus=True):
         self.refresh()
         archive = ways[number].archive
         if archive is not None:
-            seat(self).actions.load(archive.path)
+            seat(self).actions.images.load(archive.path)
         else:
             await self.screen.run_action(ways[number].action)
 

@@ -329,7 +329,7 @@ class TreePane(Widget):
         self.query_one(DiffView).show(rows)
         if had_focus:
             self.query_one(DiffView).focus()
-        self._title(safe_text(path), f"old │ new   +{added} −{removed}   n next change")
+        self._title(safe_text(path), f"old │ new   +{added} −{removed}   ] next change")
 
     def _tell(self, lines: Sequence[Line], node: FileNode | None) -> None:
         had_focus = self.query_one(DiffView).has_focus

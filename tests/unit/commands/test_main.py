@@ -32,6 +32,15 @@ def test_without_root_the_command_to_type_is_named(monkeypatch):
     assert refusal.value.hint == "type: sudo /opt/w/bin/wharf run --name 'a b' img"
 
 
+def test_registries_are_asked_without_root_and_without_an_engine(monkeypatch, tmp_path, capfdbinary):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert main(["--root", str(tmp_path / "data"), "registry", "tags", "127.0.0.1:9/x"]) == 1
+    assert b"connection refused" in capfdbinary.readouterr().err
+    assert main(["logout", "a.io"]) == 0
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
