@@ -41,6 +41,7 @@ from core.registry.transport import Answer, Timeouts, Transport
 _LARGEST_PAGE_BYTES = 4 * 1024 * 1024
 _PAGE = 1000
 _MOST_PAGES = 10_000
+_MOST_NAMES = 1_000_000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*?\brel="?next"?')
 
 T = TypeVar("T")
@@ -212,8 +213,8 @@ class Server:
             if url in seen or (found and len(names) == before):
                 return names  # it goes round in a circle
             seen.add(url)
-            if len(seen) > _MOST_PAGES:
-                raise LimitExceeded(f"{what} has more than {_MOST_PAGES} pages")
+            if len(seen) > _MOST_PAGES or len(names) > _MOST_NAMES:
+                raise LimitExceeded(f"{what} has more than {_MOST_PAGES} pages or {_MOST_NAMES} names")
 
     def ask(
         self,
