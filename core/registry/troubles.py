@@ -19,8 +19,9 @@ def network_trouble(error: BaseException, where: str, asked: str) -> EngineError
 
     from urllib3 import exceptions
 
-    if isinstance(error, Refused):
-        return Unreachable(str(error), hint="the registry is hostile, or a name server is")
+    for inner in (error, *error.args):  # urllib3 puts what a connection raises into an error of its own
+        if isinstance(inner, Refused):
+            return Unreachable(str(inner), hint="the registry is hostile, or a name server is")
     if isinstance(error, exceptions.ProxyError):
         return Unreachable(
             f"{where}: the proxy does not let it through: {shown(error.original_error)}",
