@@ -12,8 +12,9 @@ import socket, subprocess, sys
 sys.path.insert(0, sys.argv[1])
 from core.linux import inside
 inside.unshare(inside.CLONE_NEWNET)
-for words in ("link set lo up", "addr add 169.254.9.9/32 dev lo", "addr add 10.9.9.9/32 dev lo", "addr add 192.0.2.9/32 dev lo"):
-    subprocess.run(["ip", *words.split()], check=True)
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+for address in ("169.254.9.9", "10.9.9.9", "192.0.2.9"):
+    subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
 
 from core.errors import Unreachable
 from core.model.registry_settings import RegistrySettings
