@@ -424,3 +424,19 @@ def test_what_mirrors_said_is_told_with_the_origins_refusal(store: Engine, fake:
         pull(store, "x:1")
     assert f"mirror {fake.host}: manifest for x:1 not found" in str(caught.value.hint)
     assert "mirror 127.0.0.1:1: " in str(caught.value.hint)
+
+
+def test_a_copy_goes_on_after_either_side_has_broken_off(
+    store: Engine, fake: FakeRegistry, registry: RunningRegistry
+) -> None:
+    digest = fake.put_image("x", "1", [LAYER])
+    fake.tricks.append(breaks_after(900_000, 1_200_000))  # type: ignore[arg-type]
+    line = BreakingLine(registry.host)
+    line.cuts_up = [600_000, 700_000]
+    target = f"{line.host}/copied/broken:1"
+    copied = store.registries.copy(f"{fake.host}/x:1", target, NoCredentials(), silent, CancelToken())
+    assert (copied.digest, line.cuts_up) == (digest, [])
+    assert fake.sent[sha256(LAYER)] < 2 * len(LAYER)
+    pull(store, target)
+    assert store.images.read_file(target, "/d/f", 2_000_000, 50) == CONTENT[2_000_000:2_000_050]
+    line.close()
