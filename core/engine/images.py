@@ -26,7 +26,7 @@ from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Package, R
 from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
-from core.model.reference import parse_reference
+from core.model.reference import parse_new_name, parse_reference
 from core.model.registry import Keyring, Pulled, Pushed
 from core.model.volume import FileEntry
 from core.state import journal
@@ -146,7 +146,7 @@ class EngineImages:
 
     def tag(self, key: str, reference: str) -> None:
         """Give it one more name; the name leaves whatever had it."""
-        name = parse_reference(reference)
+        name = parse_new_name(reference)
         image_id = self._store.resolve(key)
         self._store.set_reference(name, image_id)
         journal.append(self._roots.journal, "image", "tag", image_id, {"name": name.familiar})
