@@ -378,7 +378,7 @@ def _waste(node: FileNode) -> Piece:
 
 def _size(node: FileNode) -> Piece:
     if node.change == "D":
-        return f"− {short.size(node.size_before)}", "fail"
+        return f"− {short.size(node.size_before)}" if node.size_before else "−", "fail"
     if node.kind in ("file", "dir"):
         sign = "+ " if node.change == "A" else ""
         return f"{sign}{short.size(node.size_bytes)}", "text" if node.kind == "file" else "muted"
