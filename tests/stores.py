@@ -31,7 +31,7 @@ def layer_files(engine: Engine, chain: str) -> Path:
     if not is_tree(lower):
         return Path(lower)
     _mounted.append(mount_tree(lower))
-    return Path(f"/proc/self/fd/{_mounted[-1]}")
+    return Path(f"/proc/{os.getpid()}/fd/{_mounted[-1]}")
 
 
 _mounted: list[int] = []

@@ -13,13 +13,14 @@ from core.model.mounts import MountSpec
 from core.model.progress import CancelToken, silent
 from core.state import paths
 from tests.conftest import Runner
+from tests.stores import layer_files, let_go
 
 
 def _du(*places: Path) -> int:
     """Bytes of files and links, a file with several names counted once, directories left out."""
-    command = ["find", *map(str, places), "(", "-type", "f", "-o", "-type", "l", ")", "-printf", "%i %s\\n"]
+    command = ["find", "-H", *map(str, places), "(", "-type", "f", "-o", "-type", "l", ")", "-printf", "%D:%i %s\\n"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return sum({inode: int(size) for inode, size in (line.split() for line in lines)}.values())
+    return sum({file: int(size) for file, size in (line.split() for line in lines)}.values())
 
 
 def test_B10_df_is_what_du_counts(engine: Engine, run: Runner) -> None:
@@ -31,7 +32,7 @@ def test_B10_df_is_what_du_counts(engine: Engine, run: Runner) -> None:
         usage = engine.system.disk_usage()
         roots = engine.roots
         layers = {chain for one in usage.images for chain in one.image.layers}
-        on_disk = _du(*(roots.layer(chain) / "diff" for chain in layers))
+        on_disk = _du(*(layer_files(engine, chain) for chain in layers))
         assert abs(usage.layers_bytes - on_disk) <= on_disk / 100
         uppers = _du(*(roots.container(container.id) / "upper" for container in usage.containers))
         assert sum(container.size_rw_bytes or 0 for container in usage.containers) == uppers
@@ -41,6 +42,7 @@ def test_B10_df_is_what_du_counts(engine: Engine, run: Runner) -> None:
         assert bigger.unique_bytes == 5_000_000
         assert bigger.shared_bytes == bigger.image.size_bytes - 5_000_000
     finally:
+        let_go()
         for container in engine.containers.list(all=True):
             engine.containers.remove(container.id, force=True)
         engine.images.remove("bigger:1")

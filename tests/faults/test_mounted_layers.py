@@ -133,8 +133,16 @@ load(engine, Path(sys.argv[3]).read_bytes())
 """
 
 
-@pytest.mark.parametrize("kind", ["plain", "packed"])
-@pytest.mark.parametrize("point", ["layer:tar", "layer:indexed", "layer:described", "layer:durable"])
+@pytest.mark.parametrize(
+    ("point", "kind"),
+    [
+        ("layer:tar", "plain"),
+        ("layer:tar", "packed"),
+        ("layer:indexed", "packed"),
+        ("layer:described", "plain"),
+        ("layer:durable", "packed"),
+    ],
+)
 def test_a_layer_whose_maker_was_killed_is_there_whole_or_not_at_all(
     store: Engine, tmp_path: Path, point: str, kind: str
 ) -> None:

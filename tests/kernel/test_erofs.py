@@ -90,12 +90,10 @@ def test_files_with_holes_show_the_same(stores: tuple[Engine, Engine], version: 
     compare(stores, sparse(tmp_path, version))
 
 
-@pytest.mark.parametrize("form", ["gnu", "pax"])
-def test_this_hosts_own_files_show_the_same(stores: tuple[Engine, Engine], form: str) -> None:
-    """Several thousand files that nobody has made for a test, packed by GNU tar."""
-    places = ["etc", "var/lib/dpkg/info"]
-    there = [place for place in places if Path("/", place).is_dir()]
-    packed = subprocess.run(["tar", "-c", f"--format={form}", "-C", "/", *there], capture_output=True, check=False)
+def test_this_hosts_own_files_show_the_same(stores: tuple[Engine, Engine]) -> None:
+    """Files that nobody has made for a test, packed by GNU tar in its own form."""
+    command = ["tar", "-c", "--format=gnu", "-C", "/", "etc", "usr/sbin"]
+    packed = subprocess.run(command, capture_output=True, check=False)
     compare(stores, packed.stdout)
 
 

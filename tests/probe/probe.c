@@ -69,6 +69,13 @@ static void print_seccomp(const char *who) {
 
 static void *other_thread(void *unused) { print_seccomp("thread"); return unused; }
 
+/* Files of an image need not lie on the device that its directories say: a layer may be a file system of its own. */
+static int is_of_the_image(dev_t device) {
+    struct stat root, program;
+    if (stat("/", &root) == 0 && device == root.st_dev) return 1;
+    return stat("/bin/busybox", &program) == 0 && device == program.st_dev;
+}
+
 static int cmd_hold_exe(int seconds) {
     struct { long pid; int fd; int done; } held[256];
     int count = 0, mine = getpid();
@@ -83,12 +90,11 @@ static int cmd_hold_exe(int seconds) {
             for (int i = 0; i < count; i++) if (held[i].pid == pid) known = 1;
             if (known || count == 256) continue;
             char path[64];
-            struct stat root, found;
+            struct stat found;
             snprintf(path, sizeof path, "/proc/%ld/exe", pid);
             int fd = open(path, O_PATH);
             if (fd < 0) continue;
-            stat("/", &root);
-            if (fstat(fd, &found) == 0 && found.st_dev == root.st_dev) { close(fd); continue; }
+            if (fstat(fd, &found) == 0 && is_of_the_image(found.st_dev)) { close(fd); continue; }
             held[count].pid = pid; held[count].fd = fd; held[count].done = 0; count++;
         }
         if (d) closedir(d);
@@ -109,9 +115,9 @@ static int cmd_hold_exe(int seconds) {
 
 static int runs_foreign_program(long pid) {
     char path[64];
-    struct stat root, found;
+    struct stat found;
     snprintf(path, sizeof path, "/proc/%ld/exe", pid);
-    return stat("/", &root) == 0 && stat(path, &found) == 0 && found.st_dev != root.st_dev;
+    return stat(path, &found) == 0 && !is_of_the_image(found.st_dev);
 }
 
 static const char *name_of(long pid) {

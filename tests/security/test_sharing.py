@@ -164,7 +164,7 @@ def test_SN1_a_process_that_has_only_the_donor_s_number_is_none(run: Runner) -> 
 
 
 def test_SE3_SN7_a_node_that_became_another_device_is_not_bound(tmp_path: Path) -> None:
-    place = steps.Place(str(tmp_path), {})
+    place = steps.Place(str(tmp_path))
     place.trees["/dev/null"] = os.open("/dev/null", os.O_PATH)
     directory = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     with pytest.raises(OSError, match="another device"):
@@ -178,7 +178,7 @@ def test_SE4_CVE_2025_52881_a_parameter_is_written_to_a_proc_file_system_only(tm
     false = tmp_path / "proc/sys/net/x"
     false.parent.mkdir(parents=True)
     false.write_text("before")
-    place = steps.Place(str(tmp_path), {})
+    place = steps.Place(str(tmp_path))
     place.root = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     with pytest.raises(OSError, match="no proc file system"):
         steps.Sysctl("net/x", "after").run(place)
