@@ -103,13 +103,6 @@ class Workbench(Widget):
         """The layer under the cursor."""
         return self.stack.current
 
-    def next_pane(self) -> None:
-        """From the layers to the files and back."""
-        if self.has_class("reading") or self.stack.has_focus:
-            self.pane.table.focus()
-        else:
-            self.stack.focus()
-
     # ------------------------------------------------------------------ what is known
 
     def _told(self, progress: Progress) -> None:
