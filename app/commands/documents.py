@@ -7,6 +7,8 @@ the answer it would get of a container without it.
 
 from __future__ import annotations
 
+import json
+
 from app.commands.go_values import NIL, Omitting, OpenMap
 from app.commands.host_config import host_config
 from app.commands.network_documents import network_settings
@@ -195,7 +197,8 @@ def _mount(mount: Mount) -> Document:
 
 
 def image_document(image: Image) -> Document:
-    """What `image inspect` shows."""
+    """What `image inspect` shows; what no engine needs comes from the image's own document."""
+    own = json.loads(image.raw_config or b"{}")
     return {
         "Id": image.id,
         "RepoTags": list(image.tags),
@@ -203,11 +206,12 @@ def image_document(image: Image) -> Document:
         "Parent": image.parent_id,
         "Comment": image.comment,
         "Created": rfc3339_nano(image.created_ns),
-        "Container": "",
-        "DockerVersion": "",
+        "Container": _text(own.get("container")),
+        "DockerVersion": _text(own.get("docker_version")),
         "Author": image.author,
-        "Config": _image_config(image.config),
+        "Config": _image_config(image.config, own.get("config")),
         "Architecture": image.architecture,
+        **({"Variant": _text(own["variant"])} if own.get("variant") else {}),
         "Os": image.os,
         "Size": image.size_bytes,
         "VirtualSize": image.size_bytes,
@@ -228,7 +232,12 @@ def _layers(directories: tuple[str, ...]) -> Document:
     }
 
 
-def _image_config(config: ImageConfig) -> Document:
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _image_config(config: ImageConfig, own: object) -> Document:
+    own = own if isinstance(own, dict) else {}
     return _without_empty(
         {
             "Hostname": "",
@@ -248,9 +257,10 @@ def _image_config(config: ImageConfig) -> Document:
             "Volumes": OpenMap({path: {} for path in config.volumes}) or None,
             "WorkingDir": config.working_dir,
             "Entrypoint": list(config.entrypoint) or None,
-            "OnBuild": None,
+            "OnBuild": own.get("OnBuild"),
             "Labels": OpenMap(config.labels) or None,
             "StopSignal": config.stop_signal,
+            **({"Shell": list(config.shell)} if config.shell else {}),
         }
     )
 

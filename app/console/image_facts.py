@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from app import short
 from app.console.inspection import Lines, moment
-from app.console.layer_trees import LayerTrees
 from app.console.widgets.strips import meter
 from core.model.container import Container
 from core.model.display import safe_text
 from core.model.ids import short_id
-from core.model.image import HistoryEntry, Image, Package
+from core.model.image import HistoryEntry, Image
 
 
 def image_name(image: Image) -> str:
@@ -64,42 +63,3 @@ def history_lines(entries: Sequence[HistoryEntry]) -> Lines:
             ]
         )
     return lines
-
-
-def waste_lines(trees: LayerTrees) -> Lines:
-    """How much of an image shows, and the paths of which something is hidden; three lines of titles."""
-    hidden = trees.hidden_files()
-    lines: Lines = [
-        [
-            (f"efficiency {100 * trees.efficiency:.1f}%", "text"),
-            (
-                f"   {short.size(trees.hidden_bytes)} in {len(hidden)} files that upper layers replace or delete",
-                "muted",
-            ),
-        ],
-        [],
-        [(f"{'HIDDEN':>7}  {'LAYERS':>6}  PATH", "muted")],
-    ]
-    lines += [
-        [(f"{short.size(count):>7}  ", "warn"), (f"{layers:>6}  ", "muted"), (safe_text("/" + path), "text")]
-        for path, count, layers in hidden[:5_000]
-    ]
-    return lines if hidden else [*lines[:2], [("nothing is hidden: every byte shows", "ok")]]
-
-
-def package_lines(packages: Sequence[Package]) -> Lines:
-    """Packages as a table under a line of titles."""
-    if not packages:
-        return [[("no package database was found (dpkg, apk, rpm, pip, npm)", "muted")]]
-    rows = [
-        tuple(safe_text(text) for text in (one.name, one.version, one.manager, one.architecture, one.license))
-        for one in packages
-    ]
-    titles = ("NAME", "VERSION", "FROM", "ARCH", "LICENSE")
-    widths = [min(40, max(len(row[at]) for row in (titles, *rows))) for at in range(4)]
-
-    def line(row: Sequence[str], tones: Sequence[str]) -> list[tuple[str, str]]:
-        cells = [f"{text:<{width}.{width}}  " for text, width in zip(row, [*widths, 40], strict=True)]
-        return list(zip(cells, tones, strict=True))
-
-    return [line(titles, ["muted"] * 5), *(line(row, ("text", "accent", "muted", "faint", "faint")) for row in rows)]

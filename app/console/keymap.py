@@ -253,6 +253,14 @@ TREE_KEYS = (
     Key("tree_previous", "bracketleft", "next_change(-1)", "previous change"),
 )
 
+FILTERED_TABLE_KEYS = (
+    Key("table_open", "enter", "open", "open", True),
+    Key("table_filter", "slash", "filter", "find", True),
+    Key("table_sort", "o", "sort", "sort by the next column", True),
+    Key("table_reverse", "O", "reverse", "reverse the order"),
+    Key("table_leave", "escape", "leave", "back, out of here"),
+)
+
 PRESETS: dict[str, dict[str, str]] = {
     "lazydocker": {
         "shell": "E,e",

@@ -46,6 +46,10 @@ class LayerTrees:
         worst = sorted(total.items(), key=lambda one: (-one[1], one[0]))
         return [(path, count, sum(path in layer for layer in self.entries)) for path, count in worst]
 
+    def lowest(self, path: str) -> int | None:
+        """The lowest layer that holds a path: where the first of what is wasted lies."""
+        return next((number for number, layer in enumerate(self.entries) if path in layer), None)
+
     def version_below(self, layer: int, path: str) -> int | None:
         """The layer whose file a layer's entry replaces or deletes."""
         if self.changes[layer].get(path) not in ("M", "D"):

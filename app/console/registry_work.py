@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from app import short
 from app.console.actions import Actions
@@ -10,10 +11,12 @@ from app.console.command_text import command_text
 from app.console.jobs import Job
 from app.keyring import FileKeyring, open_keyring
 from app.registry_facts import Deletion, KnownServer, collection_note, known_servers, plan_deletion
+from core.errors import EngineError, RemoteError, Unauthorized, Unreachable, Unsupported
 from core.model.display import safe_text
 from core.model.reference import ImageRef, parse_reference
-from core.model.registry import Credentials, Keyring, NoCredentials, SearchResult
+from core.model.registry import DOCKER_HUB, Credentials, Keyring, NoCredentials, SearchResult
 
+_PROBES = 4
 _KEPT = "what came is kept for the next pull"
 
 
@@ -37,6 +40,32 @@ class RegistryWork:
         return known_servers(
             logins, info.registry_mirrors, info.insecure_registries, self._backend.images.list(all=False)
         )
+
+    def probe(self, hosts: Sequence[str], came: Callable[[str, str, str], object]) -> None:
+        """Whether registries answer: `came` is told host, words and the colour of those, from any thread.
+
+        Few are asked at once: what does not answer must not keep every worker waiting.
+        """
+        keyring = self.keyring()
+        with ThreadPoolExecutor(_PROBES, thread_name_prefix="probe") as pool:
+            list(pool.map(lambda host: came(host, *self._probe(host, keyring)), hosts))
+
+    def _probe(self, host: str, keyring: Keyring) -> tuple[str, str]:
+        """The catalog says it, or a search where there is none to see."""
+        registries = self._backend.registries
+        try:
+            if host == DOCKER_HUB:
+                registries.search("alpine", keyring, limit=1)
+                return "answers; P searches it", "ok"
+            count = len(registries.repositories(host, keyring))
+            return f"{count} repositor{'y' if count == 1 else 'ies'}", "ok"
+        except Unsupported:
+            return "answers, shows no list", "ok"
+        except Unauthorized:
+            return "✖ wants a login: i", "warn"
+        except EngineError as error:
+            is_there = isinstance(error, RemoteError) and not isinstance(error, Unreachable)
+            return f"✖ {safe_text(error.message)}", "warn" if is_there else "faint"
 
     def search(self, term: str, limit: int) -> Sequence[SearchResult]:
         """Repositories by a word, or `host/word`."""

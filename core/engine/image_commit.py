@@ -18,7 +18,7 @@ from core.images.store import ImageStore, LayerRecord
 from core.linux.checkpoints import checkpoint
 from core.model.container import ContainerConfig
 from core.model.progress import CancelToken, Progress, Report
-from core.model.reference import parse_reference
+from core.model.reference import parse_new_name
 from core.state import journal
 from core.state.leases import Lease
 from core.state.paths import Roots
@@ -40,7 +40,7 @@ def commit(
     cancel: CancelToken,
 ) -> str:
     """Make an image of what a container has become: its image's layers and one of its changes."""
-    name = parse_reference(wish.reference) if wish.reference else None
+    name = parse_new_name(wish.reference) if wish.reference else None
     apply_changes({}, wish.changes)  # a line that can't be read is refused before anything is frozen
     left_out = [_relative(path) for path in wish.left_out]
     with Lease(roots.leases, INGEST) as lease:

@@ -17,7 +17,7 @@ from core.images import starter, wire
 from core.images.changes import apply_changes
 from core.images.store import ImageRecord, ImageStore, LayerRecord
 from core.model.progress import CancelToken, Progress, Report
-from core.model.reference import ImageRef, parse_reference
+from core.model.reference import ImageRef, parse_new_name
 from core.state import journal
 from core.state.leases import Lease
 from core.state.paths import Roots
@@ -133,7 +133,7 @@ def import_tar(
     strict_end: bool = True,
 ) -> str:
     """Make an image of one layer."""
-    name = parse_reference(reference) if reference else None
+    name = parse_new_name(reference) if reference else None
     run_config = apply_changes(config or {}, changes)
     with Lease(roots.leases, INGEST) as lease:
         layer = store_layer(

@@ -67,7 +67,7 @@ class ImageRemoval:
         """The canonical reference that a key spells, or None if it is an id."""
         if image_id.removeprefix("sha256:").startswith(key.removeprefix("sha256:")):
             return None
-        canonical = parse_reference(key).canonical
+        canonical = parse_reference(key).outright.canonical
         return canonical if self._store.references().get(canonical) == image_id else None
 
     def _references_of(self, image_id: str) -> list[str]:

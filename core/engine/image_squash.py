@@ -19,7 +19,7 @@ from core.images import wire
 from core.images.store import ImageStore, LayerRecord
 from core.model.image_files import FileTree, LayerContents
 from core.model.progress import CancelToken, Report
-from core.model.reference import parse_reference
+from core.model.reference import parse_new_name
 from core.state import journal
 from core.state.leases import Lease
 from core.state.paths import Roots
@@ -34,7 +34,7 @@ def squash(
 
     Raises: InvalidInput: the image does not begin with the base's layers, or has no more than those.
     """
-    name = parse_reference(reference) if reference else None
+    name = parse_new_name(reference) if reference else None
     with Lease(roots.leases, INGEST) as lease:
         image_id = store.resolve(key)
         base_id = store.resolve(base) if base else ""

@@ -235,11 +235,11 @@ def _select(store: ImageStore, key: str) -> list[tuple[str, ImageRef | None]]:
         tags = [
             (found, reference)
             for canonical, found in sorted(store.references().items())
-            if (reference := parse_reference(canonical)).familiar_name == named.familiar_name
+            if (reference := parse_reference(canonical)).tag and reference.familiar_name == named.familiar_name
         ]
         if tags:
             return [*tags]
     if image_id is None:
         assert missing is not None
         raise missing
-    return [(image_id, named)]
+    return [(image_id, named if named is not None and not named.digest else None)]

@@ -26,7 +26,7 @@ from core.model.image import HistoryEntry, Image, ImageLayer, Loaded, Package, R
 from core.model.image_files import FileDifference, LayerContents
 from core.model.progress import CancelToken, Report
 from core.model.pruning import EVERYTHING, PruneFilter
-from core.model.reference import parse_reference
+from core.model.reference import parse_new_name, parse_reference
 from core.model.registry import Keyring, Pulled, Pushed
 from core.model.volume import FileEntry
 from core.state import journal
@@ -146,7 +146,7 @@ class EngineImages:
 
     def tag(self, key: str, reference: str) -> None:
         """Give it one more name; the name leaves whatever had it."""
-        name = parse_reference(reference)
+        name = parse_new_name(reference)
         image_id = self._store.resolve(key)
         self._store.set_reference(name, image_id)
         journal.append(self._roots.journal, "image", "tag", image_id, {"name": name.familiar})
@@ -335,9 +335,9 @@ class EngineImages:
 
     def compare(self, first: str, second: str, report: Report, cancel: CancelToken) -> Sequence[FileDifference]:
         """How two file trees differ, sorted by path; each key is an image's, or else a container's."""
-        from core.engine import image_contents
+        from core.engine import image_compare
 
-        return image_contents.compare(self._roots, self._store, self._containers, first, second, report, cancel)
+        return image_compare.compare(self._roots, self._store, self._containers, first, second, report, cancel)
 
     def packages(self, key: str, report: Report, cancel: CancelToken) -> Sequence[Package]:
         """Software that its package databases list, sorted by manager and name."""
@@ -356,10 +356,12 @@ class EngineImages:
     @contextmanager
     def _held_layers(self, key: str) -> Iterator[Sequence[LayerRecord]]:
         """An image's layers, which nobody takes away meanwhile."""
+        from core.engine.image_contents import hold_layers
+
         image_id = self._store.resolve(key)
         with Lease(self._roots.leases, f"image {image_id}") as lease:
             layers = self._store.get(image_id).layers
-            lease.add(*(f"layer {layer.chain_id}" for layer in layers), *(f"blob {layer.blob}" for layer in layers))
+            hold_layers(lease, layers)
             yield layers
 
     # browsing

@@ -244,7 +244,7 @@ class ImageStore:
             reference = parse_reference(key)
         except InvalidReference:
             return None
-        image_id = self._read_reference(self._roots.ref(reference.canonical))
+        image_id = self._read_reference(self._roots.ref(reference.outright.canonical))
         return image_id if image_id is not None and self.has(image_id) else None
 
 

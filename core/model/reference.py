@@ -46,10 +46,23 @@ class ImageRef(msgspec.Struct, frozen=True, order=True):
         return self.familiar_name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     @property
+    def outright(self) -> ImageRef:
+        """What it means in the end: where there is a digest, a tag before it means nothing any more."""
+        return msgspec.structs.replace(self, tag="") if self.digest else self
+
+    @property
     def canonical(self) -> str:
         """The whole reference, nothing left out: what the disk keeps."""
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.host}/{self.path}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+def parse_new_name(text: str) -> ImageRef:
+    """Read what an image is to be called from now on. Raises: InvalidReference: a digest can't be given away."""
+    name = parse_reference(text)
+    if name.digest:
+        raise InvalidReference("refusing to create a tag with a digest reference", hint="leave out @ and what follows")
+    return name
 
 
 def parse_reference(text: str, *, default_tag: str = "latest") -> ImageRef:

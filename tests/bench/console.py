@@ -1,10 +1,15 @@
-"""The console: its first frame, a key's way to the screen under a flood of logs, what it sends the terminal."""
+"""The console: its first frame, a key's way to the screen under a flood of logs and in a tree of 100,000 files,
+what it sends the terminal.
+"""
 
 from __future__ import annotations
 
+import io
 import statistics
+import tarfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.bench.machines import Machines
 from tests.bench.measures import Row
@@ -13,6 +18,7 @@ from tests.e2e.console_process import ConsoleProcess
 FLOOD = "i=0; while :; do i=$((i+1)); echo line $i of a log that never ends and is longer than this; done"
 HELP, FOLLOWING = " Keys: ", "▸ following"
 KEYS = 20
+FOLDERS, FILES = 500, 200
 WATCHED_S = 5.0
 PAINT_S = 0.002
 """How often the screen is looked at."""
@@ -46,7 +52,61 @@ def measure(machines: Machines) -> Iterator[Row]:
     sent = (len(console.raw) - begun) / WATCHED_S / 1000
     yield Row("console: sent to the terminal under a log flood", "kB/s", sent, {})
     console.close()
+    yield from _workbench(machines, root)
     machines.wharf.clean()
+
+
+def _workbench(machines: Machines, root: Path) -> Iterator[Row]:
+    archive = machines.wharf.directory / "many.tar"
+    _many_files(archive)
+    machines.wharf.ok("import", str(archive), "many:1")
+    archive.unlink()
+    console = ConsoleProcess(root, columns=120, rows=35)
+    _until(console, "flood")
+    console.press("2", "/", "many", "enter")
+    began = time.perf_counter()
+    console.send("enter")
+    _until(console, f"{FOLDERS * FILES} files")
+    yield Row("console: an image of 100,000 files: opened, its files listed", "ms", _since(began), {})
+    console.press("tab", "g", "e")
+    console.read(1.0)
+    moved = _painted(console, "\x1b[B", "\x1b[A")
+    yield Row(
+        "console: key to paint in its tree, all of it open, median", "ms", statistics.median(moved), {}, "<= 5 ms"
+    )
+    console.press("g", "/")
+    console.read(0.5)
+    began = time.perf_counter()
+    console.send("d150/f09")
+    _until(console, "f097")
+    yield Row("console: found by name in it", "ms", _since(began), {})
+    console.close()
+
+
+def _many_files(path: Path) -> None:
+    with tarfile.open(path, "w") as tar:
+        for number in range(FOLDERS * FILES):
+            info = tarfile.TarInfo(f"srv/d{number // FILES:03}/f{number % FILES:03}")
+            info.size, info.mode = 6, 0o644
+            tar.addfile(info, io.BytesIO(b"%06d" % number))
+
+
+def _since(began: float) -> float:
+    return (time.perf_counter() - began) * 1000
+
+
+def _painted(console: ConsoleProcess, key: str, back: str) -> list[float]:
+    """Milliseconds from a key until the console begins to draw."""
+    taken = []
+    for _ in range(KEYS):
+        console.read(0.3)
+        before, began = len(console.raw), time.perf_counter()
+        console.send(key)
+        while len(console.raw) == before:
+            console.read(PAINT_S)
+        taken.append(_since(began))
+        key, back = back, key
+    return taken
 
 
 def _paints(console: ConsoleProcess, text: str, key: str, *, shows: bool, back: str) -> list[float]:

@@ -255,3 +255,32 @@ def test_I12_what_is_committed_saved_and_loaded_elsewhere_is_the_same_tree(
         wharf.ok("image", "unpack", "moving:1", str(tmp_path / "mine"))
         assert tree_hash(target, without=own) == tree_hash(tmp_path / "mine", without=own)
         shutil.rmtree(tmp_path / "mine")
+
+
+def test_B3_B12_an_image_of_others_is_inspected_as_docker_does(wharf: Cli, tmp_path: Path) -> None:
+    """Field by field, save where each keeps its layers, and ContainerConfig, which docker has since dropped."""
+    run_config = {
+        "Cmd": ["sh"], "Env": ["A=b"], "Labels": {"l": "m"}, "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/v": {}},
+        "WorkingDir": "/w", "User": "7", "StopSignal": "SIGINT", "OnBuild": ["RUN x"], "Shell": ["/bin/ash", "-c"],
+        "Healthcheck": {"Test": ["CMD", "true"], "Interval": 10**9},
+    }  # fmt: skip
+    history = [
+        {"created": "2024-05-06T07:08:09Z", "created_by": "/bin/sh -c #(nop) ADD file:x in / "},
+        {"created_by": "RUN b", "comment": "buildkit", "empty_layer": True},
+        {"created_by": "RUN c", "author": "me"},
+    ]
+    from tests.archives import docker_archive
+
+    more = {"author": "me", "docker_version": "20.10", "container": "ab" * 32, "variant": "v1"}
+    config = config_of(LAYERS, config=run_config, history=history, **more)
+    archive = tmp_path / "theirs.tar"
+    archive.write_bytes(docker_archive(LAYERS, ["cross/made:1"], config=config))
+    told = []
+    for opening in (iter([wharf]), opened("docker")):
+        for cli in opening:
+            cli.ok("load", "-i", str(archive))
+            (document,) = json.loads(cli.ok("image", "inspect", "cross/made:1"))
+            for own in ("GraphDriver", "ContainerConfig", "Metadata"):
+                document.pop(own, None)
+            told.append((document, cli.ok("history", "--no-trunc", "cross/made:1")))
+    assert told[0] == told[1]

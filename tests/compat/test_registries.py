@@ -159,3 +159,23 @@ def test_G2_who_may_look_but_not_write_is_denied_in_dockers_words(
         seen.append(shown(cli("push", name)))
     assert seen[0] == seen[1]
     assert seen[0][2] == ["denied: requested access to the resource is denied"]
+
+
+def test_G2_who_has_logged_in_with_one_is_logged_in_with_the_other(
+    both: tuple[Cli, Cli],
+    locked_registry: RunningRegistry,  # noqa: F811
+):
+    host = locked_registry.host
+    for first, second in (both, both[::-1]):
+        own = second.env["DOCKER_CONFIG"]
+        name = f"{host}/login/of-{first.name}:1"
+        first.ok("login", "-u", USERNAME, "--password-stdin", host, stdin=PASSWORD.encode())
+        second.ok("tag", second.image, name)
+        second.env["DOCKER_CONFIG"] = first.env["DOCKER_CONFIG"]
+        try:
+            second.ok("push", "-q", name)
+            second.ok("logout", host)
+            first.ok("tag", first.image, name)
+            assert "no basic auth credentials" in first("push", name).err
+        finally:
+            second.env["DOCKER_CONFIG"] = own

@@ -15,7 +15,7 @@ import pytest
 from app.commands.io import Io
 from app.commands.language import execute
 from core.engine.engine import Engine
-from tests.archives import docker_archive, member, oci_archive, tar
+from tests.archives import config_of, docker_archive, member, oci_archive, sha256, tar
 from tests.stores import contents, load, open_store
 
 ROOT = tar([member("page", b"hello")])
@@ -129,3 +129,41 @@ def test_C5_the_last_name_of_a_parent_goes_and_the_parent_stays(store: Engine) -
     assert (code, f"Deleted: {child}" in out, f"Deleted: {parent}" in out) == (0, True, False)
     code, out, _ = wharf(store, "rmi", parent)
     assert (code, f"Deleted: {parent}" in out) == (0, True)
+
+
+def test_what_an_image_is_made_of_is_told_in_columns_lines_and_json(store: Engine) -> None:
+    bottom, top = tar([member("page", b"hello"), member("gone", b"x" * 1000)]), tar([member("page", b"hello, world")])
+    history = [{"created_by": "ADD page"}, {"created_by": "CMD", "empty_layer": True}, {"created_by": "RUN it"}]
+    load(store, docker_archive([bottom], ["low:1"]))
+    config = config_of([bottom, top], history=history)
+    load(store, docker_archive([bottom, top], ["high:1"], config=config))
+    code, out, _ = wharf(store, "image", "layers", "high:1")
+    assert (code, [line.split()[:6] for line in out.splitlines()]) == (
+        0,
+        [
+            ["LAYER", "DIFF", "ID", "CREATED", "BY", "SIZE"],
+            ["0", sha256(bottom)[7:19], "ADD", "page", "1kB", "10.2kB"],
+            ["1", sha256(top)[7:19], "RUN", "it", "12B", "10.2kB"],
+        ],
+    )
+    assert "1 other" in out.splitlines()[1]
+    assert wharf(store, "image", "layers", "-q", "--no-trunc", "low:1")[1] == f"{sha256(bottom)}\n"
+    assert wharf(store, "image", "layers", "--format", "{{.Number}} {{.MediaType}}", "low:1")[1] == (
+        "0 application/vnd.oci.image.layer.v1.tar\n"
+    )
+    code, out, _ = wharf(store, "image", "waste", "high:1")
+    assert out.splitlines() == [
+        "Efficiency: 98.8 %", "Wasted: 17B in 1 files", "", "COUNT     SIZE      PATH", "2         17B       /page",
+    ]  # fmt: skip
+    assert wharf(store, "image", "waste", "low:1")[1] == "Efficiency: 100.0 %\nWasted: 0B in 0 files\n"
+    assert wharf(store, "image", "waste", "--format", "json", "high:1")[1] == (
+        '{"Count":"2","Path":"/page","Size":"17B"}\n'
+    )
+    assert wharf(store, "image", "diff", "low:1", "high:1")[1].splitlines() == [
+        "CHANGE    SIZE        PATH",
+        "C         5B -> 12B   /page",
+    ]
+    assert wharf(store, "image", "diff", "--format", "{{.Kind}} {{.Path}}", "high:1", "low:1")[1] == "C /page\n"
+    assert wharf(store, "image", "sbom", "low:1")[1] == "NAME      VERSION   TYPE      LICENSE\n"
+    code, _, err = wharf(store, "image", "sbom", "--format", "xml", "low:1")
+    assert (code, "table, spdx-json, cyclonedx-json" in err) == (125, True)

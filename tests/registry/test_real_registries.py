@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import shutil
 import ssl
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from tests.archives import directory, docker_archive, member, sha256, symlink, t
 from tests.registries import PASSWORD, USERNAME, RunningRegistry, serving
 from tests.registry.conftest import Keys, pull, reach, trusting
 from tests.registry.server import OCI_INDEX, Asked, FakeRegistry, Handler, fake_registry
-from tests.stores import import_tar, load, open_store
+from tests.stores import import_tar, load, open_store, save
 
 LAYERS = [
     tar([directory("d"), member("d/f", os.urandom(200_000)), symlink("link", "d/f")]),
@@ -41,6 +43,14 @@ def put(engine: Engine, reference: str) -> str:
     """Have the three layers here as an image; its id."""
     load(engine, docker_archive(LAYERS, [reference]))
     return engine.images.resolve(reference)
+
+
+def names_in(archive: bytes) -> bytes:
+    """RepoTags of a docker-archive of one image."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as whole:
+        member = whole.extractfile("manifest.json")
+        assert member is not None
+        return json.dumps(json.load(member)[0]["RepoTags"]).encode()
 
 
 def us(*hosts: str) -> Keys:
@@ -81,10 +91,15 @@ def test_G2_by_digest_and_all_tags(store: Engine, registry: RunningRegistry, tmp
     image = elsewhere.images.inspect(f"{name}@{digest}")
     assert (image.tags, image.digests) == ((), (f"{name}@{digest}",))
     assert pulled.reference == f"{name}@{digest}"
+    assert elsewhere.images.resolve(f"{name}:whatever@{digest}") == image.id  # a digest says it all
+    with pytest.raises(InvalidInput, match="refusing to create a tag with a digest reference"):
+        elsewhere.images.tag(image.id, f"{name}@{digest}")
+    assert b"sha256" not in names_in(save(elsewhere, f"{name}@{digest}"))
     assert [one.reference for one in pull(elsewhere, name, all_tags=True)] == [f"{name}:{tag}" for tag in "abc"]
     assert len(elsewhere.images.list()) == 1
     with pytest.raises(InvalidInput, match="tag can't be used"):
         pull(elsewhere, f"{name}:a", all_tags=True)
+    assert names_in(save(elsewhere, name)).count(b'"') == 6  # three tags, and no digest
     removed = [elsewhere.images.remove(f"{name}:{tag}") for tag in "abc"]
     assert [len(one) for one in removed[:2]] == [1, 1]
     assert [one.untagged for one in removed[2]][:2] == [f"{name}:c", f"{name}@{digest}"]

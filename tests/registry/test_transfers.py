@@ -93,7 +93,7 @@ def test_a_server_that_gives_another_part_than_was_asked_for_is_not_believed(sto
         pull(store, f"{fake.host}/x:1")
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+@pytest.mark.parametrize("status", [502, 429])
 def test_a_storm_is_waited_for_and_what_never_ends_is_given_up(store: Engine, fake: FakeRegistry, status: int) -> None:
     fake.put_image("x", "1", [LAYER])
     left = [4]

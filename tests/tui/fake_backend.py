@@ -464,7 +464,7 @@ class FakeImages:
     def tag(self, key: str, reference: str) -> None:
         self._b.note("tag", key, reference)
 
-    def remove(self, key: str, *, force: bool = False) -> Sequence[Removed]:
+    def remove(self, key: str, *, force: bool = False, keep_parents: bool = False) -> Sequence[Removed]:
         self._b.note("rmi", key, force)
         self._b.all_images = [one for one in self._b.all_images if key not in one.tags]
         return [Removed(untagged=key)]
@@ -594,6 +594,9 @@ class FakeRegistries:
     def __init__(self, backend: FakeBackend) -> None:
         self._b = backend
         self.problem: EngineError | None = None
+        self.answers = threading.Event()
+        """While it is clear, searches wait."""
+        self.answers.set()
         shared, api, old = (
             RemoteLayer(digest="sha256:" + identity(name), size_bytes=size * MIB, media_type="tar+gzip")
             for name, size in (("shared", 30), ("api", 8), ("old", 2))
@@ -627,6 +630,7 @@ class FakeRegistries:
 
     def search(self, term: str, keyring: Any, *, limit: int = 25) -> Sequence[SearchResult]:
         self._b.note("search", term, limit)
+        self.answers.wait(10)
         self._reach("docker.io")
         found = [
             SearchResult(name="nginx", description="Official build [of]\x1b[2J Nginx.", stars=20_000, is_official=True),

@@ -59,6 +59,24 @@ async def test_G2_pull_searches_while_one_types_and_offers_tags(console: Open, s
         await screen.shows("pulled nginx:1.27")
 
 
+async def test_G2_what_is_typed_while_a_search_is_slow_is_searched_once_and_last(console: Open) -> None:
+    async with console((80, 24)) as screen:
+        screen.backend.registries.answers.clear()
+        await screen.press("2", "P")
+        await screen.type("bu")
+        await screen.called("search", "bu")
+        for letters in ("sy", "bo", "x"):
+            await screen.type(letters)
+            await screen.pilot.pause(0.4)
+        await screen.press(*["backspace"] * 7)
+        await screen.type("nginx")
+        await screen.pilot.pause(0.4)
+        screen.backend.registries.answers.set()
+        await screen.shows("✓ nginx", "muyu/nginx")
+        searched = [call[1] for call in screen.backend.calls if call[0] == "search"]
+        assert searched == ["bu", "nginx"]
+
+
 async def test_G2_pull_goes_on_behind_and_a_cancel_says_what_is_kept(console: Open) -> None:
     async with console((120, 40)) as screen:
         screen.backend.slow.set()

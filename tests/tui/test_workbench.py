@@ -34,6 +34,12 @@ async def test_layers_files_and_waste_of_an_image(console: Open) -> None:
         await screen.shows("LAYER 2", "waste 4.0M", "main.py")
         await screen.press("w")
         await screen.shows("efficiency", "4.0M in 3 files that upper layers replace or delete", "/app/cache.bin")
+        await screen.press("slash")
+        await screen.type("conf")
+        await screen.press("enter")
+        await screen.gone("/app/cache.bin")
+        await screen.press("enter")  # to the file, in the lowest layer that holds it
+        await screen.shows("LAYER 1", "waste 20B", "── etc/app.conf")
 
 
 async def test_what_images_say_of_themselves_is_inert(console: Open) -> None:
@@ -42,6 +48,8 @@ async def test_what_images_say_of_themselves_is_inert(console: Open) -> None:
         await screen.shows("␛[2J[red]", "old‹202E›name")
         await screen.press("p")
         await screen.shows("evil␛[2J", "requests", "2.31.0", "Apache-2.0")
+        await screen.click_text("VERSION")
+        await screen.shows("VERSION▴")
         await screen.press("h")
         await screen.shows("how it was made")
         assert "\x1b" not in screen.text()

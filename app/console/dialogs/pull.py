@@ -52,6 +52,8 @@ class PullDialog(Dialog[Job]):
         self._offers_tags = False
         self._asked = ""
         """What the list is of: `search WORD` or `tags REPOSITORY`; answers to anything else come too late."""
+        self._is_out = False
+        """Whether a question is on its way: registries that are slow must not take all workers."""
         self._waiting: Timer | None = None
 
     @property
@@ -91,6 +93,8 @@ class PullDialog(Dialog[Job]):
         self._waiting = self.set_timer(_DEBOUNCE_S, self._ask)
 
     def _ask(self) -> None:
+        if self._is_out:
+            return  # its answer asks again
         word = self.value("image")
         if self.focused is not None and self.focused.id == "tag" and word:
             self._ask_tags(word)
@@ -114,16 +118,24 @@ class PullDialog(Dialog[Job]):
     def _question(self, question: Callable[[], Answer], answered: Callable[[Answer], None]) -> None:
         """Ask in a worker; what is answered when something else has been asked meanwhile is dropped."""
         asked = self._asked
+        self._is_out = True
 
         def offer(answer: Answer) -> None:
-            if self._asked == asked:
+            self._is_out = False
+            if self._is_asked_still(asked):
                 answered(answer)
 
         def refused(error: EngineError) -> None:
-            if self._asked == asked:
+            self._is_out = False
+            if self._is_asked_still(asked):
                 self._refused(error)
 
         ask(self, question, offer, refused)
+
+    def _is_asked_still(self, asked: str) -> bool:
+        """Whether an answer is to the question of now; if not, that one is asked."""
+        self._ask()
+        return self._asked == asked
 
     def _offer_found(self, found: Sequence[SearchResult]) -> None:
         lines = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
@@ -17,6 +18,8 @@ from core.errors import EngineError, InvalidInput
 from core.model.reference import ImageRef, parse_reference
 from core.model.registry import DOCKER_HUB
 
+_DEBOUNCE_S = 0.3
+
 
 class PushDialog(Dialog[Job]):
     """Answers the job that has begun."""
@@ -26,12 +29,14 @@ class PushDialog(Dialog[Job]):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._image = name
+        self._waiting: Timer | None = None
 
     def title_words(self) -> str:
         return f" Push {self._image} "
 
     def fields(self) -> Iterable[Widget]:
-        yield Field("As", "name", value=self._image, hint="[HOST[:PORT]/]NAME[:TAG]")
+        is_named = self.seat.store.image_named(self._image) is not None  # else it is known by its id alone
+        yield Field("As", "name", value=self._image if is_named else "", hint="[HOST[:PORT]/]NAME[:TAG]")
         yield Tick("all tags of that name (-a)", id="all")
         yield Label("", id="where", markup=False, classes="quiet")
 
@@ -41,7 +46,9 @@ class PushDialog(Dialog[Job]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         super().on_input_changed(event)
-        self._look_who()
+        if self._waiting is not None:
+            self._waiting.stop()
+        self._waiting = self.set_timer(_DEBOUNCE_S, self._look_who)  # a helper may have to be asked
 
     def _look_who(self) -> None:
         """Say where it goes, and who goes there."""

@@ -9,7 +9,9 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
+from app import short
 from app.console import copy_entries, image_buttons, keymap
+from app.console.actions import sentence
 from app.console.dialogs.commit import CommitDialog
 from app.console.dialogs.compare import CompareDialog
 from app.console.dialogs.delete_images import DeleteImages
@@ -18,20 +20,23 @@ from app.console.dialogs.image_making import SbomDialog, SquashDialog, TagDialog
 from app.console.dialogs.menu import Menu
 from app.console.dialogs.run import RunDialog
 from app.console.file_sources import ImageFiles
-from app.console.image_facts import history_lines, image_name, package_lines, summary_lines, waste_lines
-from app.console.inspection import Lines, document_lines
+from app.console.image_columns import PACKAGE_COLUMNS, WASTE_COLUMNS, HiddenFile
+from app.console.image_facts import history_lines, image_name, summary_lines
+from app.console.inspection import document_lines
 from app.console.screens.compare import ComparePlace
 from app.console.screens.place import Place
 from app.console.screens.transfer import TransferPlace
 from app.console.seat import ask
 from app.console.widgets.button_bar import ButtonBar
 from app.console.widgets.file_browser import FileBrowser
+from app.console.widgets.filtered_table import FilteredTable
 from app.console.widgets.image_head import ImageHead
 from app.console.widgets.pager import Pager
 from app.console.widgets.resource_table import ResourceTable
 from app.console.widgets.tree_table import TreeTable
 from app.console.widgets.view_bar import ViewBar
 from app.console.widgets.workbench import Workbench
+from core.errors import EngineError
 from core.model.container import Container
 from core.model.display import safe_text
 from core.model.image import HistoryEntry, Image, Package
@@ -72,7 +77,11 @@ class ImagePlace(Place):
             with Vertical(id="files"):
                 title = image_name(self.image) if self.image else ""
                 yield FileBrowser(ImageFiles(self.seat.actions.backend, self._key, title))
-            for view in ("waste", "packages", "history", "inspect"):
+            yield FilteredTable(WASTE_COLUMNS, lambda one: one.path, id="waste")
+            yield FilteredTable(
+                PACKAGE_COLUMNS, lambda one: "\0".join((one.manager, one.name, one.version, one.path)), id="packages"
+            )
+            for view in ("history", "inspect"):
                 yield Pager(id=view)
         yield ButtonBar()
 
@@ -130,7 +139,7 @@ class ImagePlace(Place):
         event.stop()
         self._tell()
         if "waste" in self._filled:
-            self._fill("waste")
+            self._fill_waste()
 
     # ------------------------------------------------------------------ views
 
@@ -144,41 +153,70 @@ class ImagePlace(Place):
             browser.open_first()
             browser.focus_list()
         else:
-            self.set_focus(self.query_one(f"#{view}", Pager))
+            shown = self.query_one(f"#{view}")
+            self.set_focus(shown.table if isinstance(shown, FilteredTable) else shown)
             if view not in self._filled:
+                self._filled.add(view)
                 self._fill(view)
 
     def _fill(self, view: str) -> None:
-        image, pager = self.image, self.query_one(f"#{view}", Pager)
+        image = self.image
         if image is None:
             return
-        self._filled.add(view)
-        images = self.seat.actions.backend.images
         if view == "inspect":
-            pager.show(document_lines(msgspec.structs.replace(image, raw_config=b"")))
+            lines = document_lines(msgspec.structs.replace(image, raw_config=b""))
+            self.query_one("#inspect", Pager).show(lines)
         elif view == "history":
-            head = summary_lines(image, self.seat.store.containers)
-            pager.show(head)
-
-            def show_history(entries: Sequence[HistoryEntry]) -> None:
-                pager.show([*head, [], *history_lines(entries)])
-
-            ask(self, lambda: images.history(self._key), show_history)
+            self._fill_history(image)
         elif view == "waste":
-            trees = self.workbench.trees
-            pager.show(waste_lines(trees) if trees else [[("reading the layers …", "muted")]], titles=3)
+            self._fill_waste()
         elif view == "packages":
-            pager.show([[("looking for package databases …", "muted")]])
+            self._fill_packages()
 
-            def show_packages(packages: Sequence[Package]) -> None:
-                pager.show(package_lines(packages), titles=1 if packages else 0)
+    def _fill_history(self, image: Image) -> None:
+        pager, head = self.query_one("#history", Pager), summary_lines(image, self.seat.store.containers)
+        pager.show(head)
 
-            def failed(error: Exception) -> None:
-                self._filled.discard(view)
-                lines: Lines = [[(safe_text(str(error)), "warn")]]
-                pager.show(lines)
+        def show(entries: Sequence[HistoryEntry]) -> None:
+            pager.show([*head, [], *history_lines(entries)])
 
-            ask(self, lambda: images.packages(self._key, silent, self._cancel), show_packages, failed)
+        ask(self, lambda: self.seat.actions.backend.images.history(self._key), show)
+
+    def _fill_waste(self) -> None:
+        table, trees = self.query_one("#waste", FilteredTable), self.workbench.trees
+        if trees is None:
+            table.show("reading the layers …", ())
+            return
+        hidden = [HiddenFile(*one) for one in trees.hidden_files()]
+        many = f"{len(hidden)} file{'' if len(hidden) == 1 else 's'}"
+        words = (
+            f"efficiency {100 * trees.efficiency:.1f}%   {short.size(trees.hidden_bytes)} in {many} that upper layers"
+        )
+        table.show(f"{words} replace or delete", hidden, empty="nothing is hidden: every byte shows")
+
+    def _fill_packages(self) -> None:
+        table, images = self.query_one("#packages", FilteredTable), self.seat.actions.backend.images
+        table.show("looking for package databases …", ())
+
+        def show(packages: Sequence[Package]) -> None:
+            words = f"{len(packages)} packages   b writes them as SPDX, CycloneDX or a table"
+            table.show(words, packages, empty="no package database was found (dpkg, apk, rpm, pip, npm)")
+
+        def failed(error: EngineError) -> None:
+            self._filled.discard("packages")
+            table.show(sentence(error), ())
+
+        ask(self, lambda: images.packages(self._key, silent, self._cancel), show, failed)
+
+    async def on_resource_table_opened(self, event: ResourceTable.Opened) -> None:
+        """From a wasted file to the lowest layer that holds it."""
+        event.stop()
+        trees = self.workbench.trees
+        if trees is not None and self.query_one(ContentSwitcher).current == "waste":
+            layer = trees.lowest(event.key)
+            if layer is not None:
+                self.action_show("layers")
+                self.workbench.go_to(layer, event.key)
 
     def action_again(self) -> None:
         self.workbench.again()

@@ -10,13 +10,13 @@ from app.console.command_text import command_text
 from app.console.dialogs.login import LoginDialog
 from app.console.dialogs.registry import OtherRegistry
 from app.console.registry_work import RegistryWork
+from app.console.relay import Relay
 from app.console.screens.list_place import ListPlace
 from app.console.screens.repositories import RepositoriesPlace
 from app.console.seat import ask
 from app.console.widgets.path_bar import PathBar
 from app.console.widgets.resource_table import Column, ResourceTable
 from app.registry_facts import KnownServer
-from core.errors import EngineError, RemoteError, Unauthorized, Unreachable, Unsupported
 from core.model.display import safe_text
 from core.model.registry import DOCKER_HUB
 
@@ -52,40 +52,16 @@ class RegistriesPlace(ListPlace):
         def show(servers: Sequence[KnownServer]) -> None:
             self._servers = list(servers)
             self.fill()
-            for server in servers:
-                self._probe(server.host)
+            hand = Relay(self.app)
+            hosts = [server.host for server in servers]
+            ask(self, lambda: work.probe(hosts, lambda *answer: hand(self._answer, *answer)), lambda _none: None)
 
         ask(self, work.servers, show)
 
-    def _probe(self, host: str) -> None:
-        """Whether it answers: the catalog says it, or a search where there is none to see."""
-        backend, work = self.seat.actions.backend, RegistryWork(self.seat.actions)
-
-        def question() -> str:
-            if host == DOCKER_HUB:
-                backend.registries.search("alpine", work.keyring(), limit=1)
-                return "answers; P searches it"
-            count = len(backend.registries.repositories(host, work.keyring()))
-            return f"{count} repositor{'y' if count == 1 else 'ies'}"
-
-        def answered(words: str) -> None:
-            self._answer(host, words, "ok")
-
-        def failed(error: EngineError) -> None:
-            if isinstance(error, Unsupported):
-                self._answer(host, "answers, shows no list", "ok")
-            elif isinstance(error, Unauthorized):
-                self._answer(host, "✖ wants a login: i", "warn")
-            elif isinstance(error, RemoteError) and not isinstance(error, Unreachable):
-                self._answer(host, f"✖ {safe_text(error.message)}", "warn")
-            else:
-                self._answer(host, f"✖ {safe_text(error.message)}", "faint")
-
-        ask(self, question, answered, failed)
-
     def _answer(self, host: str, words: str, tone: str) -> None:
-        self._answers[host] = (words, tone)
-        self.table.redraw()
+        if self.is_attached:
+            self._answers[host] = (words, tone)
+            self.table.redraw()
 
     def _columns(self) -> list[Column[KnownServer]]:
         def answer(one: KnownServer) -> tuple[str, str]:

@@ -82,7 +82,7 @@ class FirstRun(Widget, can_focus=True):
         ]
         more = f"{len(found)} found near by" if found else looked
         return [
-            _Way("⏎", _STARTER, "its busybox, or its shell and tools; no network", "app.make_starter"),
+            _Way("⏎", _STARTER, "of its busybox, or its own tools", "app.make_starter"),
             _Way("L", _LOAD, more, "app.load_dialog"),
             *listed,
             _Way("P", _PULL, self._reason or "with search as you type", "app.pull_dialog", is_grey=bool(self._reason)),

@@ -54,6 +54,8 @@ class Workbench(Widget):
         self._trees: dict[tuple[int | None, bool], CountedTree] = {}
         self._cancel = CancelToken()
         self._doing = "reading the layers …"
+        self._aim: tuple[str, str] | None = None
+        """A layer's row and a path to put the cursor on, once its files are shown."""
         self.trees: LayerTrees | None = None
         """All that lies in the layers, once that is known."""
 
@@ -166,6 +168,13 @@ class Workbench(Widget):
         event.stop()
         self.set_class(event.is_reading and self.has_class("narrow"), "reading")
 
+    def go_to(self, layer: int, path: str) -> None:
+        """Show a file of a layer."""
+        self._aim = (str(layer), path)
+        self.stack.go_to(str(layer))
+        self._show_files()
+        self.pane.table.focus()
+
     def again(self) -> None:
         """Look once more at what a container has changed."""
         if self.row is not None and self.row.container is not None:
@@ -239,6 +248,9 @@ class Workbench(Widget):
             note = f"{root.files} file{'' if root.files == 1 else 's'}  {short.size(root.size_bytes)}"
             self.pane.say(title, mode=mode, note=note, empty="nothing changed" if name is None else "no files")
             self.pane.show(tree, versions)
+            if self._aim is not None and self._aim[0] == row.key:
+                self.pane.table.go_to(self._aim[1])
+                self._aim = None
 
         known = self._trees.get(name) if name is not None else None
         if known is not None:

@@ -73,7 +73,7 @@ def leftover_troubles(survey: Survey) -> Iterator[Trouble]:
 
 
 def _document_directories(roots: Roots) -> Iterator[Path]:
-    yield from (roots.data, roots.images, roots.refs)
+    yield from (roots.data, roots.images, roots.refs, roots.origins)
     for parent in (roots.containers, roots.volumes, roots.layers, roots.networks):
         yield from (Path(entry.path) for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False))
 

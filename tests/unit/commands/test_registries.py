@@ -209,6 +209,28 @@ def test_A1_a_missing_image_is_pulled_and_told_of_on_the_error_output(absent):
     assert absent.err == ""
 
 
+def test_A1_an_engine_that_names_the_whole_reference_is_understood(absent):
+    create = absent.backend.containers.create
+
+    def refuse(spec):
+        try:
+            return create(spec)
+        except NotFound:
+            raise NotFound("No such image: ubuntu:latest", kind="image", key="ubuntu:latest") from None
+
+    absent.backend.containers.create = refuse
+    assert absent("create", "ubuntu") == 0
+
+
+def test_A1_an_image_that_is_mounted_is_not_pulled(absent):
+    def refuse(spec):
+        raise NotFound("No such image: other:1", kind="image", key="other:1")
+
+    absent.backend.containers.create = refuse
+    assert absent("create", "--mount", "type=image,source=other:1,target=/x", "ubuntu") == 1
+    assert absent.calls == []
+
+
 def test_A1_pull_never_asks_nobody(absent):
     assert absent("create", "--pull", "never", "ubuntu") == 1
     assert absent.err.startswith("wharf: No such image: ubuntu\n")
@@ -379,6 +401,20 @@ def test_G2_search_filters(found, words, names):
 def test_G2_what_search_does_not_take(found, words, code, said):
     assert found("search", *words, "web") == code
     assert said in found.err
+
+
+def test_ST10_what_registries_say_drives_no_terminal(found):
+    hostile = "\x1b]52;c;eA==\x07\x1b[2Jevil\u202e"
+    found.backend.registries.results = [SearchResult(name=hostile, description=hostile)]
+    found("search", "x", out_is_tty=True)
+    assert "\x1b" not in found.out
+    assert "␛]52;c;eA==␇␛[2Jevil‹202E›" in found.out
+    found.backend.registries.repositories = lambda server, keyring: [hostile]
+    found("registry", "ls", "a.io", out_is_tty=True)
+    assert "\x1b" not in found.out
+    found.backend.registries.failure = Unauthorized(hostile)
+    found("login", "-u", "a", "-p", "b", "a.io", err_is_tty=True)
+    assert "\x1b" not in found.err
 
 
 # ---------------------------------------------------------------------- registry
