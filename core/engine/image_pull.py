@@ -40,9 +40,10 @@ from core.model.platform import Platform
 from core.model.progress import CancelToken, Progress, Report
 from core.model.reference import ImageRef
 from core.model.registry import Keyring, Pulled
-from core.registry.client import RegistryClient, Repository, Server
+from core.registry.client import RegistryClient, Server
 from core.registry.crew import Crew, Task
 from core.registry.endpoint import endpoints_of
+from core.registry.repository import Repository
 from core.registry.transfer import fetch_blob
 from core.state import journal
 from core.state.leases import Lease

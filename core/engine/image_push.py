@@ -24,8 +24,9 @@ from core.model.ids import short_id
 from core.model.progress import CancelToken, Progress, Report
 from core.model.reference import ImageRef, parse_reference
 from core.model.registry import Keyring, Pushed
-from core.registry.client import RegistryClient, Repository, Session
+from core.registry.client import RegistryClient, Session
 from core.registry.crew import Crew
+from core.registry.repository import Repository
 from core.registry.transfer import send_blob
 from core.state import journal
 from core.state.leases import Lease

@@ -22,8 +22,9 @@ from core.model.registry import (
 from core.model.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
-    from core.registry.client import RegistryClient, Repository, Session
+    from core.registry.client import RegistryClient, Session
     from core.registry.crew import Crew
+    from core.registry.repository import Repository
 
 _MOST_RESULTS = 100
 T = TypeVar("T")

@@ -12,8 +12,9 @@ from core.model.ids import short_id
 from core.model.progress import Progress
 from core.model.reference import ImageRef
 from core.model.registry import Pushed
-from core.registry.client import Repository, Session
+from core.registry.client import Session
 from core.registry.crew import Crew
+from core.registry.repository import Repository
 from core.registry.transfer import send_blob
 
 _MOST_NESTED = 4

@@ -10,7 +10,7 @@ from core.errors import Integrity, LimitExceeded, NotFound, Unsupported
 from core.images import wire
 from core.model.display import clip, safe_text
 from core.model.platform import Platform, fitness, machine_platform, parse_platform
-from core.registry.client import Document, Repository
+from core.registry.repository import Document, Repository
 from core.storage.layers import MOST_LAYERS
 
 _INDEXES = (wire.OCI_INDEX, wire.DOCKER_LIST)

@@ -12,8 +12,8 @@ from core.images import wire
 from core.model.platform import Platform
 from core.model.reference import ImageRef
 from core.model.registry import RemoteLayer, RemoteManifest
-from core.registry.client import Repository
 from core.registry.crew import Crew
+from core.registry.repository import Repository
 
 _LANES = 5
 

@@ -11,13 +11,11 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
-
-import msgspec
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from core.errors import (
     EngineError,
@@ -33,44 +31,20 @@ from core.model.progress import CancelToken
 from core.model.registry import Credentials, Keyring, LoginResult
 from core.model.registry_settings import RegistrySettings
 from core.registry import tls
-from core.registry.answers import LARGEST_REFUSAL_BYTES, LOG_IN, Interrupted, refusal, shown
+from core.registry.answers import LARGEST_REFUSAL_BYTES, LOG_IN, refusal, shown
 from core.registry.auth import Authorizer, TokenCache
 from core.registry.endpoint import Endpoint, origin_of
+from core.registry.patience import Pace, persistently
+from core.registry.repository import Repository
 from core.registry.transport import Answer, Timeouts, Transport
 
-LARGEST_MANIFEST_BYTES = 4 * 1024 * 1024
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.v1+prettyjws",
-    "application/vnd.docker.distribution.manifest.v1+json",
-)
-"""All that may be meant: the first schema's too, so that it can be refused by its name."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LARGEST_PAGE_BYTES = 4 * 1024 * 1024
 _PAGE = 1000
 _MOST_PAGES = 10_000
+_MOST_NAMES = 1_000_000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*?\brel="?next"?')
 
-
-class Document(msgspec.Struct, frozen=True):
-    """A manifest or index as it came."""
-
-    raw: bytes
-    media_type: str
-    """What the server calls it, without parameters; empty where it does not say."""
-    digest: str
-    """Of `raw`, computed here."""
-
-
-class Pace(msgspec.Struct, frozen=True):
-    """How transfers behave when something goes wrong."""
-
-    pause_s: float = 1.0
-    """Before the second try; doubled for each further one."""
-    longest_pause_s: float = 60.0
-    """A server that asks for more patience than that is given up."""
+T = TypeVar("T")
 
 
 class RegistryClient:
@@ -131,6 +105,16 @@ class Session:
                 credentials = self._keyring.find(endpoint.host)
                 self._servers[endpoint] = Server(self, endpoint, credentials)
             return self._servers[endpoint]
+
+    def persistently(self, work: Callable[[], T]) -> T:
+        """Do something that can be done again, as often as the settings say."""
+        return persistently(
+            work,
+            attempts=self.client.settings.attempts,
+            pace=self.client.pace,
+            cancel=self.cancel,
+            is_over=lambda: self.transport.is_aborted,
+        )
 
 
 class Server:
@@ -217,7 +201,7 @@ class Server:
         while True:
             answer = self.ask("GET", url, scopes, what=what, expect=(200,))
             next_page = _NEXT.search(",".join(answer.headers("Link")))
-            data = answer.read(LARGEST_MANIFEST_BYTES, what)
+            data = answer.read(_LARGEST_PAGE_BYTES, what)
             found = _names(data, key, what)
             before = len(names)
             names.update(found)
@@ -229,8 +213,8 @@ class Server:
             if url in seen or (found and len(names) == before):
                 return names  # it goes round in a circle
             seen.add(url)
-            if len(seen) > _MOST_PAGES:
-                raise LimitExceeded(f"{what} has more than {_MOST_PAGES} pages")
+            if len(seen) > _MOST_PAGES or len(names) > _MOST_NAMES:
+                raise LimitExceeded(f"{what} has more than {_MOST_PAGES} pages or {_MOST_NAMES} names")
 
     def ask(
         self,
@@ -251,18 +235,11 @@ class Server:
                 not for what can't be repeated.
         Raises: Unauthorized, NotFound, RateLimited, Interrupted …
         """
-        attempts = self.session.client.settings.attempts if again and not _is_stream(body) else 1
-        pace, cancel = self.session.client.pace, self.session.cancel
-        for attempt in range(1, attempts + 1):
-            cancel.check()
-            try:
-                return self._ask(method, url, scopes, what, expect, headers, body)
-            except EngineError as error:
-                pause_s = pause_before_retry(error, attempt, pace)
-                if attempt == attempts or pause_s is None or self.session.transport.is_aborted:
-                    raise
-                cancel.wait(pause_s)
-        raise AssertionError("attempts are at least one")
+
+        def work() -> Answer:
+            return self._ask(method, url, scopes, what, expect, headers, body)
+
+        return self.session.persistently(work) if again and not _is_stream(body) else work()
 
     def _ask(
         self,
@@ -295,223 +272,9 @@ class Server:
         raise refusal(answer.status, body, asked=answer.asked, what=what, retry_after=answer.header("Retry-After"))
 
 
-def pause_before_retry(error: EngineError, attempt: int, pace: Pace) -> float | None:
-    """How long to wait before the next try; None: another one would not help, or would have to wait too long."""
-    from core.errors import RateLimited
-
-    if not isinstance(error, Interrupted | RateLimited | TimedOut):
-        return None
-    told = None if isinstance(error, TimedOut) else error.retry_after_s
-    if told is not None:
-        return told if told <= pace.longest_pause_s else None
-    return min(pace.pause_s * 2.0 ** (attempt - 1), pace.longest_pause_s)
-
-
-class Repository:
-    """What lies under one path of a server."""
-
-    def __init__(self, server: Server, path: str) -> None:
-        self.server = server
-        self.path = path
-        self.name = f"{server}/{path}"
-        self._pull = (f"repository:{path}:pull",)
-        self._push = (f"repository:{path}:pull,push",)
-
-    def _url(self, rest: str) -> str:
-        return f"{self.server.base}/v2/{self.path}/{rest}"
-
-    # manifests
-
-    def manifest(self, key: str, *, what: str = "") -> Document:
-        """The manifest or index of a tag or digest.
-
-        Raises: NotFound; Integrity: it is not what its digest says; LimitExceeded: 4 MiB and no more.
-        """
-        what = what or f"manifest for {self.name}{'@' if ':' in key else ':'}{key}"
-        answer = self.server.ask(
-            "GET",
-            self._url(f"manifests/{key}"),
-            self._pull,
-            what=what,
-            expect=(200,),
-            headers={"Accept": ", ".join(MANIFEST_TYPES)},
-        )
-        media_type = answer.header("Content-Type").partition(";")[0].strip().lower()
-        claimed = answer.header("Docker-Content-Digest")
-        raw = answer.read(LARGEST_MANIFEST_BYTES, what)
-        digest = _sha256(raw)
-        if ":" in key and digest != key:
-            raise Integrity(f"{what} is {digest}", hint="the registry is broken or hostile; nothing of it was kept")
-        if _DIGEST.fullmatch(claimed) and digest != claimed:
-            raise Integrity(
-                f"{what} is {digest}, the registry says {claimed}", hint="the registry is broken; try again later"
-            )
-        return Document(raw, media_type, digest)
-
-    def find_manifest(self, key: str) -> str | None:
-        """The digest that a tag means, or that is there; None if it is not."""
-        answer = self.server.ask(
-            "HEAD",
-            self._url(f"manifests/{key}"),
-            self._pull,
-            what=f"manifest for {self.name}:{key}",
-            expect=(200, 404),
-            headers={"Accept": ", ".join(MANIFEST_TYPES)},
-        )
-        answer.drain()
-        digest = answer.header("Docker-Content-Digest")
-        if answer.status == 404:
-            return None
-        return digest if _DIGEST.fullmatch(digest) else self.manifest(key).digest
-
-    def put_manifest(self, key: str, raw: bytes, media_type: str) -> str:
-        """Let a tag mean it, or keep it under its digest; its digest."""
-        answer = self.server.ask(
-            "PUT",
-            self._url(f"manifests/{key}"),
-            self._push,
-            what=f"manifest for {self.name}:{key}",
-            expect=(200, 201, 202),
-            headers={"Content-Type": media_type},
-            body=raw,
-        )
-        answer.drain()
-        return _sha256(raw)
-
-    def delete_manifest(self, digest: str) -> None:
-        """Delete it and all its tags. Raises: Unsupported: the registry allows no deletion."""
-        try:
-            answer = self.server.ask(
-                "DELETE",
-                self._url(f"manifests/{digest}"),
-                (f"repository:{self.path}:pull,push,delete",),
-                what=f"manifest {self.name}@{digest}",
-                expect=(200, 202),
-            )
-        except Unsupported:
-            raise Unsupported(
-                f"{self.server} does not allow manifests to be deleted",
-                hint="a registry of docker's allows it with REGISTRY_STORAGE_DELETE_ENABLED=true in its environment",
-            ) from None
-        answer.drain()
-
-    def tags(self) -> list[str]:
-        """All tags, sorted."""
-        path = f"/v2/{self.path}/tags/list?n={_PAGE}"
-        return sorted(self.server.pages(path, "tags", f"repository {self.name}", self._pull))
-
-    # blobs
-
-    def open_blob(self, digest: str, *, offset: int = 0) -> tuple[Answer, int]:
-        """A blob's bytes from an offset on, and where they really begin: 0 of a server that knows no ranges.
-
-        Asks once: who transfers it knows when to ask again.
-        """
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        answer = self.server.ask(
-            "GET",
-            self._url(f"blobs/{digest}"),
-            self._pull,
-            what=f"blob {digest} of {self.name}",
-            expect=(200, 206),
-            headers=headers,
-            again=False,
-        )
-        if answer.status == 200:
-            return answer, 0
-        begin = re.match(r"bytes (\d{1,18})-", answer.header("Content-Range"))
-        if begin is None or int(begin[1]) != offset:
-            answer.close()
-            raise Interrupted(f"blob {digest} of {self.name}: the server gave another part of it than was asked for")
-        return answer, offset
-
-    def read_blob(self, digest: str, *, most: int, what: str) -> bytes:
-        """A small blob whole, its digest checked. Raises: Integrity, LimitExceeded."""
-        attempts, pace, cancel = (
-            self.server.session.client.settings.attempts,
-            self.server.session.client.pace,
-            self.server.session.cancel,
-        )
-        for attempt in range(1, attempts + 1):
-            try:
-                data = self.open_blob(digest)[0].read(most, what)
-                break
-            except EngineError as error:
-                pause_s = pause_before_retry(error, attempt, pace)
-                if attempt == attempts or pause_s is None or self.server.session.transport.is_aborted:
-                    raise
-                cancel.wait(pause_s)
-        found = _sha256(data)
-        if found != digest:
-            raise Integrity(
-                f"{what} of {self.name} is {found}, its manifest says {digest}",
-                hint="the registry is broken or hostile; nothing of it was kept",
-            )
-        return data
-
-    def blob_size(self, digest: str) -> int | None:
-        """Bytes of a blob that is there; None if it is not."""
-        answer = self.server.ask(
-            "HEAD", self._url(f"blobs/{digest}"), self._pull, what=f"blob {digest}", expect=(200, 404)
-        )
-        answer.drain()
-        return None if answer.status == 404 else answer.length or 0
-
-    def begin_upload(self, *, digest: str = "", mounted_from: str = "") -> str | None:
-        """Where to send a blob to; None if it was taken over from another repository of the server.
-
-        Args: mounted_from: another repository's path, which may have `digest`.
-        """
-        scopes: tuple[str, ...] = self._push
-        query = ""
-        if mounted_from:
-            scopes = (*self._push, f"repository:{mounted_from}:pull")
-            query = f"?mount={digest}&from={quote(mounted_from, safe='')}"
-        url = self._url(f"blobs/uploads/{query}")
-        answer = self.server.ask(
-            "POST",
-            url,
-            scopes,
-            what=f"repository {self.name}",
-            expect=(201, 202),
-            headers={"Content-Length": "0"},
-            body=b"",
-        )
-        answer.drain()
-        return None if answer.status == 201 else self.location(answer, url)
-
-    def location(self, answer: Answer, url: str) -> str:
-        """Where an answer says that an upload goes on. Raises: Unreachable: it may not go there."""
-        target = answer.header("Location")
-        if not target:
-            raise Unreachable(f"{answer.asked}: the registry does not say where to upload to")
-        return self.server.session.transport.checked_target(url, urljoin(url, target))
-
-    def upload(
-        self, method: str, url: str, *, expect: Sequence[int], headers: Mapping[str, str], body: Iterable[bytes] | bytes
-    ) -> Answer:
-        """One request of an upload; asks once."""
-        return self.server.ask(
-            method,
-            url,
-            self._push,
-            what=f"upload to {self.name}",
-            expect=expect,
-            headers=headers,
-            body=body,
-            again=False,
-        )
-
-
 def _is_stream(body: object) -> bool:
     """Whether it can be sent only once."""
     return isinstance(body, Iterator)
-
-
-def _sha256(data: bytes) -> str:
-    import hashlib
-
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def _names(data: bytes, key: str, what: str) -> list[str]:

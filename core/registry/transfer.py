@@ -8,7 +8,8 @@ from typing import Protocol
 from core.errors import DigestMismatch, EngineError, Unreachable
 from core.model.progress import CancelToken
 from core.registry.answers import Interrupted
-from core.registry.client import Repository, pause_before_retry
+from core.registry.patience import pause_before_retry
+from core.registry.repository import Repository
 from core.registry.uploads import Source, Upload
 
 _HEADWAY_BYTES = 64 * 1024

@@ -27,8 +27,10 @@ from core.errors import EngineError, InvalidInput, LimitExceeded, TimedOut, Unre
 from core.model.registry_settings import RegistrySettings
 from core.registry import tls
 from core.registry.answers import Interrupted, shown
+from core.registry.connections import Refused, pool_classes
 from core.registry.endpoint import Endpoint, is_within
 from core.registry.proxies import configured_proxies, proxy_for
+from core.registry.troubles import network_trouble
 
 if TYPE_CHECKING:
     import urllib3
@@ -137,6 +139,7 @@ class Transport:
         certificates: Sequence[Path] = tls.DIRECTORIES,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
+        self.answer_s, self.piece_s = self.timeouts.answer_s, self.timeouts.quiet_s
         self._proxies = configured_proxies(settings.proxies, os.environ)
         self._certificates = certificates
         # taken again by the same thread when the collector closes a connection that nobody uses any more
@@ -237,38 +240,12 @@ class Transport:
         try:
             yield
         except exceptions.MaxRetryError as error:
-            raise self._told(error.reason or error, where(), asked) from None
+            raise self._trouble(error.reason or error, where(), asked) from None
         except (exceptions.HTTPError, OSError, ValueError) as error:
-            raise self._told(error, where(), asked) from None
+            raise self._trouble(error, where(), asked) from None
 
-    def _told(self, error: BaseException, where: str, asked: str) -> EngineError:
-        import ssl
-
-        from urllib3 import exceptions
-
-        if self.is_aborted:
-            return Interrupted(f"{asked}: broken off")
-        if isinstance(error, _Refused):
-            return Unreachable(str(error), hint="the registry is hostile, or a name server is")
-        if isinstance(error, exceptions.ProxyError):
-            return Unreachable(
-                f"{where}: the proxy does not let it through: {shown(error.original_error)}",
-                hint="look at HTTP_PROXY, HTTPS_PROXY and `proxies` in daemon.json",
-            )
-        if isinstance(error, exceptions.NameResolutionError):
-            host = urlsplit(asked.partition(" ")[2]).hostname
-            return Unreachable(f"{where}: no address is known of {host}", hint="check the name, and DNS here")
-        if isinstance(error, exceptions.NewConnectionError):
-            why = error.__cause__ or error
-            text = getattr(why, "strerror", None) or str(why)
-            return Unreachable(f"{where}: {shown(text).lower()}", hint="check the registry's name and port")
-        if isinstance(error, exceptions.TimeoutError | TimeoutError):
-            return TimedOut(f"{where}: no answer in time", hint="look at the network and the registry, and try again")
-        if isinstance(error, exceptions.SSLError | ssl.SSLError):
-            return _tls_trouble(error, where, asked)
-        if isinstance(error, exceptions.LocationValueError | exceptions.LocationParseError | ValueError):
-            return InvalidInput(f"{asked}: this is no address: {shown(error)}")
-        return Interrupted(f"{where}: the connection broke: {_why(error)}", hint="try again")
+    def _trouble(self, error: BaseException, where: str, asked: str) -> EngineError:
+        return Interrupted(f"{asked}: broken off") if self.is_aborted else network_trouble(error, where, asked)
 
     def _manager(self, url: str, endpoint: Endpoint | None) -> urllib3.PoolManager:
         """Pools for a server and the way to it."""
@@ -300,7 +277,7 @@ class Transport:
                     ) from None
             else:
                 manager = urllib3.PoolManager(**options)
-            manager.pool_classes_by_scheme = _pool_classes(self, is_direct=not proxy)
+            manager.pool_classes_by_scheme = pool_classes(self, is_direct=not proxy)
             self._managers[key] = manager
             return manager
 
@@ -310,14 +287,14 @@ class Transport:
         """A thread's request has come to its next stage."""
         self._stage.name = stage
 
-    def connected(self, sock: socket.socket, *, is_direct: bool) -> socket.socket | None:
+    def connected(self, sock: socket.socket, *, is_direct: bool) -> socket.socket:
         """A connection stands: a twin of its socket, by which another thread can break it off."""
         peer = sock.getpeername()[0] if sock.family in (socket.AF_INET, socket.AF_INET6) else ""
         led_to, networks = self._stage.is_led_to, self._stage.networks
         if is_direct and is_within(peer, LINK_LOCAL) and led_to and led_to != peer:
-            raise _Refused(f"{shown(led_to)} means {peer}, an address of this host's own network")
+            raise Refused(f"{shown(led_to)} means {peer}, an address of this host's own network")
         if is_direct and networks and not is_within(peer, networks):
-            raise _Refused(f"the address of an insecure registry has changed to {peer} meanwhile")
+            raise Refused(f"the address of an insecure registry has changed to {peer} meanwhile")
         twin = sock.dup()
         with self._lock:
             self._sockets.add(twin)
@@ -348,83 +325,6 @@ class Transport:
             manager.clear()
 
 
-class _Refused(OSError):
-    """A connection that must not be used."""
-
-
-def _pool_classes(transport: Transport, *, is_direct: bool) -> dict[str, Any]:
-    """urllib3's pools, of connections that tell the transport about themselves."""
-    from http.client import HTTPException
-
-    from urllib3 import exceptions
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-    class Watched:
-        _twin: socket.socket | None = None
-        _is_late = False
-
-        def _new_conn(self) -> socket.socket:
-            transport.began("connecting for")
-            sock: socket.socket = super()._new_conn()  # type: ignore[misc]
-            try:
-                self._twin = transport.connected(sock, is_direct=is_direct)
-            except OSError:
-                sock.close()
-                raise
-            transport.began("TLS handshake for" if isinstance(self, HTTPSConnection) else "waiting for the answer to")
-            return sock
-
-        def connect(self) -> None:
-            super().connect()  # type: ignore[misc]
-            transport.began("waiting for the answer to")
-            # from here on it is the time for one piece to be sent, not for the connection to be made
-            self.sock.settimeout(transport.timeouts.quiet_s)  # type: ignore[attr-defined]
-
-        def getresponse(self) -> Any:
-            # the socket's own timeout begins anew with each byte of a head that drips
-            late = threading.Timer(transport.timeouts.answer_s, self._give_up)
-            late.daemon = True
-            late.start()
-            try:
-                answer = super().getresponse()  # type: ignore[misc]
-                if self._is_late:  # a head that breaks off is read as one that ends
-                    raise TimeoutError
-                return answer
-            except (OSError, exceptions.HTTPError, HTTPException):
-                if self._is_late:
-                    raise TimeoutError from None
-                raise
-            finally:
-                late.cancel()
-
-        def _give_up(self) -> None:
-            self._is_late = True
-            with contextlib.suppress(OSError):
-                if self._twin is not None:
-                    self._twin.shutdown(socket.SHUT_RDWR)
-
-        def close(self) -> None:
-            twin, self._twin = self._twin, None
-            if twin is not None:
-                transport.disconnected(twin)
-            super().close()  # type: ignore[misc]
-
-    class WatchedHTTP(Watched, HTTPConnection):
-        pass
-
-    class WatchedHTTPS(Watched, HTTPSConnection):
-        pass
-
-    class HTTPPool(HTTPConnectionPool):
-        ConnectionCls = WatchedHTTP
-
-    class HTTPSPool(HTTPSConnectionPool):
-        ConnectionCls = WatchedHTTPS
-
-    return {"http": HTTPPool, "https": HTTPSPool}
-
-
 def _origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -449,28 +349,3 @@ def _proxy_headers(proxy: str) -> dict[str, str]:
     if parts.username is None:
         return {}
     return dict(make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}"))
-
-
-def _tls_trouble(error: BaseException, where: str, asked: str) -> Unreachable:
-    text = str(error).lower()
-    url = asked.partition(" ")[2]
-    host = urlsplit(url).netloc
-    if "wrong_version_number" in text or "wrong version number" in text:
-        return Unreachable(
-            f"{where}: the server gave an HTTP response to an HTTPS client",
-            hint=f"if {host} is meant to be without TLS, add it to insecure-registries in daemon.json",
-        )
-    if "certificate" in text and ("verify failed" in text or "doesn't match" in text):
-        why = text.partition("verify failed: ")[2].partition(" (_ssl")[0] or "it is for another name"
-        return Unreachable(
-            f"{where}: its certificate can't be trusted: {shown(why)}",
-            hint=f"put the authority's certificate into {tls.DIRECTORIES[0]}/{host}/ca.crt",
-        )
-    return Unreachable(f"{where}: {shown(_why(error))}", hint="look at the registry's TLS settings")
-
-
-def _why(error: BaseException) -> str:
-    for inner in (error.__cause__, *error.args[::-1]):
-        if isinstance(inner, BaseException):
-            return shown(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__).lower()
-    return shown(str(error) or type(error).__name__).lower()

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from core.errors import EngineError, NotFound
 from core.model.progress import CancelToken
-from core.registry.client import Repository, pause_before_retry
+from core.registry.patience import pause_before_retry
+from core.registry.repository import Repository
 
 
 class Source(Protocol):

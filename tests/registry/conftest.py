@@ -13,7 +13,8 @@ from core.engine.engine import Engine
 from core.model.progress import CancelToken, Progress
 from core.model.registry import Credentials, Keyring, NoCredentials, Pulled
 from core.model.registry_settings import RegistrySettings
-from core.registry.client import Pace, RegistryClient
+from core.registry.client import RegistryClient
+from core.registry.patience import Pace
 from core.registry.transport import Timeouts
 from tests.registries import make_certificates
 from tests.registry.server import FakeRegistry, fake_registry

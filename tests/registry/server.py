@@ -126,7 +126,7 @@ Trick = Callable[[Handler, Asked], bool]
 class FakeRegistry:
     """One server on a port of 127.0.0.1."""
 
-    def __init__(self, certificates: Path | None = None) -> None:
+    def __init__(self, certificates: Path | None = None, address: str = "127.0.0.1") -> None:
         self.lock = threading.Lock()
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[bytes, str]] = {}
@@ -143,7 +143,7 @@ class FakeRegistry:
             def handle_error(self, request: object, client_address: object) -> None:
                 pass  # clients of these tests hang up when they like
 
-        self._server = Server(("127.0.0.1", 0), handler)
+        self._server = Server((address, 0), handler)
         if certificates is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificates / "host.crt", certificates / "host.key")
@@ -206,8 +206,8 @@ class FakeRegistry:
 
 
 @contextlib.contextmanager
-def fake_registry(certificates: Path | None = None) -> Iterator[FakeRegistry]:
-    registry = FakeRegistry(certificates)
+def fake_registry(certificates: Path | None = None, address: str = "127.0.0.1") -> Iterator[FakeRegistry]:
+    registry = FakeRegistry(certificates, address)
     try:
         yield registry
     finally:

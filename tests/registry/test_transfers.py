@@ -16,7 +16,7 @@ from core.engine.engine import Engine
 from core.errors import Cancelled, EngineError, NotFound, RateLimited, TimedOut
 from core.model.progress import CancelToken, Progress, silent
 from core.model.registry import NoCredentials
-from core.model.registry_settings import RegistrySettings
+from core.model.registry_settings import Proxies, RegistrySettings
 from core.registry.client import RegistryClient
 from core.registry.transport import Timeouts
 from tests.archives import directory, member, sha256, tar
@@ -234,7 +234,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from core.model.progress import CancelToken, silent
 from core.model.registry import NoCredentials
-from core.model.registry_settings import RegistrySettings
+from core.model.registry_settings import Proxies, RegistrySettings
 from core.registry.client import RegistryClient
 from core.registry.transport import Timeouts
 from tests.stores import open_store
@@ -362,3 +362,81 @@ def test_nothing_is_asked_of_a_registry_for_what_is_not_here(store: Engine, fake
     with pytest.raises(NotFound, match="An image does not exist locally with the tag"):
         store.images.push(f"{fake.host}/x:1", NoCredentials(), silent, CancelToken())
     assert fake.asked == []
+
+
+SMALL = [tar([member(f"f{number}", os.urandom(20_000))]) for number in range(6)]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_layers_are_fetched_at_once_than_the_settings_say(store: Engine, fake: FakeRegistry, most: int) -> None:
+    reach(store, downloads=most)
+    fake.put_image("x", "1", SMALL)
+    fake.put_image("y", "1", SMALL[::-1])
+    under_way: list[str] = []
+    together: list[int] = []
+
+    def trick(handler: Handler, asked: Asked) -> bool:
+        if "/blobs/" not in asked.path or fake.blobs.get(asked.path.rpartition("/")[2]) not in SMALL:
+            return False
+        with fake.lock:
+            under_way.append(asked.path)
+            together.append(len(under_way))
+        time.sleep(0.03)
+        with fake.lock:
+            under_way.remove(asked.path)
+        return False
+
+    fake.tricks.append(trick)
+    pulls = [threading.Thread(target=pull, args=(store, f"{fake.host}/{name}:1")) for name in "xy"]
+    for one in pulls:
+        one.start()
+    for one in pulls:
+        one.join()
+    assert len(store.images.list()) == 2
+    assert len(together) == len(SMALL)
+    assert max(together) == most
+
+
+def test_a_layer_is_unpacked_while_the_next_one_still_comes(store: Engine, fake: FakeRegistry) -> None:
+    fake.put_image("x", "1", SMALL[:2])
+    is_unpacked = threading.Event()
+
+    def trick(handler: Handler, asked: Asked) -> bool:
+        if asked.path.endswith(sha256(SMALL[1])) and not is_unpacked.wait(5):
+            handler.hang_up()
+            return True
+        return False
+
+    fake.tricks.append(trick)
+
+    def watch(progress: Progress) -> None:
+        if (progress.part, progress.status) == (sha256(SMALL[0])[7:19], "Pull complete"):
+            is_unpacked.set()
+
+    store.registries.client = RegistryClient(RegistrySettings(attempts=1), timeouts=Timeouts(2, 10, 10), pace=NO_PAUSE)
+    pull(store, f"{fake.host}/x:1", report=watch)
+    assert is_unpacked.is_set()
+
+
+def test_what_mirrors_said_is_told_with_the_origins_refusal(store: Engine, fake: FakeRegistry) -> None:
+    reach(store, mirrors=(fake.url, "http://127.0.0.1:1"), proxies=Proxies(https="http://127.0.0.1:1"), attempts=1)
+    with pytest.raises(EngineError, match="proxy") as caught:
+        pull(store, "x:1")
+    assert f"mirror {fake.host}: manifest for x:1 not found" in str(caught.value.hint)
+    assert "mirror 127.0.0.1:1: " in str(caught.value.hint)
+
+
+def test_a_copy_goes_on_after_either_side_has_broken_off(
+    store: Engine, fake: FakeRegistry, registry: RunningRegistry
+) -> None:
+    digest = fake.put_image("x", "1", [LAYER])
+    fake.tricks.append(breaks_after(900_000, 1_200_000))  # type: ignore[arg-type]
+    line = BreakingLine(registry.host)
+    line.cuts_up = [600_000, 700_000]
+    target = f"{line.host}/copied/broken:1"
+    copied = store.registries.copy(f"{fake.host}/x:1", target, NoCredentials(), silent, CancelToken())
+    assert (copied.digest, line.cuts_up) == (digest, [])
+    assert fake.sent[sha256(LAYER)] < 2 * len(LAYER)
+    pull(store, target)
+    assert store.images.read_file(target, "/d/f", 2_000_000, 50) == CONTENT[2_000_000:2_000_050]
+    line.close()

@@ -91,7 +91,7 @@ async def test_changed_only_or_all_and_the_whole_image(console: Open) -> None:
         await screen.shows("pip.log")
         assert "libc.so" not in screen.text()
         await screen.click_text("changed only")
-        await screen.shows("all files", "pip.log", "libc.so.6@", "− 50B")
+        await screen.shows("all files", "pip.log", "libc.so.6@", "− 50B", "名前.txt ")
         await screen.click_text("the whole image")
         await screen.shows("WHOLE IMAGE", "main.py")
         await screen.gone("cache.bin")

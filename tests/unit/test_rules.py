@@ -106,7 +106,10 @@ def test_nothing_is_left_to_do_and_nothing_speaks_of_where_it_was_written():
     assert found == []
 
 
-HEAVY = ("textual", "rich", "asyncio", "psutil", "pyroute2", "humanize", "argparse", "typing_extensions", "email")
+HEAVY = (
+    *("textual", "rich", "asyncio", "psutil", "pyroute2", "humanize", "argparse", "typing_extensions", "email"),
+    *("urllib3", "ssl"),
+)
 
 
 def loaded(code: str, *flags: str) -> set[str]:

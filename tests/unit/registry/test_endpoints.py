@@ -10,8 +10,8 @@ from core.errors import EngineError, InvalidInput, NotFound, RateLimited, Unauth
 from core.model.registry_settings import Proxies, RegistrySettings, check_insecure, check_mirror
 from core.registry.answers import Interrupted, parse_retry_after, refusal
 from core.registry.challenge import Challenge, parse_challenges
-from core.registry.client import Pace, pause_before_retry
 from core.registry.endpoint import Endpoint, endpoints_of, origin_of
+from core.registry.patience import Pace, pause_before_retry
 from core.registry.proxies import configured_proxies, proxy_for
 
 
