@@ -80,6 +80,8 @@ class FileBrowser(Widget):
         self.source = source
         self._path = path
         self._opened = False
+        self._asked = 0
+        """Number of the newest question for a directory: only its answer is shown."""
         self._hex: bool | None = None
         self._preview: tuple[str, bytes] | None = None
         self._came_from = at
@@ -137,9 +139,13 @@ class FileBrowser(Widget):
         self.table.focus()
 
     def go(self, path: str) -> None:
-        """Show a directory."""
+        """Show a directory; what was asked for before is not waited for any more."""
+        self._asked += 1
+        number = self._asked
 
         def show(entries: Sequence[FileEntry]) -> None:
+            if number != self._asked:
+                return
             if path != self._path:
                 self.table.marked.clear()
                 self.table.set_filter("")
@@ -239,10 +245,12 @@ class FileBrowser(Widget):
         if not text:
             return
         path = self._path
+        self._asked += 1
+        number = self._asked
         self._say(path, f"looking for {safe_text(text)} …")
 
         def show(entries: Sequence[FileEntry]) -> None:
-            if self._path != path:
+            if number != self._asked:
                 return
             self._found_for = text
             self._say(path, f"{len(entries)} with {safe_text(text)} in the name")
