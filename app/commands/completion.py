@@ -14,6 +14,16 @@ from core.backend import Backend
 from core.errors import EngineError
 
 FLAG_VALUES = {
+    "platform": (
+        "linux/amd64",
+        "linux/arm64",
+        "linux/arm/v7",
+        "linux/386",
+        "linux/ppc64le",
+        "linux/riscv64",
+        "linux/s390x",
+    ),
+    "pull": ("always", "missing", "never"),
     "signal": ("HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"),
     "stop-signal": ("HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"),
     "type": ("container", "image", "network", "volume"),
@@ -135,7 +145,6 @@ def _files(typed: str) -> list[str]:
 
 def _objects(kind: str, typed: str, backend: Backend) -> list[str]:
     from app.commands.ps import known_names
-    from app.keyring import FileKeyring
 
     try:
         match kind:
@@ -150,6 +159,8 @@ def _objects(kind: str, typed: str, backend: Backend) -> list[str]:
             case "repository":
                 return [tag.rpartition(":")[0] for image in backend.images.list() for tag in image.tags]
             case "registry":
+                from app.keyring import FileKeyring
+
                 return FileKeyring().servers()
             case "network":
                 return [network.name for network in backend.networks.list()]

@@ -96,8 +96,6 @@ class Outline:
     def __init__(self, tree: CountedTree) -> None:
         self.tree = tree
         self.opened: set[str] = {""}
-        self._test: Callable[[dict[str, str]], bool] | None = None
-        self._needle = ""
         self._found: set[str] | None = None
         self._folded: list[tuple[str, str]] | None = None
 

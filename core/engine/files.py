@@ -36,6 +36,7 @@ def changes(roots: Roots, tree: Tree) -> Sequence[Change]:
     """What differs from the image, sorted by path. Its lock is not needed: only the upper directory is read."""
     with ExitStack() as held:
         upper = opened(held, tree.directory / "upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        overlay.ensure_init_layer(roots, tree.layers)  # there is none before the first start
         view = _lowers_view(overlay.overlay_lowers(roots, tree.layers))
         found: list[list[str]] = ask("changes", {"view": view, "upper": upper}, [upper], tree.what)
     return tuple(Change(path=path, kind=kind) for kind, path in found)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from core.engine.files import layer_tar
 from core.engine.image_commit import base_layers
-from core.engine.image_contents import Listing, hold_layers, read_layer_contents
+from core.engine.image_contents import hold_layers, list_pieces, read_contents
 from core.engine.image_users import ContainerView
 from core.errors import NotFound
 from core.images.store import ImageStore, LayerRecord
@@ -54,9 +54,9 @@ def compare(
         contents: dict[str, LayerContents] = {}
 
         def read(layers: Sequence[LayerRecord], *, digests: bool) -> None:
-            for layer in layers:
-                if digests or layer.diff_id not in contents:
-                    contents[layer.diff_id] = read_layer_contents(roots, layer, report, cancel, digests=digests)
+            wanted = [layer for layer in layers if digests or layer.diff_id not in contents]
+            for found in read_contents(roots, wanted, report, cancel, digests=digests):
+                contents[found.diff_id] = found
 
         bottom = sides[0].layers[:shared]
         own = {layer.diff_id: layer for side in sides for layer in side.layers[shared:]}
@@ -108,14 +108,15 @@ def _container_side(
 ) -> _Side:
     try:
         holding = containers.held(key, pause=False)
-        with holding as held, Listing(digests=True) as listing:
+        with holding as held:
             config = held.container.config
             lease.add(f"image {config.image_id}", *(f"layer {chain}" for chain in config.layers))
             layers = base_layers(roots, store, config)
             hold_layers(lease, layers)
             what = held.tree.what
-            listing.read_pieces(_told(layer_tar(roots, held.tree, cancel), what, report), what, cancel)
-            changed = LayerContents(chain_id="", diff_id="", entries=listing.entries())
+            pieces = _told(layer_tar(roots, held.tree, cancel), what, report)
+            entries = list_pieces(pieces, what, cancel, digests=True)
+            changed = LayerContents(chain_id="", diff_id="", entries=entries)
     except NotFound as error:
         if error.kind != "container":
             raise

@@ -359,10 +359,15 @@ class EngineImages:
         from core.engine.image_contents import hold_layers
 
         image_id = self._store.resolve(key)
-        with Lease(self._roots.leases, f"image {image_id}") as lease:
-            layers = self._store.get(image_id).layers
-            hold_layers(lease, layers)
-            yield layers
+        try:
+            with Lease(self._roots.leases, f"image {image_id}") as lease:
+                layers = self._store.get(image_id).layers
+                hold_layers(lease, layers)
+                yield layers
+        finally:
+            if not self._store.has(image_id):  # whoever removed it meanwhile had to leave what we held
+                with suppress(EngineError):
+                    self._removal().sweep()
 
     # browsing
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.linux import inside, mounts
-from core.linux.erofs import is_tree, mount_tree
+from core.linux.erofs import TAR, TREE, is_tree, mount_tree
 from core.monitor.detached import in_mounts_of
 
 _O_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -89,11 +89,23 @@ class Shelf:
                         raise
                 os.rmdir(name, dir_fd=self._top)
 
+    def forget_doubles(self, layers: str) -> None:
+        """Let the kernel drop the tars' own pages: what was read lies in the layers' pages once more."""
+        for name in os.listdir(self._top):
+            try:
+                tar = os.open(f"{layers}/{name.partition('.')[0]}/{TAR}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError:
+                continue  # it has just been removed
+            try:
+                os.posix_fadvise(tar, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(tar)
+
 
 def _is_current(layers: str, name: str) -> bool:
     chain, _, inode = name.partition(".")
     try:
-        return str(os.stat(f"{layers}/{chain}/tree.erofs", follow_symlinks=False).st_ino) == inode
+        return str(os.stat(f"{layers}/{chain}/{TREE}", follow_symlinks=False).st_ino) == inode
     except OSError:
         return False
 

@@ -38,6 +38,7 @@ from core.monitor.vault import Kept, Vault
 
 _SAMPLE_EVERY_S = 1.0
 _IDLE_S = 30.0
+_FORGET_EVERY_S = 10.0
 _QUIT_WAIT_S = 5.0
 _DEFERRED_MOST_S = 15.0
 _SPARE_AFTER_S = 0.010
@@ -107,6 +108,7 @@ class Spawner:
         self._traffic = TrafficCounters()
         self._idle_since = time.monotonic()
         self._layers_dir = ""
+        self._forgot_at = time.monotonic()
 
     def run(self, data_root: str, run_root: str) -> None:
         """Serve until idle."""
@@ -155,13 +157,21 @@ class Spawner:
         self._look_for_orphans()
         for container_id in list(self._deferred):
             self._retry_deferred(container_id)
-        if self._host.shelf:
-            self._host.shelf.clear(self._layers_dir)
+        self._tend_shelf()
         if self._vault.kept:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > _IDLE_S:
             self._loop.stop()
         self._loop.after(_SAMPLE_EVERY_S, self._tick)
+
+    def _tend_shelf(self) -> None:
+        shelf = self._host.shelf
+        if shelf is None:
+            return
+        shelf.clear(self._layers_dir)
+        if time.monotonic() - self._forgot_at > _FORGET_EVERY_S:
+            shelf.forget_doubles(self._layers_dir)
+            self._forgot_at = time.monotonic()
 
     # ── requests ───────────────────────────────────────────────────────────────────────────────
 

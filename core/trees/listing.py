@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from core.trees import tarread
@@ -16,7 +17,7 @@ from core.trees.source import Source
 from core.trees.tarread import Entry, Limits, TarReader
 from core.trees.unpack import OPAQUE_MARK, WHITEOUT, clean_name, is_kept_xattr
 
-ROWS_A_LINE = 1000
+_ROWS_A_LOT = 1000
 WHITEOUT_KIND, OPAQUE_KIND = "whiteout", "opaque"
 _AUFS_OWN = b".wh..wh."
 _PIECE_BYTES = 1024 * 1024
@@ -64,6 +65,12 @@ def rows(source: Source, limits: Limits, *, digests: bool, report: Callable[[int
             device,
         ]
     source.drain()
+
+
+def lots(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Rows, many at a time."""
+    while lot := list(islice(rows, _ROWS_A_LOT)):
+        yield lot
 
 
 def _text(name: bytes) -> str:

@@ -117,23 +117,25 @@ def _standard_input(request: dict[str, Any]) -> Source:
     return Source(lambda size: os.read(0, min(size, BUFFER_BYTES)))
 
 
-def _contents(request: dict[str, Any]) -> int:
-    """What lies in a layer's tar, as lines of JSON lists of rows on stdout; how many entries."""
-    answer = request["answer"]
-    _see_nothing(answer)
-    found: list[listing.Row] = []
-    entries = 0
+def _contents(request: dict[str, Any]) -> None:
+    """What lies in layers' tars (files, or stdin), as JSON lines on stdout: lists of rows, null after each tar."""
+    answer, archives = request["answer"], request["archives"]
+    _see_nothing(answer, *archives)
     limits, digests = Limits(**request["limits"]), request["digests"]
-    for row in listing.rows(
-        _standard_input(request), limits, digests=digests, report=lambda done: _say(answer, {"done": done})
-    ):
-        found.append(row)
-        if len(found) == listing.ROWS_A_LINE:
-            _say(1, found)
-            entries += len(found)
-            found = []
-    _say(1, found)
-    return entries + len(found)
+    sources = [Source.of_file(archive) for archive in archives] or [_standard_input(request)]
+    passed = 0
+
+    def report(done: int) -> None:
+        _say(answer, {"done": passed + done})
+
+    for source, name in zip(sources, request["names"], strict=True):
+        try:
+            for lot in listing.lots(listing.rows(source, limits, digests=digests, report=report)):
+                _say(1, lot)
+        except TreeFault as fault:
+            raise TreeFault(fault.kind, f"{name}: {fault.text}") from None
+        _say(1, None)
+        passed += source.position
 
 
 def _member(request: dict[str, Any]) -> dict[str, str]:

@@ -57,6 +57,17 @@ def run(engine: Engine, name: str, image: str, script: str) -> str:
     return key
 
 
+def test_a_container_that_never_started_has_changed_nothing(engine: Engine, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "root.tar", "w") as root:
+        root.addfile(tarfile.TarInfo("file"))
+    with (tmp_path / "root.tar").open("rb") as root_tar:
+        engine.images.import_tar(root_tar, "bare:1", silent, CancelToken())
+    key = engine.containers.create(ContainerSpec(image="bare:1", command=("x",))).id
+    assert engine.containers.changes(key) == ()
+    engine.containers.remove(key)
+    engine.images.remove("bare:1")
+
+
 def test_C1_layers_a_diff_and_a_commit_with_one_file_left_out(
     engine: Engine, shop: str, screen: ConsoleProcess
 ) -> None:

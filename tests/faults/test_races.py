@@ -235,7 +235,8 @@ def test_what_is_looked_into_or_written_out_stays_until_that_is_done(tmp_path: P
             images.save(["victim:1"], sink, remove, cancel)
             assert len(names_of([sink.getvalue()])) >= 8
     assert removed
-    images.prune(all=True)
+    if how not in ("export", "contents"):  # these take away themselves what they have kept from going
+        images.prune(all=True)
     assert contents(engine) == set()
 
 

@@ -22,6 +22,7 @@ from core.engine.records import ContainerRecords
 from core.model.mounts import MountSpec
 from core.model.progress import CancelToken, silent
 from core.model.restart import parse_restart_policy
+from core.monitor.layer_mounts import Shelf
 from core.storage import drivers
 from core.storage.drivers import Tried, can_mount
 from core.storage.layers import MOUNTED, UNPACKED, Layer, read_layer
@@ -29,7 +30,7 @@ from tests.archives import directory, docker_archive, hardlink, member, symlink,
 from tests.conftest import STARTER, Runner, wait_until
 from tests.faults.test_kills import keeper_of, monitor_of, roles, spawner_of
 from tests.security.test_user_namespaces import REMAP
-from tests.stores import contents, import_tar, let_go, load, open_store, save
+from tests.stores import contents, import_tar, layer_files, let_go, load, open_store, save
 from tests.trees import CAPABILITY, named, nasty, sparse, tree
 
 
@@ -291,6 +292,25 @@ def test_a_removed_image_is_let_go_and_its_container_goes_on(mounting: Runner) -
         assert mounting.exec(made, "cat", "/etc/passwd").out.startswith("root:")
     finally:
         (store.roots.trash / "away").rename(place)
+
+
+def test_what_was_read_is_kept_in_memory_once(stores: tuple[Engine, Engine], tmp_path: Path) -> None:
+    """The tar's own pages are let go; the layer's, which containers share, are others."""
+    import_tar(stores[1], tar([member("f", os.urandom(5_000_000))]), "read:1")
+    place = stores[1].roots.layer(layer_of(stores[1], "read:1").chain_id)
+    assert len((layer_files(stores[1], f"sha256:{place.name}") / "f").read_bytes()) == 5_000_000
+
+    def pages() -> int:
+        command = ["fincore", "-n", "-o", "PAGES", str(place / "layer.tar")]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert pages() > 1000
+    (tmp_path / f"{place.name}.1").mkdir()
+    (tmp_path / f"{'0' * 64}.1").mkdir()
+    top = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    Shelf(-1, top).forget_doubles(str(stores[1].roots.layers))
+    os.close(top)
+    assert pages() < 50
 
 
 def kill_monitor(run: Runner, container: str) -> None:

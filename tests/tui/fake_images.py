@@ -59,6 +59,7 @@ CONTENTS = (
             _directory("usr/lib"),
             _file("usr/lib/libc.so", 100 * MIB),
             LayerEntry(path="usr/lib/libc.so.6", kind="symlink", link="libc.so"),
+            _file("usr/名前.txt", 0),
         ),
     ),
     LayerContents(

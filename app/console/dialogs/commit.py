@@ -14,12 +14,11 @@ from app.console.dialogs.tick import Tick
 from app.console.difference_tree import change_tree
 from app.console.file_tree import CountedTree
 from app.console.seat import ask
+from app.console.ticks import Ticks
 from app.console.widgets.tick_tree import TickTree
 from core.backend import CommitWish
-from core.errors import EngineError
-from core.model.container import Container
+from core.model.container import Change, Container
 from core.model.display import safe_text
-from core.model.image_files import FileDifference
 from core.model.progress import CancelToken, silent
 from core.model.reference import parse_reference
 
@@ -36,6 +35,7 @@ class CommitDialog(Dialog[str]):
         super().__init__()
         self._container = container
         self._cancel = CancelToken()
+        self._is_measured = False
 
     def title_words(self) -> str:
         return f" Commit {safe_text(self._container.name)} → image "
@@ -52,31 +52,41 @@ class CommitDialog(Dialog[str]):
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one(TickTree).display = False
-        ask(self, self._look, self._show_changes, lambda error: self._tell(f"changed files: {error.message}"))
+        changes, key = self.seat.actions.backend.containers.changes, self._container.id
+
+        def look() -> tuple[Sequence[Change], Ticks]:
+            found = changes(key)
+            return found, Ticks(change_tree(found, ()))
+
+        ask(self, look, self._show_changes, lambda error: self._tell(f"changed files: {error.message}"))
 
     def on_unmount(self) -> None:
         super().on_unmount()
         self._cancel.cancel()
 
-    def _look(self) -> CountedTree:
-        """The changes, with their sizes where the image they are measured against is still there."""
-        backend, container = self.seat.actions.backend, self._container
-        changes = backend.containers.changes(container.id)
-        sized: Sequence[FileDifference] = ()
-        try:
-            sized = backend.images.compare(container.config.image_id, container.id, silent, self._cancel)
-        except EngineError:
-            pass  # without sizes a list of changes is still one
-        return change_tree(changes, sized)
-
-    def _show_changes(self, tree: CountedTree) -> None:
-        if not tree.root.children:
+    def _show_changes(self, answer: tuple[Sequence[Change], Ticks]) -> None:
+        changes, ticks = answer
+        if not changes:
             self._tell("nothing has changed: the image will equal the old one")
             return
-        ticks = self.query_one(TickTree)
-        ticks.display = True
-        ticks.take(tree)
+        self.query_one(TickTree).display = True
+        self.query_one(TickTree).take(ticks)
         self._count()
+        self._measure(changes)
+
+    def _measure(self, changes: Sequence[Change]) -> None:
+        """Learn the sizes, which takes longer; without the image they are measured against there are none."""
+        images, container = self.seat.actions.backend.images, self._container
+
+        def compare() -> CountedTree:
+            return change_tree(changes, images.compare(container.config.image_id, container.id, silent, self._cancel))
+
+        def show(tree: CountedTree) -> None:
+            self._is_measured = True
+            self.query_one(TickTree).measured(tree)
+            self._count()
+
+        ask(self, compare, show, lambda _error: None)
 
     def on_tick_tree_ticked(self, event: TickTree.Ticked) -> None:
         event.stop()
@@ -86,7 +96,8 @@ class CommitDialog(Dialog[str]):
     def _count(self) -> None:
         going, every, size_bytes = self.query_one(TickTree).ticks.counted()
         out = f", {every - going} left out" if going < every else ""
-        self._tell(f"changes: {going} of {every}, {short.size(size_bytes)}{out}     untick (␣) what must stay out")
+        size = f", {short.size(size_bytes)}" if self._is_measured else ""
+        self._tell(f"changes: {going} of {every}{size}{out}     untick (␣) what must stay out")
 
     def _tell(self, words: str) -> None:
         self.query_one("#changes", Label).update(words)

@@ -42,6 +42,7 @@ class Menu(Overlay[str]):
             yield OptionList(*(Option(words) for words, _value in self._entries), markup=False)
 
     def on_mount(self) -> None:
+        self.query_one("#menu").styles.min_width = len(self._title) + 6  # else a frame of short entries cuts it
         if self._at is not None:
             self.add_class("placed")
             x, y = self._at

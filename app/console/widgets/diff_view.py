@@ -38,11 +38,6 @@ class DiffView(Widget, can_focus=True):
         self.next_change(1)
         self.refresh()
 
-    @property
-    def text(self) -> str:
-        """Both columns as plain text."""
-        return "\n".join(f"{row.sign} {row.old}\t{row.new}" for row in self._rows)
-
     def next_change(self, step: int) -> None:
         """Bring the next change into view, or the one before for -1."""
         found = next_change(self._rows, self._at, step)

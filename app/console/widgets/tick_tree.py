@@ -30,10 +30,15 @@ class TickTree(TreeTable):
         super().__init__([kind, *COLUMNS[1:]], mark=self._mark, id=id)
         self.ticks = Ticks(CountedTree())
 
-    def take(self, tree: CountedTree) -> None:
-        """Show a tree with everything ticked."""
-        self.ticks = Ticks(tree)
-        self.show_tree(tree)
+    def take(self, ticks: Ticks) -> None:
+        """Show a tree with its ticks."""
+        self.ticks = ticks
+        self.show_tree(ticks.tree)
+
+    def measured(self, tree: CountedTree) -> None:
+        """The same tree, whose sizes are known now; ticks and what is open stay."""
+        self.ticks.tree = tree
+        self.show_tree(tree, keep=True)
 
     def _mark(self, node: FileNode) -> Piece:
         return _SIGNS.get(self.ticks.state(node.path), ("~", "accent"))

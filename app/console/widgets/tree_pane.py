@@ -183,6 +183,8 @@ class TreePane(Widget):
         if is_reading:
             two = self.query_one("#preview").has_class("two")
             self.screen.set_focus(self.query_one(DiffView) if two else self.query_one(Pager))
+            if self._fetched is None and self._wanted is not None:
+                self._fetch(self._wanted)
         else:
             self.table.focus()
 
@@ -274,7 +276,8 @@ class TreePane(Widget):
 
     def _fetch(self, node: FileNode) -> None:
         """Fetch one file at a time, and only for a cursor that has come to rest."""
-        if self._busy or self._wanted is not node:
+        is_hidden = self.has_class("small") and not self.has_class("reading")
+        if self._busy or is_hidden or self._wanted is not node:
             return
         before, after = self._versions(node)
         if before is None and after is None:
@@ -378,7 +381,7 @@ def _waste(node: FileNode) -> Piece:
 
 def _size(node: FileNode) -> Piece:
     if node.change == "D":
-        return f"− {short.size(node.size_before)}", "fail"
+        return f"− {short.size(node.size_before)}" if node.size_before else "−", "fail"
     if node.kind in ("file", "dir"):
         sign = "+ " if node.change == "A" else ""
         return f"{sign}{short.size(node.size_bytes)}", "text" if node.kind == "file" else "muted"

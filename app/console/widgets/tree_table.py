@@ -9,9 +9,11 @@ from textual import events
 from app.console.file_tree import CountedTree, FileNode, Outline
 from app.console.filtering import parse_filter
 from app.console.widgets.resource_table import Column, Piece, ResourceTable
-from app.console.widgets.strips import fit
+from core.model.display import clip
 
 _INDENT = 2
+_MOST_INDENT = 40
+_MOST_NAME_CELLS = 400
 _LONE_FILTER_SIGNS = "!~/="
 
 
@@ -124,7 +126,7 @@ class TreeTable(ResourceTable[FileNode]):
         place = self._top + event.y - 1
         if event.button == 1 and event.y > 0 and event.chain == 1 and place < len(self._items):
             node = self._items[place]
-            sign_at = 4 + _INDENT * node.depth
+            sign_at = 4 + _indent(node)
             if node.children and sign_at <= event.x <= sign_at + 1:
                 event.stop()
                 event.prevent_default()
@@ -136,6 +138,10 @@ class TreeTable(ResourceTable[FileNode]):
     def _draw_name(self, node: FileNode) -> Piece:
         sign = ("▾ " if self.outline.is_open(node) else "▸ ") if node.children else "  "
         end = {"dir": "/", "symlink": "@", "fifo": "|", "hardlink": "="}.get(node.kind, "")
-        indent = " " * min(_INDENT * node.depth, 40)
         tone = "accent" if node.kind == "dir" else "io" if node.kind in ("symlink", "hardlink") else "text"
-        return indent + sign + fit(node.shown_name, min(len(node.shown_name), 400)) + end, tone
+        return " " * _indent(node) + sign + clip(node.shown_name, _MOST_NAME_CELLS) + end, tone
+
+
+def _indent(node: FileNode) -> int:
+    """Cells before a node's sign; very deep ones stay on the screen."""
+    return min(_INDENT * node.depth, _MOST_INDENT)

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from app import short
 from app.console.actions import sentence
-from app.console.difference_tree import difference_tree
+from app.console.difference_tree import change_tree, difference_tree
 from app.console.file_tree import CountedTree, FileNode
 from app.console.layer_rows import WHOLE, LayerRow, layer_facts, layer_rows
 from app.console.layer_trees import LayerTrees
@@ -74,7 +74,7 @@ class Workbench(Widget):
         images = seat(self).actions.backend.images
 
         def read() -> LayerTrees:
-            return LayerTrees(images.contents(self._key, partial(self._told), self._cancel))
+            return LayerTrees(images.contents(self._key, self._told, self._cancel))
 
         ask(self, lambda: images.layers(self._key), self._take_layers, self._failed)
         ask(self, read, self._take_trees, self._failed)
@@ -103,13 +103,6 @@ class Workbench(Widget):
         """The layer under the cursor."""
         return self.stack.current
 
-    def next_pane(self) -> None:
-        """From the layers to the files and back."""
-        if self.has_class("reading") or self.stack.has_focus:
-            self.pane.table.focus()
-        else:
-            self.stack.focus()
-
     # ------------------------------------------------------------------ what is known
 
     def _told(self, progress: Progress) -> None:
@@ -126,7 +119,8 @@ class Workbench(Widget):
 
     def _take_trees(self, trees: LayerTrees) -> None:
         self.trees = trees
-        self._show_files()
+        if self.row is not None and self.row.container is None:
+            self._show_files()
         self.post_message(self.Known())
 
     def _failed(self, error: EngineError) -> None:
@@ -217,16 +211,26 @@ class Workbench(Widget):
         self.pane.say(title, empty="looking for changed files …")
         self.pane.show(CountedTree(), lambda _node: (None, None))
 
-        def look() -> CountedTree:
-            return difference_tree(backend.images.compare(self._key, container.id, partial(self._told), self._cancel))
-
         def versions(node: FileNode) -> Versions:
             path = "/" + node.path
             before = partial(_from, backend.images.read_file, self._key, path)
             after = partial(_from, backend.containers.read_file, container.id, path)
             return (before if node.change in ("C", "D") else None, after if node.change != "D" else None)
 
-        self._present(row, None, look, versions, title, "")
+        def look() -> CountedTree:
+            return change_tree(backend.containers.changes(container.id), ())
+
+        def show(tree: CountedTree) -> None:
+            if self.row is None or self.row.key != row.key:
+                return
+            self.pane.say(title, note="measuring …", empty="nothing changed")
+            self.pane.show(tree, versions)
+            self._present(row, None, measure, versions, title, "")
+
+        def measure() -> CountedTree:
+            return difference_tree(backend.images.compare(self._key, container.id, self._told, self._cancel))
+
+        ask(self, look, show, self._failed)
 
     def _present(
         self,
@@ -247,7 +251,7 @@ class Workbench(Widget):
             root = tree.root
             note = f"{root.files} file{'' if root.files == 1 else 's'}  {short.size(root.size_bytes)}"
             self.pane.say(title, mode=mode, note=note, empty="nothing changed" if name is None else "no files")
-            self.pane.show(tree, versions)
+            self.pane.show(tree, versions, keep=name is None)
             if self._aim is not None and self._aim[0] == row.key:
                 self.pane.table.go_to(self._aim[1])
                 self._aim = None

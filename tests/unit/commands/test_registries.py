@@ -529,3 +529,18 @@ def test_B2_images_as_a_tree(pulled):
 def test_B3_inspect_shows_where_an_image_came_from(pulled):
     pulled("image", "inspect", "-f", "{{json .RepoDigests}}", IMAGE_ID[7:19])
     assert json.loads(pulled.out)[0] == f"bb@{DIGEST}"
+
+
+# ---------------------------------------------------------------------- completion
+
+
+def test_registries_platforms_and_what_to_pull_are_completed(shell, config):
+    from app.commands.language import complete
+
+    config.write_text('{"auths": {"quay.io": {}, "https://index.docker.io/v1/": {}}}')
+    assert complete("registry ls ", shell.backend) == ["docker.io", "quay.io"]
+    assert complete("logout q", shell.backend) == ["quay.io"]
+    assert complete("pull --platform linux/arm", shell.backend) == ["linux/arm/v7", "linux/arm64"]
+    assert complete("run --pull=a", shell.backend) == ["--pull=always"]
+    assert "other/n" in complete("registry tags ", shell.backend)
+    assert complete("registry ", shell.backend) == ["copy", "inspect", "list", "ls", "remove", "rm", "tags"]

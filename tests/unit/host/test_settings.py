@@ -22,6 +22,18 @@ def test_docker_keys_are_read(tmp_path: Path) -> None:
     assert read_settings(path) == Settings(Path("/srv/wharf"), Path("/run/other"), firewall="iptables")
 
 
+def test_the_storage_driver_is_the_environments_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_text('{"storage-driver": "erofs"}')
+    assert read_settings(path).storage_driver == "erofs"
+    monkeypatch.setenv("WHARF_STORAGE_DRIVER", "overlay2")
+    assert read_settings(path).storage_driver == "overlay2"
+    assert read_settings(tmp_path / "none").storage_driver == "overlay2"
+    monkeypatch.setenv("WHARF_STORAGE_DRIVER", "zfs")
+    with pytest.raises(InvalidInput, match="WHARF_STORAGE_DRIVER: storage-driver must be overlay2 or erofs"):
+        read_settings(path)
+
+
 def test_registries_have_dockers_keys(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
     path.write_text(
@@ -59,6 +71,8 @@ def test_registries_have_dockers_keys(tmp_path: Path) -> None:
         ("[" * 100_000, "nested"),
         ('{"firewall-backend": "pf"}', "nftables, iptables or none"),
         ('{"firewall-backend": ["nftables"]}', "nftables, iptables or none"),
+        ('{"storage-driver": "btrfs"}', "overlay2 or erofs, not 'btrfs'"),
+        ('{"storage-driver": ["erofs"]}', "overlay2 or erofs"),
         ('{"registry-mirrors": "https://x"}', "registry-mirrors must be a list of texts"),
         ('{"registry-mirrors": [1]}', "registry-mirrors must be a list of texts"),
         ('{"registry-mirrors": ["x"]}', "invalid mirror"),
