@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from app.console.console import Console
 from app.console.svg import screen_svg
 from app.console.widgets.tree_table import TreeTable
 from app.demo import start_demo
+from app.picture_registry import HOST, served
 from core.about import NAME, STARTER_IMAGE
 from core.backend import Backend, CommitWish
 from core.engine.engine import open_engine
@@ -133,6 +134,19 @@ async def _limits(pilot: Pilot[int]) -> None:
     await _type(pilot, "0.5")
 
 
+async def _registry(pilot: Pilot[int]) -> None:
+    await _press(pilot, "2", "R", settle_s=1.0)
+    await _filter(pilot, HOST)
+    await _press(pilot, "enter", settle_s=1.0)
+    await _press(pilot, "enter", settle_s=1.5)
+
+
+async def _pull(pilot: Pilot[int]) -> None:
+    await _press(pilot, "2", "P", settle_s=0.3)
+    await _type(pilot, f"{HOST}/shop")
+    await _press(pilot, settle_s=1.5)
+
+
 async def _host(pilot: Pilot[int]) -> None:
     await _press(pilot, "6", settle_s=1.5)
 
@@ -165,6 +179,11 @@ SCENES: tuple[tuple[str, Scene, tuple[int, int]], ...] = (
     ("command", _command, SIZE),
     ("small", _containers, SMALL),
 )
+REGISTRY_SCENES: tuple[tuple[str, Scene, tuple[int, int]], ...] = (
+    ("registry", _registry, SIZE),
+    ("pull", _pull, SIZE),
+)
+"""Those that need a registry; they are left out where none can be run."""
 
 
 async def take(backend: Backend, scene: Scene, size: tuple[int, int]) -> str:
@@ -258,6 +277,12 @@ def _open_shop(backend: Backend) -> None:
     start("shop-db", "sleep 100000", networks[1])
 
 
+def _take_all(backend: Backend, scenes: Sequence[tuple[str, Scene, tuple[int, int]]], directory: Path) -> None:
+    for name, scene, size in scenes:
+        (directory / f"{name}.svg").write_text(asyncio.run(take(backend, scene, size)), encoding="utf-8")
+        print(directory / f"{name}.svg")
+
+
 def main(arguments: list[str]) -> int:
     """Make all pictures; 0 when they are there."""
     directory = Path(arguments[0] if arguments else "screenshots")
@@ -270,9 +295,9 @@ def main(arguments: list[str]) -> int:
         _prepare(backend)
         print(f"giving the meters a past of {_PAST_S} s …", file=sys.stderr)
         time.sleep(_PAST_S)
-        for name, scene, size in SCENES:
-            (directory / f"{name}.svg").write_text(asyncio.run(take(backend, scene, size)), encoding="utf-8")
-            print(directory / f"{name}.svg")
+        _take_all(backend, SCENES, directory)
+        with served(backend, root / "registry") as has_registry:
+            _take_all(backend, REGISTRY_SCENES if has_registry else (), directory)
     finally:
         backend.system.reset()
         backend.close()

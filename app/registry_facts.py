@@ -38,15 +38,15 @@ def known_servers(
     for host in insecure:
         if "/" not in host:
             found.setdefault(host, []).append("insecure")
-    counts: dict[str, int] = {}
-    for name in (name for image in images for name in image.tags):
+    repositories: dict[str, set[str]] = {}
+    for name in (name for image in images for name in (*image.tags, *image.digests)):
         try:
-            host = parse_reference(name).host
+            reference = parse_reference(name)
         except EngineError:
             continue  # a name of an older store: nobody can ask a registry for it
-        counts[host] = counts.get(host, 0) + 1
-    for host, count in counts.items():
-        found.setdefault(host, []).append(f"{count} image name{'s' if count != 1 else ''}")
+        repositories.setdefault(reference.host, set()).add(reference.path)
+    for host, paths in repositories.items():
+        found.setdefault(host, []).append(f"{len(paths)} name{'s' if len(paths) != 1 else ''} of images")
     names = [DOCKER_HUB, *sorted(found.keys() - {DOCKER_HUB})]
     return [KnownServer(name, tuple(found[name])) for name in names]
 

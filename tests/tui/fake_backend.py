@@ -179,6 +179,9 @@ class FakeBackend:
         }
         self.fail_with: EngineError | None = None
         """The next action raises this."""
+        self.layers_readable = threading.Event()
+        """Not set: reading what lies in layers takes until it is."""
+        self.layers_readable.set()
         self.layer_contents: Sequence[LayerContents] = fake_images.CONTENTS
         self.slow = threading.Event()
         """Set: long work stands still until it is cancelled."""
@@ -547,6 +550,7 @@ class FakeImages:
     ) -> Sequence[LayerContents]:
         self._b.note("contents", key)
         self._work(report, cancel, "layer 1")
+        self._b.layers_readable.wait(10)
         return self._b.layer_contents
 
     def read_layer_file(self, key: str, layer: int, path: str, offset: int = 0, length: int = 65536) -> bytes:

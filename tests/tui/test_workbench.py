@@ -7,6 +7,7 @@ from pathlib import Path
 
 from textual.widgets import Input, OptionList
 
+from app.console.widgets.tree_table import TreeTable
 from core.backend import CommitWish
 from core.model.image_files import LayerContents, LayerEntry
 from tests.tui.conftest import Open, Screen
@@ -115,6 +116,19 @@ async def test_what_a_container_has_changed_is_the_topmost_layer(console: Open) 
         await screen.shows("deleted here")
         await screen.press("c")
         await screen.shows("Commit api-1 → image")
+
+
+async def test_the_cursor_stays_when_the_layers_have_been_read_meanwhile(console: Open) -> None:
+    async with console() as screen:
+        screen.backend.layers_readable.clear()
+        await screen.press("I")
+        await screen.shows("+ 18K")
+        await screen.press("tab", "end")
+        await screen.shows("── etc/old")
+        screen.backend.layers_readable.set()
+        await screen.shows("wasted 4.0M")
+        await screen.press("space")
+        assert screen.app.screen.query_one(TreeTable).current.path.startswith("etc/old")
 
 
 async def test_commit_leaves_out_what_is_not_ticked(console: Open, copied: list[str]) -> None:

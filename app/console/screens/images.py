@@ -271,8 +271,8 @@ class ImagesPlace(ListPlace):
         self.seat.actions.images.undo()
 
     def action_compare(self) -> None:
-        """Two that are marked, or the one under the cursor with one to be chosen."""
-        chosen = [reference for reference, _image in self._references()]
+        """Two that are marked, from the older to the newer; or the one under the cursor with one to be chosen."""
+        chosen = [reference for reference, _image in sorted(self._references(), key=lambda one: one[1].created_ns)]
         if len(chosen) == 2:
             self.app.push_screen(ComparePlace(chosen[0], chosen[1]))
         elif len(chosen) == 1:

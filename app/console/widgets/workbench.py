@@ -119,7 +119,8 @@ class Workbench(Widget):
 
     def _take_trees(self, trees: LayerTrees) -> None:
         self.trees = trees
-        self._show_files()
+        if self.row is not None and self.row.container is None:
+            self._show_files()
         self.post_message(self.Known())
 
     def _failed(self, error: EngineError) -> None:

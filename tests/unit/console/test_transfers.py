@@ -97,7 +97,8 @@ def test_ST10_what_a_manifest_says_drives_nothing():
 def test_servers_are_known_from_logins_settings_and_names_of_images():
     image = Image(
         id="x",
-        tags=("busybox:1", "a.io/x:1", "a.io/y:2"),
+        tags=("busybox:1", "a.io/x:1", "a.io/x:2"),
+        digests=("a.io/x@sha256:" + "a" * 64, "a.io/y@sha256:" + "a" * 64),
         created_ns=0,
         size_bytes=0,
         config=ImageConfig(),
@@ -106,8 +107,8 @@ def test_servers_are_known_from_logins_settings_and_names_of_images():
     )
     found = known_servers(["b.io", "a.io"], ["https://mirror.io"], ["c.io:5000", "10.0.0.0/8"], [image])
     assert [(one.host, ", ".join(one.because)) for one in found] == [
-        ("docker.io", "1 image name"),
-        ("a.io", "login, 2 image names"),
+        ("docker.io", "1 name of images"),
+        ("a.io", "login, 2 names of images"),
         ("b.io", "login"),
         ("c.io:5000", "insecure"),
         ("mirror.io", "mirror of docker.io"),
