@@ -318,6 +318,11 @@ class Docker(Cli):
             time.sleep(0.2)
         self.ok("import", str(busybox_tar(root)), self.image)
 
+    @property
+    def daemon_pid(self) -> int:
+        """Of its dockerd."""
+        return self._daemon.pid
+
     def argv(self, *words: str) -> list[str]:
         return ["docker", *words]
 
