@@ -5,6 +5,7 @@ Cost is in the path: unit and property need nothing; kernel, security, faults an
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -27,6 +28,13 @@ pytest_plugins = ("tests.registries",)
 TESTS = Path(__file__).parent
 STARTER = "wharf/starter:latest"
 _NEED_ROOT = ("kernel", "security", "faults", "e2e", "registry")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile once what thousands of commands are about to import: where nobody may, each would do so anew."""
+    if not hasattr(session.config, "workerinput"):
+        for package in ("app", "core"):
+            compileall.compile_dir(str(TESTS.parent / package), quiet=2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
