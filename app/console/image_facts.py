@@ -28,7 +28,8 @@ def summary_lines(image: Image, containers: Mapping[str, Container]) -> Lines:
         ("made", moment(image.created_ns) + (f" by {image.author}" if image.author else "")),
         (
             "size",
-            f"{short.size(image.size_bytes)} in {len(image.layers)} layers  {image.os}/{image.architecture}",
+            f"{short.size(image.size_bytes)} in {len(image.layers)} layer{'' if len(image.layers) == 1 else 's'}"
+            f"  {image.os}/{image.architecture}",
         ),
         ("runs", " ".join((*config.entrypoint, *config.cmd)) or "nothing by itself"),
         ("user", config.user),
