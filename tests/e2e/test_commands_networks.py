@@ -136,7 +136,7 @@ def test_E2_what_docker_refuses_is_refused_in_its_words(cli: Cli, words, code, s
         assert (cli.ok("ps", "-aq"), cli.ok("network", "ls", "-q")) == before
 
 
-def test_A1_E1_a_published_port_answers(cli: Cli):
+def test_B7_A1_E1_a_published_port_is_told_and_answers(cli: Cli):
     cli.ok(*cli.run_words("run", "-d", "--name", "web", "-p", "18080:80", "IMAGE", *WEB, "hello"))
     assert get(cli, "http://127.0.0.1:18080/") == "hello"
     assert get(cli, "http://[::1]:18080/") == "hello"
