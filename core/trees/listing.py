@@ -15,11 +15,10 @@ from core.trees import tarread
 from core.trees.faults import INVALID, MISSING, TreeFault, shown
 from core.trees.source import Source
 from core.trees.tarread import Entry, Limits, TarReader
-from core.trees.unpack import OPAQUE_MARK, WHITEOUT, clean_name, is_kept_xattr
+from core.trees.unpack import AUFS_OWN, OPAQUE_MARK, WHITEOUT, clean_name, is_kept_xattr
 
 _ROWS_A_LOT = 1000
 WHITEOUT_KIND, OPAQUE_KIND = "whiteout", "opaque"
-_AUFS_OWN = b".wh..wh."
 _PIECE_BYTES = 1024 * 1024
 _ZEROS = bytes(_PIECE_BYTES)
 _SECOND = 1_000_000_000
@@ -83,13 +82,13 @@ def _meant(entry: Entry) -> tuple[str, bytes]:
     if WHITEOUT not in path:
         return entry.kind, path
     directory, _, name = path.rpartition(b"/")
-    if directory.startswith(_AUFS_OWN):
+    if directory.startswith(AUFS_OWN):
         return "", b""  # aufs' own hard link store, meant for nobody else
     if not name.startswith(WHITEOUT):
         return entry.kind, path
     if name == OPAQUE_MARK:
         return OPAQUE_KIND, directory
-    if name.startswith(_AUFS_OWN):
+    if name.startswith(AUFS_OWN):
         return "", b""
     hidden = name[len(WHITEOUT) :]
     return WHITEOUT_KIND, directory + b"/" + hidden if directory else hidden

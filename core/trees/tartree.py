@@ -18,7 +18,16 @@ from core.trees import tarread
 from core.trees.faults import shown, unsafe
 from core.trees.source import Source
 from core.trees.tarread import BLOCK, Entry, Limits, TarReader
-from core.trees.unpack import AUFS_OWN, DEFAULT_ACL, OPAQUE_MARK, OPAQUE_XATTR, WHITEOUT, clean_name, is_kept_xattr
+from core.trees.unpack import (
+    ALL_BELOW,
+    DEFAULT_ACL,
+    NOBODYS,
+    OPAQUE_XATTR,
+    WHITEOUT,
+    clean_name,
+    is_kept_xattr,
+    read_mark,
+)
 
 ACCESS_ACL = b"system.posix_acl_access"
 CAPABILITY = b"security.capability"
@@ -156,22 +165,15 @@ class TarTree:
 
     def _apply_whiteout(self, entry: Entry, directory: bytes, name: bytes) -> bool:
         """Handle marks; True if the entry was one. Marks as parents are refused."""
-        if any(part.startswith(WHITEOUT) for part in directory.split(b"/")):
-            if directory.partition(b"/")[0].startswith(AUFS_OWN):
-                return True  # aufs' own hard link store, meant for nobody else
-            raise unsafe(entry.name, "a whiteout used as a directory")
-        if not name.startswith(WHITEOUT):
+        hidden = read_mark(entry, directory, name)
+        if hidden is None:
             return False
-        if name == OPAQUE_MARK:
-            self._names_of(entry, directory)
+        if hidden == NOBODYS:
+            return True
+        names = self._names_of(entry, directory)
+        if hidden == ALL_BELOW:
             _mark_opaque(self._parent)
             return True
-        if name.startswith(AUFS_OWN):
-            return True
-        hidden = name[len(WHITEOUT) :]
-        if hidden in (b"", b".", b".."):
-            raise unsafe(entry.name, "a whiteout of nothing")
-        names = self._names_of(entry, directory)
         there = names.get(hidden)
         if there is None:
             names[hidden] = Node(stat.S_IFCHR, 0, 0, entry.mtime_ns)

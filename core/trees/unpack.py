@@ -40,6 +40,32 @@ def is_kept_xattr(name: bytes) -> bool:
     return name in (b"security.capability", b"system.posix_acl_access", DEFAULT_ACL)
 
 
+NOBODYS, ALL_BELOW = b"", b"."
+
+
+def read_mark(entry: Entry, directory: bytes, name: bytes) -> bytes | None:
+    """What an entry hides of the layers below: a name in its directory, ALL_BELOW (everything in it), or NOBODYS.
+
+    Args: directory, name: its cleaned path, taken apart.
+    Returns: None where it is no mark; NOBODYS is of aufs' own, and means nothing to anybody else.
+    Raises: TreeFault: unsafe, a mark that can't be meant.
+    """
+    if any(part.startswith(WHITEOUT) for part in directory.split(b"/")):
+        if directory.partition(b"/")[0].startswith(AUFS_OWN):
+            return NOBODYS  # its hard link store
+        raise unsafe(entry.name, "a whiteout used as a directory")
+    if not name.startswith(WHITEOUT):
+        return None
+    if name == OPAQUE_MARK:
+        return ALL_BELOW
+    if name.startswith(AUFS_OWN):
+        return NOBODYS
+    hidden = name[len(WHITEOUT) :]
+    if hidden in (b"", b".", b".."):
+        raise unsafe(entry.name, "a whiteout of nothing")
+    return hidden
+
+
 def clean_name(raw: bytes) -> bytes:
     """An entry's path relative to the root, without `.` and empty components; b"" is the root itself.
 
@@ -154,22 +180,15 @@ class Unpacker:
 
     def _apply_whiteout(self, entry: Entry, directory: bytes, name: bytes) -> bool:
         """Handle marks; True if the entry was one. Marks as parents are refused."""
-        if any(part.startswith(WHITEOUT) for part in directory.split(b"/")):
-            if directory.partition(b"/")[0].startswith(AUFS_OWN):
-                return True  # aufs' own hard link store, meant for nobody else
-            raise unsafe(entry.name, "a whiteout used as a directory")
-        if not name.startswith(WHITEOUT):
+        hidden = read_mark(entry, directory, name)
+        if hidden is None:
             return False
-        if name == OPAQUE_MARK:
-            parent = self._open_parent(entry, directory)
+        if hidden == NOBODYS:
+            return True
+        parent = self._open_parent(entry, directory)
+        if hidden == ALL_BELOW:
             self._mark_opaque(parent, b".")
             return True
-        if name.startswith(AUFS_OWN):
-            return True
-        hidden = name[len(WHITEOUT) :]
-        if hidden in (b"", b".", b".."):
-            raise unsafe(entry.name, "a whiteout of nothing")
-        parent = self._open_parent(entry, directory)
         try:
             os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
         except FileExistsError:
